@@ -1,0 +1,215 @@
+//! How a connection ends: DISCONNECT, the will, the end of the session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dockside_mqtt::packet::{Disconnect, Packet, Will};
+use dockside_mqtt::property::{Properties, PropertyId, Value};
+use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
+use metrics::Gauge;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::{Client, Connection};
+use crate::clock;
+use crate::live_log::Aside;
+use crate::mailbox::{Command, Mailbox};
+use crate::metrics::Closed;
+use crate::publish::append_publish;
+use crate::record::{self, Entry, Instance, Published};
+use crate::registry::Claim;
+use crate::shared::Shared;
+
+/// How long a connection that the broker ends may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// DISCONNECT: the will is forgotten [MQTT-3.14.4-3].
+    Client,
+    /// DISCONNECT that asks for the will.
+    ClientWithWill,
+    /// The socket was closed or failed.
+    Network,
+    /// The client broke the protocol.
+    Error(ProtocolError),
+    /// The client was silent for too long.
+    KeepAlive,
+    /// The broker wants it to end.
+    Told(Command),
+}
+
+impl From<ProtocolError> for Ended {
+    fn from(error: ProtocolError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Ended {
+    /// What a 5.0 client is told; nothing if it ended the connection itself.
+    fn reason(self) -> Option<ReasonCode> {
+        match self {
+            Self::Client | Self::ClientWithWill | Self::Network => None,
+            Self::Error(error) => Some(error.reason),
+            Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
+            Self::Told(command) => Some(command.reason()),
+        }
+    }
+
+    fn label(self) -> Closed {
+        match self {
+            Self::Client | Self::ClientWithWill => Closed::Client,
+            Self::Network => Closed::Network,
+            Self::Error(e) if e.reason == ReasonCode::PacketTooLarge => Closed::TooLarge,
+            Self::Error(_) => Closed::Protocol,
+            Self::KeepAlive => Closed::KeepAlive,
+            Self::Told(Command::TakenOver) => Closed::Takeover,
+            Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
+            Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
+        }
+    }
+}
+
+/// A will, owned from CONNECT to the end of the connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WillMessage {
+    topic: Box<str>,
+    payload: Box<[u8]>,
+    qos: QoS,
+    retain: bool,
+    properties: Vec<u8>,
+    expiry_seconds: Option<u32>,
+}
+
+impl WillMessage {
+    /// The delay is not kept: a session that ends with its connection publishes its will at once,
+    /// whatever the delay (MQTT 5.0 section 3.1.3.2.2).
+    pub(crate) fn new(will: &Will<'_>) -> Self {
+        let mut properties = Vec::new();
+        let mut expiry_seconds = None;
+        for property in will.properties.iter() {
+            match (property.id, property.value) {
+                (PropertyId::WillDelayInterval, _) => {}
+                (PropertyId::MessageExpiryInterval, Value::Number(n)) => expiry_seconds = Some(n),
+                _ => properties.extend_from_slice(property.raw),
+            }
+        }
+        Self {
+            topic: will.topic.into(),
+            payload: will.payload.into(),
+            qos: will.qos,
+            retain: will.retain,
+            properties,
+            expiry_seconds,
+        }
+    }
+}
+
+/// A session from its beginning to its end, which comes with this value's, whatever happens to
+/// the task that holds it.
+pub(crate) struct SessionGuard {
+    shared: Arc<Shared>,
+    instance: Instance,
+    will: Option<WillMessage>,
+    connected: Gauge,
+    // Let go last, so that the next owner's jobs are queued behind the end of this one.
+    _claim: Claim,
+}
+
+impl SessionGuard {
+    /// Begins the session.
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        client: &Client,
+        mailbox: &Arc<Mailbox>,
+        claim: Claim,
+        will: Option<WillMessage>,
+    ) -> Self {
+        let number = shared.log.put_aside(Aside::Mailbox(Arc::clone(mailbox)));
+        let mut entry = Vec::new();
+        record::append(&mut entry, &Entry::Begin(client.instance, number));
+        shared.append_ordered(&entry, 0, None);
+        shared.metrics.opened.increment(1);
+        let connected = shared.metrics.connected(client.version).clone();
+        connected.increment(1.0);
+        let shared = Arc::clone(shared);
+        Self { shared, instance: client.instance, will, connected, _claim: claim }
+    }
+
+    /// Publishes the will, once.
+    pub(crate) fn publish_will(&mut self) {
+        let Some(will) = self.will.take() else { return };
+        let mut entry = Vec::new();
+        let expires = |seconds| clock::monotonic_ms() + u64::from(seconds) * 1000;
+        let published = Published {
+            publisher: self.instance,
+            except_publisher: false,
+            qos: will.qos,
+            retain: will.retain,
+            expires_ms: will.expiry_seconds.map_or(u64::MAX, expires),
+            topic: &will.topic,
+            properties: &will.properties,
+            payload: &will.payload,
+        };
+        append_publish(&self.shared, &mut entry, &published);
+        self.shared.append_ordered(&entry, 0, None);
+    }
+}
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.publish_will();
+        let mut entry = Vec::new();
+        record::append(&mut entry, &Entry::End(self.instance));
+        self.shared.append_ordered(&entry, 0, None);
+        self.connected.decrement(1.0);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Ends the session, tells the client why and closes. The session does not wait for the socket.
+    pub(super) async fn end(mut self, ended: Ended) {
+        self.shared.metrics.closed(ended.label());
+        let (client, peer) = (&self.client.id, self.client.peer);
+        match ended {
+            Ended::Error(error) => {
+                tracing::info!(%client, %peer, reason = %error, "connection closed");
+            }
+            Ended::KeepAlive | Ended::Told(Command::SlowConsumer) => {
+                tracing::info!(%client, %peer, reason = ?ended, "connection closed");
+            }
+            _ => tracing::debug!(%client, %peer, reason = ?ended, "connection closed"),
+        }
+        if ended == Ended::Client {
+            self.guard.will = None;
+        }
+        let Self { mut io, guard, unsent, client, .. } = self;
+        drop(guard);
+        if matches!(ended, Ended::Network) {
+            return;
+        }
+        let mut farewell = unsent.bytes().to_vec();
+        if let Some(reason) = ended.reason()
+            && client.version.is_v5()
+        {
+            let disconnect = Disconnect { reason, properties: Properties::EMPTY };
+            codec::encode(&mut farewell, &Packet::Disconnect(disconnect), client.version);
+        }
+        // A client that does not read loses its last words.
+        let _ = tokio::time::timeout(FAREWELL, io.write_all(&farewell)).await;
+        linger(io).await;
+    }
+}
+
+/// Closes so that the peer can read what was sent last: a socket that is closed while it holds
+/// unread bytes resets the connection and takes the last words with it.
+pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
+    let until_closed = async {
+        if io.shutdown().await.is_ok() {
+            let mut sink = [0; 4096];
+            while matches!(io.read(&mut sink).await, Ok(count) if count > 0) {}
+        }
+    };
+    // Bounded: whoever goes on sending is cut.
+    let _ = tokio::time::timeout(FAREWELL, until_closed).await;
+}

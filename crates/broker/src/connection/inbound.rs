@@ -1,0 +1,239 @@
+//! Packets from the client, one method a kind.
+
+use std::sync::Arc;
+
+use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish, Subscribe, Unsubscribe};
+use dockside_mqtt::property::PropertyId;
+use dockside_mqtt::session::Arrival;
+use dockside_mqtt::topic::{self, Filter};
+use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
+
+use super::answers::Answer;
+use super::ending::Ended;
+use super::{Connection, Reading, Turn};
+use crate::publish;
+use crate::record::{Entry, Subscribed};
+
+/// Whether a packet is done with, or must be handled again later.
+#[derive(PartialEq, Eq)]
+enum Handled {
+    Yes,
+    Later,
+}
+
+impl<S> Connection<S> {
+    /// Handles every whole packet at the front of `bytes` until reading pauses; how many bytes they
+    /// were.
+    pub(super) fn handle(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<usize, Ended> {
+        let maximum = self.shared.config.limits.packet_bytes;
+        let mut used = 0;
+        while self.reading == Reading::Open {
+            let Some((frame, length)) = codec::split(&bytes[used..], maximum)? else { break };
+            let packet = codec::decode(&frame, self.client.version)?;
+            if self.packet(&packet, turn)? == Handled::Later {
+                break;
+            }
+            used += length;
+        }
+        Ok(used)
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
+        let version = self.client.version;
+        match packet {
+            Packet::Publish(publish) => return self.publish(publish, turn),
+            Packet::Puback(ack) => {
+                self.outgoing.puback(ack.packet_id);
+            }
+            Packet::Pubrec(ack) => {
+                let known = self.outgoing.pubrec(ack.packet_id, ack.reason.is_error());
+                if known || !ack.reason.is_error() {
+                    let pubrel = Packet::Pubrel(Ack::new(ack.packet_id, found(known)));
+                    codec::encode(turn.out, &pubrel, version);
+                }
+            }
+            Packet::Pubrel(ack) => {
+                let known = self.incoming.release(ack.packet_id);
+                let pubcomp = Packet::Pubcomp(Ack::new(ack.packet_id, found(known)));
+                codec::encode(turn.out, &pubcomp, version);
+            }
+            Packet::Pubcomp(ack) => {
+                self.outgoing.pubcomp(ack.packet_id);
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe, turn),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, turn),
+            Packet::Pingreq => codec::encode(turn.out, &Packet::Pingresp, version),
+            Packet::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
+            Packet::Connect(_) => {
+                // [MQTT-3.1.0-2]
+                return Err(ProtocolError::protocol("a second CONNECT").into());
+            }
+            Packet::Auth(_) => {
+                let detail = "AUTH without an authentication method";
+                return Err(ProtocolError::protocol(detail).into());
+            }
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                return Err(ProtocolError::protocol("a packet that only a server sends").into());
+            }
+        }
+        Ok(Handled::Yes)
+    }
+
+    fn publish(&mut self, publish: &Publish<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
+        publish::check(publish).map_err(|(reason, detail)| ProtocolError::new(reason, detail))?;
+        if publish.retain && self.client.version.is_v5() {
+            // CONNACK said so [MQTT-3.2.2-14].
+            let detail = "retained messages are not offered yet";
+            return Err(ProtocolError::new(ReasonCode::RetainNotSupported, detail).into());
+        }
+        let topic = self.incoming.topic(publish)?;
+        let topic = &*topic;
+        topic::check_name(topic)?;
+        self.check_levels(topic)?;
+        if self.incoming.arrival(publish)? == Arrival::Duplicate {
+            self.acknowledge(publish, ReasonCode::Success);
+            self.release_answers(0, turn)?;
+            return Ok(Handled::Yes);
+        }
+        let shared = Arc::clone(&self.shared);
+        let permit = match shared.access.publish(&self.client.identity, topic) {
+            Ok(permit) if !publish::payload_format_lies(publish) => permit,
+            Ok(_) => return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn),
+            Err(reason) => return self.refuse(publish, reason, turn),
+        };
+        let Some(routable) = publish::take_charge(&shared, permit, publish, turn.waker) else {
+            self.reading = Reading::Budget;
+            return Ok(Handled::Later);
+        };
+        turn.counts.received[usize::from(publish.qos.bits())] += 1;
+        self.incoming.begin(publish);
+        let publisher = (self.client.instance, &*self.client.id);
+        let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
+        self.acknowledge(publish, ReasonCode::Success);
+        for reply in accepted.replies {
+            self.answers.owe(0, Answer::Reply(reply));
+        }
+        self.release_answers(0, turn)?;
+        Ok(Handled::Yes)
+    }
+
+    /// Owes the acknowledgement of a PUBLISH.
+    fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode) {
+        let Some(id) = publish.packet_id else { return };
+        self.answers.owe(
+            0,
+            match publish.qos {
+                QoS::ExactlyOnce => Answer::Pubrec(id, reason),
+                _ => Answer::Puback(id, reason),
+            },
+        );
+    }
+
+    /// Does not route a publish. 3.1.1 has no code to say so: the message is acknowledged and
+    /// dropped, as its section 3.3.5 allows.
+    fn refuse(
+        &mut self,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+        turn: &mut Turn<'_>,
+    ) -> Result<Handled, Ended> {
+        turn.counts.received[usize::from(publish.qos.bits())] += 1;
+        turn.counts.dropped_acl += 1;
+        if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
+            self.incoming.begin(publish);
+        }
+        self.acknowledge(publish, reason);
+        self.release_answers(0, turn)?;
+        Ok(Handled::Yes)
+    }
+
+    fn check_levels(&self, topic: &str) -> Result<(), ProtocolError> {
+        let levels = topic.bytes().filter(|byte| *byte == b'/').count() + 1;
+        if levels <= self.shared.config.limits.topic_levels {
+            return Ok(());
+        }
+        Err(ProtocolError::new(
+            ReasonCode::TopicNameInvalid,
+            "more levels than limits.topic_levels",
+        ))
+    }
+
+    /// The job goes to the writer; the next packet is read when the SUBACK is out.
+    fn subscribe(&mut self, subscribe: &Subscribe<'_>, turn: &mut Turn<'_>) {
+        let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        for (filter, options) in &subscribe.filters {
+            let granted = self.grant(filter);
+            if granted.is_ok() {
+                self.subscriptions.insert(filter, *options, id);
+                let instance = self.client.instance;
+                let subscribed = Subscribed { instance, options: *options, id, filter };
+                turn.batch.order(&Entry::Subscribe(subscribed));
+            }
+            reasons.push(match (granted, options.qos) {
+                (Err(reason), _) => reason,
+                (Ok(()), QoS::AtMostOnce) => ReasonCode::Success,
+                (Ok(()), QoS::AtLeastOnce) => ReasonCode::GrantedQos1,
+                (Ok(()), QoS::ExactlyOnce) => ReasonCode::GrantedQos2,
+            });
+        }
+        self.await_writer(Answer::Suback(subscribe.packet_id, reasons), turn);
+    }
+
+    /// Whether a subscription is possible; the reason code is the SUBACK's.
+    fn grant(&self, filter: &str) -> Result<(), ReasonCode> {
+        let parsed = Filter::parse(filter).map_err(|error| error.reason)?;
+        self.check_levels(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        if parsed.share.is_some() {
+            return Err(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let limit = self.shared.config.limits.subscriptions;
+        if self.subscriptions.len() >= limit && !self.subscriptions.contains(filter) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, turn: &mut Turn<'_>) {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in &unsubscribe.filters {
+            reasons.push(if Filter::parse(filter).is_err() {
+                ReasonCode::TopicFilterInvalid
+            } else if self.subscriptions.remove(filter) {
+                turn.batch.order(&Entry::Unsubscribe(self.client.instance, filter));
+                ReasonCode::Success
+            } else {
+                ReasonCode::NoSubscriptionExisted
+            });
+        }
+        self.await_writer(Answer::Unsuback(unsubscribe.packet_id, reasons), turn);
+    }
+
+    /// Hands the batch over and owes `answer` once the writer has done it.
+    fn await_writer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
+        self.last_ticket += 1;
+        let completion = Some((Arc::clone(&self.mailbox), self.last_ticket));
+        let (entries, charge) = turn.batch.ordered().unwrap_or_default();
+        self.shared.append_ordered(entries, charge, completion);
+        turn.batch.clear_ordered();
+        self.answers.owe(self.last_ticket, answer);
+        self.reading = Reading::Answer;
+    }
+
+    /// [MQTT-3.14.2-2]: a client without session expiry can't ask for one now.
+    fn disconnect(&self, disconnect: &Disconnect<'_>) -> Ended {
+        let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
+        if self.client.session_expiry == 0 && expiry.is_some_and(|seconds| seconds > 0) {
+            let detail = "session expiry at DISCONNECT but not at CONNECT";
+            return ProtocolError::protocol(detail).into();
+        }
+        match disconnect.reason {
+            ReasonCode::Success => Ended::Client,
+            _ => Ended::ClientWithWill,
+        }
+    }
+}
+
+fn found(known: bool) -> ReasonCode {
+    if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound }
+}

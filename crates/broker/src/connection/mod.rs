@@ -1,0 +1,311 @@
+//! One connection's task: the only place that touches its socket and its session.
+//!
+//! A turn is synchronous: look into the mailbox, release answers, read and handle what has come,
+//! send what waits, write once. Between turns the task waits for whichever of them has something
+//! to do. Buffers belong to the thread, not the connection: an idle connection keeps none.
+
+mod answers;
+mod ending;
+mod inbound;
+mod outbound;
+mod subscriptions;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use dockside_mqtt::Version;
+use dockside_mqtt::session::{Incoming, Outgoing};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use self::answers::Answers;
+use self::ending::Ended;
+pub(crate) use self::ending::{SessionGuard, WillMessage, linger};
+use self::outbound::Unsent;
+use self::subscriptions::Subscriptions;
+use crate::access::Identity;
+use crate::mailbox::{Command, Delivery, Mailbox, Ticket};
+use crate::metrics::Counts;
+use crate::publish::Batch;
+use crate::record::Instance;
+use crate::shared::Shared;
+
+/// Bytes of one read.
+const READ_BYTES: usize = 64 << 10;
+
+/// Bytes that may wait for the socket before reading and draining pause.
+const UNSENT_BYTES: usize = 256 << 10;
+
+/// Rounds of a turn before other tasks get theirs.
+const ROUNDS: usize = 16;
+
+/// Who is connected, and what it asked for.
+pub(crate) struct Client {
+    pub(crate) id: Arc<str>,
+    pub(crate) instance: Instance,
+    pub(crate) version: Version,
+    pub(crate) identity: Identity,
+    pub(crate) peer: SocketAddr,
+    /// One and a half keep alives; none is never.
+    pub(crate) keep_alive: Option<Duration>,
+    /// The largest packet it takes.
+    pub(crate) maximum_packet: u32,
+    /// The session expiry it asked for, seconds.
+    pub(crate) session_expiry: u32,
+}
+
+/// A connection after CONNECT.
+pub(crate) struct Connection<S> {
+    io: S,
+    shared: Arc<Shared>,
+    client: Client,
+    mailbox: Arc<Mailbox>,
+    guard: SessionGuard,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    subscriptions: Subscriptions,
+    answers: Answers,
+    last_ticket: Ticket,
+    reading: Reading,
+    /// Bytes of packets that are not whole or not handled yet.
+    unread: Vec<u8>,
+    /// Messages taken from the mailbox that are not sent yet.
+    backlog: VecDeque<Delivery>,
+    unsent: Unsent,
+    last_read: Instant,
+}
+
+/// Whether packets are read, or why not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reading {
+    Open,
+    /// Until the lane's budget has room.
+    Budget,
+    /// Until the answer to a SUBSCRIBE or UNSUBSCRIBE is out.
+    Answer,
+    /// For good: the broker stops.
+    Stopped,
+}
+
+/// Buffers of a thread, used by one turn at a time.
+struct Scratch {
+    read: Vec<u8>,
+    out: Vec<u8>,
+    batch: Batch,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        read: vec![0; READ_BYTES],
+        out: Vec::with_capacity(READ_BYTES),
+        batch: Batch::default(),
+    });
+}
+
+/// What the parts of a turn fill.
+struct Turn<'t> {
+    out: &'t mut Vec<u8>,
+    batch: &'t mut Batch,
+    counts: Counts,
+    waker: &'t Waker,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection whose client was let in; `receive_maximum` and `window` bound the unacknowledged
+    /// messages from and to it.
+    pub(crate) fn new(
+        io: S,
+        shared: Arc<Shared>,
+        client: Client,
+        mailbox: Arc<Mailbox>,
+        guard: SessionGuard,
+        (receive_maximum, window): (u32, u16),
+    ) -> Self {
+        let aliases = if client.version.is_v5() { shared.config.limits.topic_aliases } else { 0 };
+        Self {
+            io,
+            shared,
+            client,
+            mailbox,
+            guard,
+            incoming: Incoming::new(receive_maximum, aliases),
+            outgoing: Outgoing::new(window),
+            subscriptions: Subscriptions::default(),
+            answers: Answers::default(),
+            last_ticket: 0,
+            reading: Reading::Open,
+            unread: Vec::new(),
+            backlog: VecDeque::new(),
+            unsent: Unsent::default(),
+            last_read: Instant::now(),
+        }
+    }
+
+    /// Sends the CONNACK, then serves the client to its end. `rest` came behind the CONNECT.
+    pub(crate) async fn run(mut self, connack: Vec<u8>, rest: Vec<u8>) {
+        self.unsent.push(&connack);
+        self.unread = rest;
+        let deadline = self.client.keep_alive.map(|_| tokio::time::sleep_until(self.deadline()));
+        let mut alarm = pin!(deadline);
+        let ended = std::future::poll_fn(|cx| {
+            let turn = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
+            match turn {
+                Poll::Ready(ended) => Poll::Ready(ended),
+                Poll::Pending => self.keep_alive(cx, alarm.as_mut().as_pin_mut()),
+            }
+        })
+        .await;
+        self.end(ended).await;
+    }
+
+    /// When the client must have been heard of.
+    fn deadline(&self) -> Instant {
+        self.last_read + self.client.keep_alive.unwrap_or(Duration::MAX / 4)
+    }
+
+    /// [MQTT-3.1.2-22]: ends a connection that was silent for one and a half keep alives. While the
+    /// broker itself does not read, the client has nothing to answer for.
+    fn keep_alive(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Ended> {
+        let Some(mut alarm) = alarm else { return Poll::Pending };
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if self.reading != Reading::Open {
+                self.last_read = Instant::now();
+            }
+            let deadline = self.deadline();
+            if deadline <= Instant::now() {
+                return Poll::Ready(Ended::KeepAlive);
+            }
+            alarm.as_mut().reset(deadline);
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Ended> {
+        let Scratch { read, out, batch } = scratch;
+        let mut turn = Turn { out, batch, counts: Counts::default(), waker: cx.waker() };
+        let mut outcome = Ok(true);
+        let mut rounds = 0;
+        while let Ok(true) = outcome {
+            if rounds == ROUNDS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            rounds += 1;
+            outcome = self.round(cx, read, &mut turn);
+            // Whatever a packet said before the one that ended the connection holds.
+            turn.batch.hand_over(&self.shared);
+        }
+        turn.out.clear();
+        turn.out.shrink_to(4 * READ_BYTES);
+        let mut counts = turn.counts;
+        self.shared.metrics.add(&mut counts);
+        match outcome {
+            Ok(_) => Poll::Pending,
+            Err(ended) => Poll::Ready(ended),
+        }
+    }
+
+    /// One round of a turn; `true` if it is worth another one.
+    fn round(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut [u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, Ended> {
+        let started = Instant::now();
+        let taken = self.mailbox.take(&mut self.backlog, turn.waker);
+        let stopping = self.obey(taken.command)?;
+        self.release_answers(taken.completed, turn)?;
+        let handled = self.read(cx, read, started, turn);
+        if let Err(ended) = handled {
+            // The answers of what came before go out first, as far as the socket takes them.
+            self.unsent.push(turn.out);
+            turn.out.clear();
+            return Err(ended);
+        }
+        let sent = self.drain_backlog(turn);
+        self.write(cx, turn)?;
+        if turn.counts.replies > 0 {
+            let seconds = started.elapsed().as_secs_f64();
+            self.shared.metrics.reply_duration.record_many(seconds, turn.counts.replies);
+            turn.counts.replies = 0;
+        }
+        let more = handled? || (sent && self.unsent.is_empty());
+        if stopping && !more && self.unsent.is_empty() {
+            return Err(Ended::Told(Command::Stop));
+        }
+        Ok(more)
+    }
+
+    /// Follows a command; `true` if the connection ends as soon as everything is written.
+    fn obey(&mut self, command: Option<Command>) -> Result<bool, Ended> {
+        match command {
+            None => Ok(false),
+            Some(command @ (Command::TakenOver | Command::SlowConsumer)) => {
+                Err(Ended::Told(command))
+            }
+            Some(command) => {
+                if self.reading != Reading::Stopped {
+                    self.reading = Reading::Stopped;
+                    self.guard.publish_will();
+                }
+                Ok(command == Command::Stop)
+            }
+        }
+    }
+
+    /// Reads once and handles every whole packet; `true` if anything was done.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        now: Instant,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, Ended> {
+        if self.reading == Reading::Budget {
+            self.reading = Reading::Open;
+        }
+        if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
+            return Ok(false);
+        }
+        if !self.unread.is_empty() && self.handle_unread(turn)? {
+            return Ok(true);
+        }
+        if self.reading != Reading::Open {
+            return Ok(false);
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(_)) => return Err(Ended::Network),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Network),
+            Poll::Ready(Ok(())) => {}
+        }
+        self.last_read = now;
+        turn.counts.bytes_received += buffer.filled().len() as u64;
+        if self.unread.is_empty() {
+            let used = self.handle(buffer.filled(), turn)?;
+            self.unread.extend_from_slice(&buffer.filled()[used..]);
+        } else {
+            self.unread.extend_from_slice(buffer.filled());
+            self.handle_unread(turn)?;
+        }
+        Ok(true)
+    }
+
+    /// Handles what is whole of the bytes kept; `true` if that was anything.
+    fn handle_unread(&mut self, turn: &mut Turn<'_>) -> Result<bool, Ended> {
+        let mut unread = std::mem::take(&mut self.unread);
+        let used = self.handle(&unread, turn)?;
+        if used < unread.len() {
+            unread.drain(..used);
+            self.unread = unread;
+        }
+        Ok(used > 0)
+    }
+}

@@ -1,0 +1,211 @@
+//! What goes to the client: answers, replies, messages; and the one write of a turn.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use dockside_interceptor::Reply;
+use dockside_mqtt::packet::{Ack, Codes, Packet};
+use dockside_mqtt::property::{self, Properties};
+use dockside_mqtt::{PacketId, QoS, codec};
+use tokio::io::AsyncWrite;
+
+use super::answers::Answer;
+use super::ending::Ended;
+use super::{Connection, READ_BYTES, Reading, Turn};
+use crate::clock;
+use crate::mailbox::{Command, Delivery, Message, Ticket};
+use crate::publish::append_publish;
+use crate::record::{Lane, Published};
+
+/// Bytes the socket has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Unsent {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+impl<S> Connection<S> {
+    /// Sends every answer whose job is done, in order.
+    pub(super) fn release_answers(
+        &mut self,
+        completed: Ticket,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ended> {
+        let version = self.client.version;
+        while let Some(answer) = self.answers.release(completed) {
+            let properties = Properties::EMPTY;
+            let packet = match answer {
+                Answer::Puback(id, reason) => {
+                    self.incoming.answered();
+                    Packet::Puback(Ack::new(id, reason))
+                }
+                Answer::Pubrec(id, reason) => Packet::Pubrec(Ack::new(id, reason)),
+                Answer::Suback(packet_id, reasons) => {
+                    Packet::Suback(Codes { packet_id, properties, reasons })
+                }
+                Answer::Unsuback(packet_id, reasons) => {
+                    Packet::Unsuback(Codes { packet_id, properties, reasons })
+                }
+                Answer::Reply(reply) => {
+                    self.reply(&reply, turn)?;
+                    continue;
+                }
+            };
+            codec::encode(turn.out, &packet, version);
+        }
+        if self.reading == Reading::Answer && self.answers.is_empty() {
+            self.reading = Reading::Open;
+        }
+        Ok(())
+    }
+
+    /// A plugin's reply: the session's own copy here and now, everybody else's through the writer.
+    fn reply(&mut self, reply: &Reply, turn: &mut Turn<'_>) -> Result<(), Ended> {
+        let direct = self.subscriptions.direct(&reply.topic);
+        let published = Published {
+            publisher: self.client.instance,
+            except_publisher: direct.is_some(),
+            qos: reply.qos,
+            retain: false,
+            expires_ms: u64::MAX,
+            topic: &reply.topic,
+            properties: b"",
+            payload: &reply.payload,
+        };
+        append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
+        let Some(direct) = direct else { return Ok(()) };
+        turn.counts.replies += 1;
+        let delivery = Delivery {
+            message: Arc::new(Message::new(&published)),
+            qos: direct.qos.min(reply.qos),
+            retain: false,
+            subscription_ids: direct.subscription_ids,
+        };
+        if !self.send(&delivery, turn) {
+            if self.backlog.len() >= self.shared.config.limits.mailbox_messages {
+                return Err(Ended::Told(Command::SlowConsumer));
+            }
+            self.backlog.push_back(delivery);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
+    pub(super) fn drain_backlog(&mut self, turn: &mut Turn<'_>) -> bool {
+        let mut sent = false;
+        while self.unsent.len() + turn.out.len() < READ_BYTES {
+            let Some(delivery) = self.backlog.pop_front() else { break };
+            if !self.send(&delivery, turn) {
+                self.backlog.push_front(delivery);
+                break;
+            }
+            sent = true;
+        }
+        if self.backlog.is_empty() && self.backlog.capacity() > 1024 {
+            self.backlog.shrink_to(64);
+        }
+        sent
+    }
+
+    /// Encodes one message; `false` while the window is closed.
+    fn send(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) -> bool {
+        let Delivery { message, qos, retain, subscription_ids } = delivery;
+        if *qos != QoS::AtMostOnce && !self.outgoing.has_room() {
+            return false;
+        }
+        let Some(expiry) = seconds_left(message.expires_ms) else {
+            turn.counts.dropped_expired += 1;
+            return true;
+        };
+        let start = turn.out.len();
+        let encoded = codec::Message {
+            topic: message.topic(),
+            properties: property::kept(message.properties()),
+            payload: message.payload(),
+            expiry,
+        };
+        let version = self.client.version;
+        // Its length does not depend on the identifier, which is only taken once it fits.
+        let placeholder = (*qos != QoS::AtMostOnce).then_some(PacketId::MIN);
+        codec::publish(turn.out, version, &encoded, (*qos, placeholder), *retain, subscription_ids);
+        if (turn.out.len() - start) as u64 > u64::from(self.client.maximum_packet) {
+            // [MQTT-3.1.2-25]
+            turn.out.truncate(start);
+            turn.counts.dropped_too_large += 1;
+            return true;
+        }
+        if let Some(id) = self.outgoing.begin(*qos) {
+            codec::set_packet_id(&mut turn.out[start..], id);
+        }
+        turn.counts.sent[usize::from(qos.bits())] += 1;
+        true
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Connection<S> {
+    /// Writes what the turn has gathered, behind what an earlier one could not.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Result<(), Ended> {
+        if !self.unsent.is_empty() {
+            self.unsent.push(turn.out);
+            turn.out.clear();
+            while !self.unsent.is_empty() {
+                match Pin::new(&mut self.io).poll_write(cx, self.unsent.bytes()) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Network),
+                    Poll::Ready(Ok(count)) => {
+                        turn.counts.bytes_sent += count as u64;
+                        self.unsent.wrote(count);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let mut written = 0;
+        while written < turn.out.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &turn.out[written..]) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Network),
+                Poll::Ready(Ok(count)) => written += count,
+            }
+        }
+        turn.counts.bytes_sent += written as u64;
+        self.unsent.push(&turn.out[written..]);
+        turn.out.clear();
+        Ok(())
+    }
+}
+
+/// Seconds a message has left, rounded up; `Some(None)` lives for ever, `None` is expired.
+fn seconds_left(expires_ms: u64) -> Option<Option<u32>> {
+    if expires_ms == u64::MAX {
+        return Some(None);
+    }
+    let left = expires_ms.saturating_sub(clock::monotonic_ms());
+    (left > 0).then(|| Some(u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,86 @@
+//! What a connection knows of its own session's subscriptions: enough to give it a reply on the
+//! direct path. Delivery is the dispatcher's business.
+
+use std::sync::Arc;
+
+use dockside_mqtt::packet::SubscriptionOptions;
+use dockside_mqtt::{QoS, topic};
+
+#[derive(Default, Debug)]
+pub(super) struct Subscriptions {
+    list: Vec<(Box<str>, SubscriptionOptions, u32)>,
+    /// The last topic asked for; a dock asks for the same one all its life.
+    remembered: Option<(Box<str>, Option<Direct>)>,
+}
+
+/// How the session gets a reply: the highest QoS of its matching subscriptions and all their
+/// identifiers. No-local does not apply, the publisher is the broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Direct {
+    pub(super) qos: QoS,
+    pub(super) subscription_ids: Arc<[u32]>,
+}
+
+impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn contains(&self, filter: &str) -> bool {
+        self.list.iter().any(|(known, ..)| **known == *filter)
+    }
+
+    pub(super) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
+        self.remove(filter);
+        self.list.push((filter.into(), options, id));
+    }
+
+    pub(super) fn remove(&mut self, filter: &str) -> bool {
+        self.remembered = None;
+        let before = self.list.len();
+        self.list.retain(|(known, ..)| **known != *filter);
+        self.list.len() < before
+    }
+
+    /// How this session gets a message on `topic`, if it does.
+    pub(super) fn direct(&mut self, topic: &str) -> Option<Direct> {
+        match &self.remembered {
+            Some((known, direct)) if **known == *topic => direct.clone(),
+            _ => {
+                let direct = self.look_up(topic);
+                self.remembered = Some((topic.into(), direct.clone()));
+                direct
+            }
+        }
+    }
+
+    fn look_up(&self, topic: &str) -> Option<Direct> {
+        let matching = || self.list.iter().filter(|(filter, ..)| topic::matches(filter, topic));
+        Some(Direct {
+            qos: matching().map(|(_, options, _)| options.qos).max()?,
+            subscription_ids: matching().map(|(.., id)| *id).filter(|id| *id != 0).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_direct_copy_follows_the_subscriptions() {
+        let mut subscriptions = Subscriptions::default();
+        let topic = "thing/product/X/events_reply";
+        assert_eq!(subscriptions.direct(topic), None);
+        let qos = SubscriptionOptions::qos;
+        subscriptions.insert("thing/product/+/events_reply", qos(QoS::AtMostOnce), 4);
+        subscriptions.insert("thing/#", qos(QoS::AtLeastOnce), 0);
+        let direct = subscriptions.direct(topic).unwrap();
+        assert_eq!((direct.qos, &*direct.subscription_ids), (QoS::AtLeastOnce, &[4][..]));
+        assert!(subscriptions.remove("thing/#"));
+        assert_eq!(subscriptions.direct(topic).unwrap().qos, QoS::AtMostOnce);
+        assert!(!subscriptions.remove("thing/#"));
+        subscriptions.remove("thing/product/+/events_reply");
+        assert_eq!(subscriptions.direct(topic), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! The Dockside MQTT broker as a library: [`Broker::bind`], then [`Broker::run`].
+//!
+//! # Layout, in the order data flows
+//! - `listener`, `connect`, `connection`: socket to session.
+//! - `publish`: permit (`access`), interceptors, lane.
+//! - `writer`: everything that has to be ordered or kept.
+//! - `live_log`: the in-memory log (rumqttd), with `record` as its content and `budget` in front.
+//! - `dispatcher`: log to `mailbox`, and so back to `connection`.
+//! - `registry`: who owns which client identifier.
+//! - `admin`, [`metrics`]: what operators look at.
+
+mod access;
+mod admin;
+mod broker;
+mod budget;
+mod clock;
+pub mod config;
+mod connect;
+mod connection;
+mod dispatcher;
+mod listener;
+mod live_log;
+mod mailbox;
+pub mod metrics;
+mod publish;
+mod record;
+mod registry;
+mod shared;
+mod writer;
+
+/// The packets and topics that plugins and embedders meet.
+pub use dockside_mqtt as mqtt;
+
+pub use broker::{BindError, Broker};
+pub use config::Config;
+pub use live_log::Dead;

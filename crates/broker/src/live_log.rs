@@ -1,0 +1,334 @@
+//! The live log: every accepted message is appended once and read by the dispatcher.
+//!
+//! The only file that names rumqttd. Its router is used for what it is best at, an in-memory commit
+//! log that a reader tails in batches; nothing that a client chooses reaches it as a name. There is
+//! one topic, one link that sends, behind one lock, and one link that reads; both live as long as
+//! the process.
+//!
+//! The log drops what was not read in time without a word, so records are numbered and the budgets
+//! in front of it keep what is under way smaller than what it keeps. A gap, or a router whose
+//! thread is gone, is the end of the process: [`Dead`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
+use rumqttd::protocol::{Packet, Publish};
+use rumqttd::{Notification, Router, RouterConfig};
+use tokio::sync::{Notify, oneshot};
+
+use crate::config;
+use crate::mailbox::Mailbox;
+use crate::record::{AsideNumber, Entries, LARGE, Lane, RECORD_HEADER, Record};
+
+const TOPIC: &str = "dockside";
+
+/// The log does not work any more, and nothing can be delivered: the process must end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dead(String);
+
+impl fmt::Display for Dead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the live log is broken: {}", self.0)
+    }
+}
+
+impl std::error::Error for Dead {}
+
+impl Dead {
+    pub(crate) fn thread(name: &str, error: &std::io::Error) -> Self {
+        Self(format!("its {name} thread cannot be started: {error}"))
+    }
+
+    /// A task that must never end has ended, by a panic that its thread has printed.
+    pub(crate) fn room() -> Self {
+        Self("one of its tasks ended".to_owned())
+    }
+}
+
+fn router_gone(error: &LinkError) -> Dead {
+    Dead(format!("its router thread is gone ({error})"))
+}
+
+/// What cannot be bytes in a record, or is too large for one, and is fetched by number.
+#[derive(Debug)]
+pub(crate) enum Aside {
+    /// One entry, as bytes.
+    Entry(Bytes),
+    /// Where a session's messages go.
+    Mailbox(std::sync::Arc<Mailbox>),
+    /// Who waits for a barrier.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The writing end.
+pub(crate) struct LiveLog {
+    producer: Mutex<Producer>,
+    asides: Mutex<(AsideNumber, HashMap<AsideNumber, Aside>)>,
+    dead: Mutex<Option<Dead>>,
+    died: Notify,
+}
+
+struct Producer {
+    link: LinkTx,
+    next_number: u64,
+    /// Entries of the direct lane that wait for the doorbell.
+    pending: Vec<u8>,
+    pending_charge: u64,
+}
+
+/// The reading end: one, in the dispatcher.
+pub(crate) struct LogReader {
+    rx: LinkRx,
+    // Dropping it would not close the link, but leave it without an owner.
+    _tx: LinkTx,
+    expected: u64,
+    /// The router has paused this link and waits to hear that it is ready.
+    paused: bool,
+}
+
+/// Starts the router and opens both ends.
+pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader), Dead> {
+    let router = Router::new(
+        0,
+        RouterConfig {
+            max_connections: 2,
+            max_outgoing_packet_count: 100,
+            max_segment_size: config.segment_bytes,
+            max_segment_count: config.segments,
+            ..RouterConfig::default()
+        },
+    );
+    let router = router.spawn();
+    let build =
+        |name| LinkBuilder::new(name, router.clone()).build().map_err(|error| router_gone(&error));
+    let (mut reader_tx, reader_rx, _) = build("dispatcher")?;
+    reader_tx.subscribe(TOPIC).map_err(|error| router_gone(&error))?;
+    let (link, _, _) = build("producer")?;
+    let pending = Vec::with_capacity(LARGE);
+    let producer = Producer { link, next_number: 0, pending, pending_charge: 0 };
+    let log = LiveLog {
+        producer: Mutex::new(producer),
+        asides: Mutex::default(),
+        dead: Mutex::default(),
+        died: Notify::new(),
+    };
+    Ok((log, LogReader { rx: reader_rx, _tx: reader_tx, expected: 0, paused: false }))
+}
+
+impl LiveLog {
+    /// Takes entries of the direct lane; they go out with the next [`LiveLog::flush`], or at once
+    /// when they fill a record. `true` if they are the first: the doorbell must be rung.
+    pub(crate) fn append_direct(&self, entries: &[u8], charge: u64) -> bool {
+        let mut producer = self.producer();
+        let first = producer.pending.is_empty();
+        producer.pending.extend_from_slice(entries);
+        producer.pending_charge += charge;
+        if producer.pending.len() >= LARGE {
+            let flushed = producer.flush();
+            drop(producer);
+            self.watch(flushed);
+            return false;
+        }
+        first
+    }
+
+    /// Sends what the direct lane has gathered.
+    pub(crate) fn flush(&self) {
+        let flushed = self.producer().flush();
+        self.watch(flushed);
+    }
+
+    /// Appends a group of the writer, behind everything the direct lane has gathered.
+    pub(crate) fn append_group(&self, entries: &[u8], charge: u64) {
+        let mut producer = self.producer();
+        let appended = producer.flush().and_then(|()| {
+            let mut rest = Entries::new(entries);
+            let mut run = rest.take_up_to(LARGE);
+            while let Some(now) = run {
+                run = rest.take_up_to(LARGE);
+                // The charge comes back when the group has been dispatched whole.
+                producer.send(Lane::Writer, now, if run.is_none() { charge } else { 0 })?;
+            }
+            Ok(())
+        });
+        drop(producer);
+        self.watch(appended);
+    }
+
+    /// Puts something beside the log, to be fetched by the number an entry carries.
+    pub(crate) fn put_aside(&self, aside: Aside) -> AsideNumber {
+        let mut asides = self.asides.lock().expect("no panic while it is held");
+        asides.0 += 1;
+        let number = asides.0;
+        asides.1.insert(number, aside);
+        number
+    }
+
+    /// Fetches what was put aside, once.
+    pub(crate) fn fetch(&self, number: AsideNumber) -> Option<Aside> {
+        self.asides.lock().expect("no panic while it is held").1.remove(&number)
+    }
+
+    /// Reports the end of the log, found by its reader.
+    pub(crate) fn report(&self, dead: Dead) {
+        self.watch(Err(dead));
+    }
+
+    /// Whether the log still works.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.dead.lock().expect("no panic while it is held").is_none()
+    }
+
+    /// Waits for the end of the log.
+    pub(crate) async fn died(&self) -> Dead {
+        loop {
+            let died = self.died.notified();
+            if let Some(dead) = self.dead.lock().expect("no panic while it is held").clone() {
+                return dead;
+            }
+            died.await;
+        }
+    }
+
+    fn producer(&self) -> MutexGuard<'_, Producer> {
+        self.producer.lock().expect("no panic while it is held")
+    }
+
+    fn watch(&self, result: Result<(), Dead>) {
+        if let Err(dead) = result {
+            self.dead.lock().expect("no panic while it is held").get_or_insert(dead);
+            self.died.notify_waiters();
+        }
+    }
+}
+
+impl Producer {
+    fn flush(&mut self) -> Result<(), Dead> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut entries = std::mem::take(&mut self.pending);
+        let charge = std::mem::take(&mut self.pending_charge);
+        let sent = self.send(Lane::Direct, &entries, charge);
+        entries.clear();
+        entries.shrink_to(4 * LARGE);
+        self.pending = entries;
+        sent
+    }
+
+    /// One record: an exactly sized buffer, so that the log holds no more than it counts.
+    fn send(&mut self, lane: Lane, entries: &[u8], charge: u64) -> Result<(), Dead> {
+        let mut record = Vec::with_capacity(RECORD_HEADER + entries.len());
+        record.extend_from_slice(&Record::header(self.next_number, lane, charge));
+        record.extend_from_slice(entries);
+        self.next_number += 1;
+        // The router takes the whole buffer at each event, so one that is not empty has an event
+        // on its way already.
+        let mut record = Some(Bytes::from(record));
+        {
+            let mut buffer = self.link.buffer();
+            if !buffer.is_empty()
+                && let Some(bytes) = record.take()
+            {
+                let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), bytes, false);
+                buffer.push_back(Packet::Publish(publish, None));
+            }
+        }
+        match record {
+            Some(bytes) => {
+                let sent = self.link.publish(TOPIC, bytes);
+                sent.map(|_| ()).map_err(|error| router_gone(&error))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl LogReader {
+    /// The next record's bytes, checked to be the one behind the last. Nothing is lost if the
+    /// future is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, Dead> {
+        loop {
+            if self.paused {
+                self.rx.wake().await.map_err(|error| router_gone(&error))?;
+                self.paused = false;
+            }
+            let notification = self.rx.next().await.map_err(|error| router_gone(&error))?;
+            match notification {
+                Some(Notification::Forward(forward)) => {
+                    return self.check(forward.publish.payload);
+                }
+                // Without this the router sends this link nothing more.
+                Some(Notification::Unschedule) => self.paused = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn check(&mut self, bytes: Bytes) -> Result<Bytes, Dead> {
+        match Record::parse(&bytes) {
+            Some(record) if record.number == self.expected => self.expected += 1,
+            Some(record) => {
+                return Err(Dead(format!(
+                    "record {} came where {} was due; messages in between are lost",
+                    record.number, self.expected
+                )));
+            }
+            None => return Err(Dead("it returned bytes that are no record".to_owned())),
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Entry, append};
+
+    fn entries(count: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        (0..count).for_each(|n| append(&mut bytes, &Entry::End(n)));
+        bytes
+    }
+
+    #[tokio::test]
+    async fn records_come_back_in_the_order_they_were_appended() {
+        let (log, mut reader) = open(&config::LiveLog::default()).unwrap();
+        assert!(log.append_direct(&entries(3), 3), "the first must ring the doorbell");
+        assert!(!log.append_direct(&entries(2), 2));
+        log.append_group(&entries(10_000), 7);
+        let mut lanes = Vec::new();
+        let mut count = 0;
+        while count < 10_005 {
+            let bytes = reader.next().await.unwrap();
+            let record = Record::parse(&bytes).unwrap();
+            lanes.push((record.lane, record.charge));
+            count += record.entries.count();
+        }
+        assert_eq!(lanes[0], (Lane::Direct, 5));
+        assert_eq!(lanes[1..].iter().map(|(_, charge)| charge).sum::<u64>(), 7);
+        assert!(log.is_alive());
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_the_end() {
+        let config = config::LiveLog { segment_bytes: 65_536, segments: 2, ..Default::default() };
+        let (log, mut reader) = open(&config).unwrap();
+        // Four times what the log keeps, while nobody reads.
+        for _ in 0..50 {
+            log.append_group(&entries(1_000), 0);
+        }
+        let mut outcome = Ok(Bytes::new());
+        while outcome.is_ok() {
+            outcome = reader.next().await;
+        }
+        let dead = outcome.unwrap_err();
+        assert!(dead.to_string().contains("are lost"), "{dead}");
+        log.report(dead.clone());
+        assert!(!log.is_alive());
+        assert_eq!(log.died().await, dead);
+    }
+}

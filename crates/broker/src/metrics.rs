@@ -1,0 +1,270 @@
+//! The broker's own metrics: every name, every label value, and the recorder behind them.
+//!
+//! Handles are looked up once, when a part of the broker starts, so every series exists at 0 and
+//! the hot path pays one addition. Connections count in plain integers and add once a turn.
+
+use std::sync::OnceLock;
+
+use dockside_mqtt::Version;
+use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Buckets of durations in seconds, from a microsecond to a second.
+const REPLY_BUCKETS: [f64; 14] =
+    [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 5e-2, 1.0];
+
+/// Installs the process's recorder, once; every later call gives the same handle. Metrics that are
+/// registered before the first call are lost.
+pub fn recorder() -> &'static PrometheusHandle {
+    RECORDER.get_or_init(|| {
+        let matcher = Matcher::Suffix("_duration_seconds".to_owned());
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(matcher, &REPLY_BUCKETS)
+            .expect("the list of buckets is not empty");
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another metrics recorder is installed; /metrics shows only this one");
+        }
+        describe();
+        metrics_process::Collector::default().describe();
+        handle
+    })
+}
+
+fn describe() {
+    use metrics::{describe_counter as c, describe_gauge as g, describe_histogram as h};
+    g!("dockside_build_info", "What this is; always 1");
+    g!("dockside_connections", "Connected clients");
+    g!("dockside_connections_limit", "Connections that are allowed at the same time");
+    c!("dockside_connections_opened_total", "Clients that were let in");
+    c!("dockside_connections_closed_total", "Connections that ended, by who ended them and why");
+    c!("dockside_connects_rejected_total", "Connections that ended before they were let in");
+    g!("dockside_subscriptions", "Subscriptions of connected clients");
+    c!("dockside_messages_received_total", "PUBLISH packets from clients");
+    c!("dockside_messages_sent_total", "PUBLISH packets to clients");
+    c!("dockside_bytes_received_total", Unit::Bytes, "Bytes from clients");
+    c!("dockside_bytes_sent_total", Unit::Bytes, "Bytes to clients");
+    c!("dockside_messages_dropped_total", "Messages that did not reach a subscriber, or had none");
+    h!(
+        "dockside_event_reply_duration_seconds",
+        Unit::Seconds,
+        "From an event read to its reply written"
+    );
+    g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
+    c!("dockside_hook_panics_total", "Panics of plugins that were caught");
+}
+
+/// Facts that do not change while the process runs.
+pub(crate) fn set_constants(connections_limit: usize) {
+    let revision = option_env!("DOCKSIDE_REVISION").unwrap_or("unknown");
+    gauge!("dockside_build_info", "version" => env!("CARGO_PKG_VERSION"),
+        "revision" => revision, "rustc" => env!("DOCKSIDE_RUSTC"))
+    .set(1.0);
+    gauge!("dockside_connections_limit").set(connections_limit as f64);
+}
+
+/// Why a client was not let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rejected {
+    ClientId,
+    Version,
+    Limit,
+    Timeout,
+    Protocol,
+    NotAuthorized,
+    Network,
+    Unavailable,
+}
+
+impl Rejected {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::ClientId, "client_id"),
+        (Self::Version, "version"),
+        (Self::Limit, "limit"),
+        (Self::Timeout, "timeout"),
+        (Self::Protocol, "protocol"),
+        (Self::NotAuthorized, "not_authorized"),
+        (Self::Network, "network"),
+        (Self::Unavailable, "unavailable"),
+    ];
+}
+
+/// Who ended a connection, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Closed {
+    Client,
+    KeepAlive,
+    Takeover,
+    Protocol,
+    Network,
+    SlowConsumer,
+    TooLarge,
+    Shutdown,
+}
+
+impl Closed {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Client, "client"),
+        (Self::KeepAlive, "keepalive"),
+        (Self::Takeover, "takeover"),
+        (Self::Protocol, "protocol"),
+        (Self::Network, "network"),
+        (Self::SlowConsumer, "slow_consumer"),
+        (Self::TooLarge, "too_large"),
+        (Self::Shutdown, "shutdown"),
+    ];
+}
+
+/// Counters of connections.
+pub(crate) struct ConnectionMetrics {
+    connected: [Gauge; 3],
+    pub(crate) opened: Counter,
+    closed: Vec<Counter>,
+    rejected: Vec<Counter>,
+    received: [Counter; 3],
+    sent: [Counter; 3],
+    bytes_received: Counter,
+    bytes_sent: Counter,
+    dropped_expired: Counter,
+    dropped_too_large: Counter,
+    dropped_acl: Counter,
+    unanswered: Counter,
+    pub(crate) reply_duration: Histogram,
+    pub(crate) hook_panics: Counter,
+}
+
+const QOS: [&str; 3] = ["0", "1", "2"];
+
+impl ConnectionMetrics {
+    pub(crate) fn register() -> Self {
+        let dropped =
+            |reason: &'static str| counter!("dockside_messages_dropped_total", "reason" => reason);
+        Self {
+            connected: ["3.1", "3.1.1", "5"]
+                .map(|v| gauge!("dockside_connections", "listener" => "tcp", "protocol" => v)),
+            opened: counter!("dockside_connections_opened_total", "listener" => "tcp"),
+            closed: Closed::ALL
+                .iter()
+                .map(|(_, r)| counter!("dockside_connections_closed_total", "reason" => *r))
+                .collect(),
+            rejected: Rejected::ALL
+                .iter()
+                .map(|(_, r)| counter!("dockside_connects_rejected_total", "reason" => *r))
+                .collect(),
+            received: QOS.map(|q| counter!("dockside_messages_received_total", "qos" => q)),
+            sent: QOS.map(|q| counter!("dockside_messages_sent_total", "qos" => q)),
+            bytes_received: counter!("dockside_bytes_received_total"),
+            bytes_sent: counter!("dockside_bytes_sent_total"),
+            dropped_expired: dropped("expired"),
+            dropped_too_large: dropped("too_large"),
+            dropped_acl: dropped("acl"),
+            unanswered: dropped("qos0_backpressure"),
+            reply_duration: histogram!("dockside_event_reply_duration_seconds"),
+            hook_panics: counter!("dockside_hook_panics_total"),
+        }
+    }
+
+    pub(crate) fn connected(&self, version: Version) -> &Gauge {
+        &self.connected[version as usize]
+    }
+
+    pub(crate) fn closed(&self, reason: Closed) {
+        self.closed[reason as usize].increment(1);
+    }
+
+    pub(crate) fn rejected(&self, reason: Rejected) {
+        self.rejected[reason as usize].increment(1);
+    }
+
+    /// Adds what a connection counted in its turn, and empties it.
+    pub(crate) fn add(&self, counts: &mut Counts) {
+        let counts = std::mem::take(counts);
+        let pairs = [
+            (&self.received[0], counts.received[0]),
+            (&self.received[1], counts.received[1]),
+            (&self.received[2], counts.received[2]),
+            (&self.sent[0], counts.sent[0]),
+            (&self.sent[1], counts.sent[1]),
+            (&self.sent[2], counts.sent[2]),
+            (&self.bytes_received, counts.bytes_received),
+            (&self.bytes_sent, counts.bytes_sent),
+            (&self.dropped_expired, counts.dropped_expired),
+            (&self.dropped_too_large, counts.dropped_too_large),
+            (&self.dropped_acl, counts.dropped_acl),
+            (&self.unanswered, counts.unanswered),
+        ];
+        for (counter, value) in pairs {
+            if value > 0 {
+                counter.increment(value);
+            }
+        }
+    }
+}
+
+/// What a connection counts between two additions to the metrics.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counts {
+    pub(crate) received: [u64; 3],
+    pub(crate) sent: [u64; 3],
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) dropped_expired: u64,
+    pub(crate) dropped_too_large: u64,
+    pub(crate) dropped_acl: u64,
+    pub(crate) unanswered: u64,
+    /// Replies written in this turn.
+    pub(crate) replies: usize,
+}
+
+/// Bytes on their way to the dispatcher, by lane.
+pub(crate) struct PendingGauges {
+    direct: Gauge,
+    writer: Gauge,
+}
+
+impl PendingGauges {
+    pub(crate) fn register() -> Self {
+        let lane = |lane: &'static str| gauge!("dockside_live_log_pending_bytes", "lane" => lane);
+        Self { direct: lane("direct"), writer: lane("writer") }
+    }
+
+    pub(crate) fn set(&self, direct: u64, writer: u64) {
+        self.direct.set(direct as f64);
+        self.writer.set(writer as f64);
+    }
+}
+
+/// Counters of the dispatcher.
+pub(crate) struct DispatcherMetrics {
+    pub(crate) subscriptions: Gauge,
+    pub(crate) no_subscriber: Counter,
+    pub(crate) mailbox_full: Counter,
+}
+
+impl DispatcherMetrics {
+    pub(crate) fn register() -> Self {
+        let dropped =
+            |reason: &'static str| counter!("dockside_messages_dropped_total", "reason" => reason);
+        let subscriptions = gauge!("dockside_subscriptions", "kind" => "plain");
+        subscriptions.set(0.0);
+        Self {
+            subscriptions,
+            no_subscriber: dropped("no_subscriber"),
+            mailbox_full: dropped("queue_full"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_values_stand_in_the_order_of_their_enum() {
+        assert!(Rejected::ALL.iter().enumerate().all(|(at, (r, _))| *r as usize == at));
+        assert!(Closed::ALL.iter().enumerate().all(|(at, (c, _))| *c as usize == at));
+    }
+}

@@ -1,0 +1,249 @@
+//! The life of a PUBLISH inside the broker. The order of this file is the product:
+//! permit, interceptors, lane.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
+use dockside_mqtt::filter_tree::FilterTree;
+use dockside_mqtt::packet::Publish;
+use dockside_mqtt::property::{Properties, PropertyId, Value};
+use dockside_mqtt::{QoS, ReasonCode};
+
+use crate::access::Permit;
+use crate::clock;
+use crate::live_log::Aside;
+use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
+use crate::shared::Shared;
+
+/// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
+const EFFECTS_BYTES: usize = 1024;
+
+/// The plugins, by the topics they want to see.
+pub(crate) struct Interceptors {
+    tree: FilterTree<Arc<dyn Interceptor>>,
+}
+
+impl Interceptors {
+    pub(crate) fn new(plugins: Vec<Arc<dyn Interceptor>>) -> Self {
+        let mut tree = FilterTree::default();
+        for plugin in plugins {
+            for filter in plugin.filters() {
+                tree.insert(&filter, Arc::clone(&plugin));
+            }
+        }
+        Self { tree }
+    }
+
+    /// Whether any plugin wants to see this topic.
+    fn claim(&self, topic: &str) -> bool {
+        let mut claimed = false;
+        self.tree.matches(topic, |_| claimed = true);
+        claimed
+    }
+}
+
+/// One read's worth of entries, by lane. Buffers are kept from turn to turn.
+#[derive(Default)]
+pub(crate) struct Batch {
+    direct: Vec<u8>,
+    direct_charge: u64,
+    ordered: Vec<u8>,
+    ordered_charge: u64,
+}
+
+impl Batch {
+    /// Adds an entry that is ordered by the writer.
+    pub(crate) fn order(&mut self, entry: &Entry<'_>) {
+        record::append(&mut self.ordered, entry);
+    }
+
+    /// The entries of a lane, to append to.
+    pub(crate) fn entries(&mut self, lane: Lane) -> &mut Vec<u8> {
+        match lane {
+            Lane::Direct => &mut self.direct,
+            Lane::Writer => &mut self.ordered,
+        }
+    }
+
+    /// What goes to the writer, with its charge; the caller clears it.
+    pub(crate) fn ordered(&self) -> Option<(&[u8], u64)> {
+        (!self.ordered.is_empty()).then_some((&self.ordered, self.ordered_charge))
+    }
+
+    pub(crate) fn clear_ordered(&mut self) {
+        self.ordered.clear();
+        self.ordered_charge = 0;
+    }
+
+    /// Hands both lanes over.
+    pub(crate) fn hand_over(&mut self, shared: &Shared) {
+        if !self.direct.is_empty() {
+            shared.append_direct(&self.direct, self.direct_charge);
+            self.direct.clear();
+            self.direct_charge = 0;
+        }
+        if let Some((entries, charge)) = self.ordered() {
+            shared.append_ordered(entries, charge, None);
+            self.clear_ordered();
+        }
+    }
+}
+
+/// What the publisher is owed once the message is on its lane.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    pub(crate) replies: Vec<Reply>,
+}
+
+/// A publish that may be routed, and whose charge has been taken.
+pub(crate) struct Routable<'a> {
+    permit: Permit<'a>,
+    lane: Lane,
+    charge: u64,
+    claimed: bool,
+}
+
+/// Finds the lane of a permitted publish and takes its charge; `None` while the lane's budget is
+/// used up (then `waker` is woken when it is worth trying again). Nothing else has happened by then.
+pub(crate) fn take_charge<'a>(
+    shared: &Shared,
+    permit: Permit<'a>,
+    publish: &Publish<'_>,
+    waker: &Waker,
+) -> Option<Routable<'a>> {
+    let claimed = shared.interceptors.claim(permit.topic());
+    let (lane, budget) = if publish.qos == QoS::AtMostOnce && !claimed {
+        (Lane::Direct, &shared.direct_budget)
+    } else {
+        (Lane::Writer, &shared.writer_budget)
+    };
+    let effects = if claimed { EFFECTS_BYTES } else { 0 };
+    let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
+    let charge = budget.charge(size + effects);
+    budget.take(charge, waker).then_some(Routable { permit, lane, charge, claimed })
+}
+
+/// Shows a publish to the plugins and puts it on its lane.
+pub(crate) fn route(
+    shared: &Shared,
+    routable: &Routable<'_>,
+    publish: &Publish<'_>,
+    (publisher, client_id): (Instance, &str),
+    batch: &mut Batch,
+) -> Accepted {
+    let topic = routable.permit.topic();
+    let mut accepted = Accepted::default();
+    let mut verdict = Verdict::Forward;
+    if routable.claimed {
+        let intercepted = Intercepted {
+            topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            client_id,
+            now_ms: clock::wall_ms(),
+        };
+        verdict = intercept(shared, &intercepted, &mut accepted);
+    }
+    match routable.lane {
+        Lane::Direct => batch.direct_charge += routable.charge,
+        Lane::Writer => batch.ordered_charge += routable.charge,
+    }
+    let out = batch.entries(routable.lane);
+    if verdict == Verdict::Forward {
+        let mut forwarded = Vec::new();
+        let (properties, expiry) = forwardable(publish.properties, &mut forwarded);
+        let published = Published {
+            publisher,
+            except_publisher: false,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_ms: expiry,
+            topic,
+            properties,
+            payload: publish.payload,
+        };
+        append_publish(shared, out, &published);
+    } else {
+        // The charge comes back with its record, and a record needs an entry.
+        record::append(out, &Entry::End(0));
+    }
+    accepted
+}
+
+/// Appends a publish, by reference if it is large.
+pub(crate) fn append_publish(shared: &Shared, out: &mut Vec<u8>, published: &Published<'_>) {
+    if published.size() <= LARGE {
+        record::append(out, &Entry::Publish(*published));
+    } else {
+        let mut entry = Vec::new();
+        record::append(&mut entry, &Entry::Publish(*published));
+        let number = shared.log.put_aside(Aside::Entry(Bytes::from(entry)));
+        record::append(out, &Entry::Large(number));
+    }
+}
+
+fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted) -> Verdict {
+    let mut verdict = Verdict::Forward;
+    let mut effects = Effects::default();
+    shared.interceptors.tree.matches(publish.topic, |plugin| {
+        let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, &mut effects)));
+        match called {
+            Ok(Verdict::Forward) => {}
+            Ok(Verdict::Consume) => verdict = Verdict::Consume,
+            Err(_) => {
+                effects.clear();
+                shared.metrics.hook_panics.increment(1);
+                tracing::error!(
+                    plugin = plugin.name(),
+                    topic = publish.topic,
+                    "a plugin panicked; the publish goes on without it"
+                );
+            }
+        }
+        accepted.replies.extend(effects.take_replies());
+    });
+    verdict
+}
+
+/// The properties a subscriber gets, in the order they came: all but the topic alias, which is the
+/// publisher's own, and the expiry, which counts down. With it when the message expires.
+fn forwardable<'a>(properties: Properties<'a>, kept: &'a mut Vec<u8>) -> (&'a [u8], u64) {
+    let special = |id| matches!(id, PropertyId::TopicAlias | PropertyId::MessageExpiryInterval);
+    if !properties.iter().any(|property| special(property.id)) {
+        return (properties.raw(), u64::MAX);
+    }
+    let mut expires_ms = u64::MAX;
+    for property in properties.iter() {
+        match (property.id, property.value) {
+            (PropertyId::MessageExpiryInterval, Value::Number(seconds)) => {
+                expires_ms = clock::monotonic_ms() + u64::from(seconds) * 1000;
+            }
+            (id, _) if special(id) => {}
+            _ => kept.extend_from_slice(property.raw),
+        }
+    }
+    (kept, expires_ms)
+}
+
+/// What only a server may send, or what contradicts itself.
+pub(crate) fn check(publish: &Publish<'_>) -> Result<(), (ReasonCode, &'static str)> {
+    let properties = publish.properties;
+    if properties.number(PropertyId::SubscriptionIdentifier).is_some() {
+        return Err((ReasonCode::ProtocolError, "subscription identifier from a client"));
+    }
+    if let Some(topic) = properties.text(PropertyId::ResponseTopic)
+        && dockside_mqtt::topic::check_name(topic).is_err()
+    {
+        return Err((ReasonCode::ProtocolError, "response topic is no topic name"));
+    }
+    Ok(())
+}
+
+/// Whether a payload that calls itself UTF-8 is not [MQTT-3.3.2-4]; the answer is 0x99.
+pub(crate) fn payload_format_lies(publish: &Publish<'_>) -> bool {
+    publish.properties.number(PropertyId::PayloadFormatIndicator) == Some(1)
+        && std::str::from_utf8(publish.payload).is_err()
+}

@@ -1,0 +1,89 @@
+//! What every connection shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use dockside_interceptor::Interceptor;
+use tokio::sync::Notify;
+
+use crate::access::Access;
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::live_log::LiveLog;
+use crate::mailbox::{Mailbox, Ticket};
+use crate::metrics::ConnectionMetrics;
+use crate::publish::Interceptors;
+use crate::record::Instance;
+use crate::registry::Registry;
+use crate::writer::WriterQueue;
+
+/// The parts of the broker that connections meet.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) log: Arc<LiveLog>,
+    pub(crate) writer: Arc<WriterQueue>,
+    pub(crate) direct_budget: Budget,
+    pub(crate) writer_budget: Budget,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) access: Access,
+    pub(crate) interceptors: Interceptors,
+    pub(crate) metrics: ConnectionMetrics,
+    /// Clients that are let in, against `limits.connections`.
+    pub(crate) clients: AtomicUsize,
+    instances: AtomicU64,
+    doorbell: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, log: LiveLog, plugins: Vec<Arc<dyn Interceptor>>) -> Self {
+        Self {
+            log: Arc::new(log),
+            writer: Arc::default(),
+            direct_budget: Budget::new(config.live_log.direct_budget_bytes),
+            writer_budget: Budget::new(config.live_log.writer_budget_bytes),
+            registry: Arc::default(),
+            access: Access,
+            interceptors: Interceptors::new(plugins),
+            metrics: ConnectionMetrics::register(),
+            clients: AtomicUsize::new(0),
+            instances: AtomicU64::new(0),
+            doorbell: Notify::new(),
+            config,
+        }
+    }
+
+    /// A number no other session has had.
+    pub(crate) fn new_instance(&self) -> Instance {
+        self.instances.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Appends entries of QoS 0 with nothing to keep.
+    pub(crate) fn append_direct(&self, entries: &[u8], charge: u64) {
+        if self.log.append_direct(entries, charge) {
+            self.doorbell.notify_one();
+        }
+    }
+
+    /// Queues entries for the writer.
+    pub(crate) fn append_ordered(
+        &self,
+        entries: &[u8],
+        charge: u64,
+        completion: Option<(Arc<Mailbox>, Ticket)>,
+    ) {
+        if self.writer.append(entries, charge, completion) {
+            self.doorbell.notify_one();
+        }
+    }
+
+    /// Sends on what connections have gathered, once all that are ready have had their turn: one
+    /// wake-up of the other threads for many messages, and no timer.
+    pub(crate) async fn answer_the_doorbell(&self) {
+        loop {
+            self.doorbell.notified().await;
+            tokio::task::yield_now().await;
+            self.log.flush();
+            self.writer.wake();
+        }
+    }
+}

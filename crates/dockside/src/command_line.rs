@@ -1,0 +1,69 @@
+//! `dockside [--config FILE] [--mqtt ADDR] [--admin ADDR] [--data DIR] [check]`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use dockside::config::Arguments;
+
+use crate::BAD_CONFIGURATION;
+
+/// The MQTT broker of a drone site: answers flight-task events itself
+#[derive(Parser)]
+#[command(version, name = "dockside")]
+struct CommandLine {
+    /// Configuration file (TOML); without it the embedded defaults
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Address of the MQTT listener [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDR", global = true)]
+    mqtt: Option<String>,
+    /// Address of the admin listener [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR", global = true)]
+    admin: Option<String>,
+    /// Directory of the broker's files [default: data]
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Check the configuration and exit: 0 when it is sound, 64 with one line a problem when not
+    Check,
+}
+
+/// What is asked for.
+pub(crate) struct Request {
+    pub(crate) command: Command,
+    pub(crate) arguments: Arguments,
+}
+
+/// What to do.
+pub(crate) enum Command {
+    Run,
+    Check,
+}
+
+/// Parses the process's arguments; prints help, the version or what is wrong, and then the error
+/// is the exit code.
+pub(crate) fn parse() -> Result<Request, ExitCode> {
+    let line = CommandLine::try_parse().map_err(|error| {
+        // Nothing can be done about a terminal that is gone.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+            _ => ExitCode::from(BAD_CONFIGURATION),
+        }
+    })?;
+    let CommandLine { config: file, mqtt, admin, data, command } = line;
+    Ok(Request {
+        command: match command {
+            None => Command::Run,
+            Some(Subcommands::Check) => Command::Check,
+        },
+        arguments: Arguments { file, mqtt, admin, data },
+    })
+}

@@ -1,0 +1,137 @@
+//! The plugin that answers docks: `flighttask_progress` events, in the broker.
+//!
+//! What is answered, and with what, is decided by `dockside_flighttask`; this file joins it to the
+//! broker's plugin contract and counts.
+
+use dockside_flighttask::answer::Flags;
+use dockside_flighttask::methods::METHODS;
+use dockside_flighttask::{Answer, Invalid, Rules, answer, topic};
+use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
+use metrics::{Counter, counter, describe_counter};
+
+use dockside_broker::mqtt::QoS;
+
+/// Answers `flighttask_progress` events.
+pub struct Events {
+    rules: Rules,
+    metrics: EventMetrics,
+}
+
+struct EventMetrics {
+    /// In the order of [`METHODS`]; the last is every other method.
+    received: Vec<Counter>,
+    replied: Counter,
+    no_reply_needed: Counter,
+    unknown_method: Counter,
+    invalid: [(Invalid, Counter); 3],
+    invalid_serial_number: Counter,
+    no_bid: Counter,
+    junk_need_reply: Counter,
+    gateway_mismatch: Counter,
+}
+
+impl Events {
+    /// The plugin with these rules; registers its metrics.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, metrics: EventMetrics::register() }
+    }
+}
+
+impl Interceptor for Events {
+    fn name(&self) -> &'static str {
+        "flighttask"
+    }
+
+    fn filters(&self) -> Vec<String> {
+        vec![topic::EVENTS_FILTER.to_owned()]
+    }
+
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+        let metrics = &self.metrics;
+        let Some(serial_number) = topic::events_serial_number(publish.topic) else {
+            metrics.received("");
+            metrics.invalid_serial_number.increment(1);
+            return Verdict::Forward;
+        };
+        let (answer, flags) = answer(serial_number, publish.payload, publish.now_ms, self.rules);
+        metrics.flagged(flags);
+        match answer {
+            Answer::Reply(payload) => {
+                metrics.received(dockside_flighttask::answer::FLIGHTTASK_PROGRESS);
+                metrics.replied.increment(1);
+                let topic = topic::events_reply(serial_number);
+                effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce });
+            }
+            Answer::NotNeeded => {
+                metrics.received(dockside_flighttask::answer::FLIGHTTASK_PROGRESS);
+                metrics.no_reply_needed.increment(1);
+            }
+            Answer::OtherMethod(method) => {
+                metrics.received(&method);
+                metrics.unknown_method.increment(1);
+            }
+            Answer::Invalid(reason) => {
+                metrics.received("");
+                metrics.invalid(reason);
+            }
+        }
+        Verdict::Forward
+    }
+}
+
+impl EventMetrics {
+    fn register() -> Self {
+        describe_counter!("dockside_events_received_total", "Events of gateways, by method");
+        describe_counter!("dockside_events_replied_total", "Events that were answered");
+        describe_counter!("dockside_events_ignored_total", "Events that need no answer from here");
+        describe_counter!("dockside_events_invalid_total", "Events that cannot be answered");
+        describe_counter!(
+            "dockside_events_flagged_total",
+            "Events with an oddity that is forgiven"
+        );
+        let received =
+            |method: &'static str| counter!("dockside_events_received_total", "method" => method);
+        let ignored =
+            |reason: &'static str| counter!("dockside_events_ignored_total", "reason" => reason);
+        let invalid =
+            |reason: &'static str| counter!("dockside_events_invalid_total", "reason" => reason);
+        let flagged =
+            |reason: &'static str| counter!("dockside_events_flagged_total", "reason" => reason);
+        Self {
+            received: METHODS.iter().copied().chain(["other"]).map(received).collect(),
+            replied: counter!("dockside_events_replied_total",
+                "method" => dockside_flighttask::answer::FLIGHTTASK_PROGRESS, "result" => "ok"),
+            no_reply_needed: ignored("no_reply_needed"),
+            unknown_method: ignored("unknown_method"),
+            invalid: Invalid::ALL.map(|reason| (reason, invalid(reason.as_str()))),
+            invalid_serial_number: invalid("sn"),
+            no_bid: flagged("no_bid"),
+            junk_need_reply: flagged("need_reply"),
+            gateway_mismatch: flagged("gateway_mismatch"),
+        }
+    }
+
+    fn received(&self, method: &str) {
+        let at = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
+        self.received[at].increment(1);
+    }
+
+    fn invalid(&self, reason: Invalid) {
+        if let Some((_, counter)) = self.invalid.iter().find(|(known, _)| *known == reason) {
+            counter.increment(1);
+        }
+    }
+
+    fn flagged(&self, flags: Flags) {
+        for (set, counter) in [
+            (flags.no_bid, &self.no_bid),
+            (flags.junk_need_reply, &self.junk_need_reply),
+            (flags.gateway_mismatch, &self.gateway_mismatch),
+        ] {
+            if set {
+                counter.increment(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The envelope of an event: `tid`, `bid`, `method`, `need_reply` and the rest around `data`
+//! (DJI Cloud API, "Topic definition", common fields).
+//!
+//! Everything borrows from the payload, and what is echoed in a reply is kept as the JSON text it
+//! came as: a number stays that number, an escape stays that escape.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+/// The longest `tid` or `bid` that is echoed, in bytes of JSON text without its quotes.
+pub const ID_BYTES_AT_MOST: usize = 1024;
+
+/// Nesting beyond this is refused, as `serde_json` itself does where it recurses.
+const DEPTH_AT_MOST: usize = 128;
+
+/// Why a payload is not an event that can be answered. The names are label values of a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Invalid {
+    /// Not a JSON object in UTF-8: truncated, too deep, a key twice at the top, `NaN`, empty.
+    Json,
+    /// Without a usable `tid`, `bid` or `method`: nothing that a reply could be matched by.
+    Schema,
+    /// Longer than an event may be, or with a `tid` or `bid` over [`ID_BYTES_AT_MOST`].
+    TooLarge,
+}
+
+impl Invalid {
+    /// Every reason, to initialise a metric.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Schema, Self::TooLarge];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Schema => "schema",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// What `need_reply` says. DJI prints 0, 1 and `true`; devices and simulators send more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NeedReply {
+    /// `1`, `1.0`, `"1"`, `true`.
+    Yes,
+    /// `0`, `0.0`, `false`.
+    No,
+    /// No such key, or `null`.
+    Absent,
+    /// Anything else; taken as absent.
+    Junk,
+}
+
+/// The envelope of one event.
+#[derive(Clone, Debug)]
+pub struct Envelope<'a> {
+    /// Transaction id, as JSON text: a string that is not empty, or a number.
+    pub tid: &'a RawValue,
+    /// Business id, as JSON text; absent is a device's error that is forgiven.
+    pub bid: Option<&'a RawValue>,
+    /// What kind of event.
+    pub method: Cow<'a, str>,
+    /// Whether the device waits for a reply.
+    pub need_reply: NeedReply,
+    /// Serial number of the gateway that sent it, if it says so as a string.
+    pub gateway: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, default)]
+    tid: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    bid: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    need_reply: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    gateway: Option<&'a RawValue>,
+    // Named so that a second one is an error, as for the keys above.
+    #[serde(default, rename = "timestamp")]
+    _timestamp: Option<IgnoredAny>,
+    #[serde(default, rename = "data")]
+    _data: Option<IgnoredAny>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of an event payload.
+    ///
+    /// # Errors
+    /// Why it can't be answered.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Invalid> {
+        let text = std::str::from_utf8(payload).map_err(|_| Invalid::Json)?;
+        if too_deep(payload) {
+            return Err(Invalid::Json);
+        }
+        // Derived structs would also read from an array; an event is an object.
+        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+            return Err(Invalid::Json);
+        }
+        let wire: Wire<'a> = serde_json::from_str(text).map_err(|_| Invalid::Json)?;
+        let method = wire.method.and_then(string).filter(|method| !method.is_empty());
+        Ok(Self {
+            tid: wire.tid.filter(|tid| tid.get() != "\"\"").ok_or(Invalid::Schema).and_then(id)?,
+            bid: wire.bid.map(id).transpose()?,
+            method: method.ok_or(Invalid::Schema)?,
+            need_reply: need_reply(wire.need_reply),
+            gateway: wire.gateway.and_then(string),
+        })
+    }
+}
+
+/// A string or a number of bounded length.
+fn id(raw: &RawValue) -> Result<&RawValue, Invalid> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'"' | b'-' | b'0'..=b'9') if text.len() <= ID_BYTES_AT_MOST + 2 => Ok(raw),
+        Some(b'"' | b'-' | b'0'..=b'9') => Err(Invalid::TooLarge),
+        _ => Err(Invalid::Schema),
+    }
+}
+
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+fn need_reply(raw: Option<&RawValue>) -> NeedReply {
+    let Some(raw) = raw else { return NeedReply::Absent };
+    match raw.get() {
+        "1" | "true" | "\"1\"" => NeedReply::Yes,
+        "0" | "false" => NeedReply::No,
+        number => match number.parse::<f64>() {
+            Ok(1.0) => NeedReply::Yes,
+            Ok(0.0) => NeedReply::No,
+            _ => NeedReply::Junk,
+        },
+    }
+}
+
+/// Whether brackets nest deeper than [`DEPTH_AT_MOST`]. Few brackets in all cannot, and counting
+/// them is far cheaper than following them.
+fn too_deep(payload: &[u8]) -> bool {
+    let opening = payload.iter().filter(|&&byte| byte == b'[' || byte == b'{').count();
+    opening > DEPTH_AT_MOST && depth(payload) > DEPTH_AT_MOST
+}
+
+fn depth(payload: &[u8]) -> usize {
+    let (mut now, mut deepest) = (0usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in payload {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b']' | b'}' => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

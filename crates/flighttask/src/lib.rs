@@ -1,0 +1,21 @@
+//! DJI Cloud API events of docks, and the reply they wait for.
+//!
+//! A dock publishes `flighttask_progress` on `thing/product/{sn}/events` and waits for the same
+//! `tid`, `bid` and `method` with `data: {"result": 0}` on `thing/product/{sn}/events_reply`
+//! (DJI Cloud API, "Device report the flight task progress and status").
+//!
+//! # Layout
+//! - [`topic`]: which topics are events, and where their replies go.
+//! - [`envelope`]: what stands around the data of every event.
+//! - [`methods`]: which methods there are.
+//! - [`answer`]: whether an event is answered, and with what.
+//!
+//! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
+
+pub mod answer;
+pub mod envelope;
+pub mod methods;
+pub mod topic;
+
+pub use answer::{Answer, Rules, answer};
+pub use envelope::{Envelope, Invalid};

@@ -1,0 +1,87 @@
+//! The contract between the broker and a plugin that sees publishes.
+//!
+//! An [`Interceptor`] declares topic filters once; the broker indexes them, so a publish that
+//! matches none pays nothing. For each publish that matches, after the access check and before the
+//! message is routed, [`Interceptor::intercept`] is called in the task of the publishing connection.
+//! It must not wait, and its work must be bounded by the size of the publish. A panic in it is
+//! caught and counted, and the publish goes on as if it had returned [`Verdict::Forward`] without
+//! effects.
+
+use dockside_mqtt::QoS;
+
+/// A plugin that sees publishes.
+pub trait Interceptor: Send + Sync {
+    /// Names the plugin in logs.
+    fn name(&self) -> &'static str;
+
+    /// The topic filters it wants to see, asked for once at start. Shared subscriptions are not
+    /// allowed here.
+    fn filters(&self) -> Vec<String>;
+
+    /// Looks at one publish. Effects take hold only if this returns.
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict;
+}
+
+/// One publish, as accepted: the topic alias is resolved, the publisher may publish here.
+#[derive(Clone, Copy, Debug)]
+pub struct Intercepted<'a> {
+    /// Topic name.
+    pub topic: &'a str,
+    /// Application message, any bytes.
+    pub payload: &'a [u8],
+    /// QoS it was published with.
+    pub qos: QoS,
+    /// Client identifier of the publisher.
+    pub client_id: &'a str,
+    /// Wall clock, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// What becomes of the publish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It goes to its subscribers, byte for byte.
+    Forward,
+    /// It is acknowledged and goes to nobody.
+    Consume,
+}
+
+/// What the plugin wants done besides. The broker owns and reuses it.
+#[derive(Default, Debug)]
+pub struct Effects {
+    replies: Vec<Reply>,
+}
+
+/// A message to the publisher, and to whoever else subscribes to its topic: QoS 1 at most, never
+/// retained, sent right after the acknowledgement of the publish.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// Topic name.
+    pub topic: String,
+    /// Application message.
+    pub payload: Vec<u8>,
+    /// QoS before it is capped by the subscription.
+    pub qos: QoS,
+}
+
+/// Replies one publish may cause; more are dropped.
+const REPLIES_AT_MOST: usize = 8;
+
+impl Effects {
+    /// Asks for a reply.
+    pub fn reply(&mut self, reply: Reply) {
+        if self.replies.len() < REPLIES_AT_MOST {
+            self.replies.push(reply);
+        }
+    }
+
+    /// Takes the replies out, in the order they were asked for.
+    pub fn take_replies(&mut self) -> std::vec::Drain<'_, Reply> {
+        self.replies.drain(..)
+    }
+
+    /// Forgets everything, as after a panic.
+    pub fn clear(&mut self) {
+        self.replies.clear();
+    }
+}

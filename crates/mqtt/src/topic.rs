@@ -1,0 +1,135 @@
+//! Topic names and topic filters (MQTT 5.0 section 4.7).
+
+use crate::reason::{ProtocolError, ReasonCode};
+
+/// Checks a topic name: not empty [MQTT-4.7.3-1], no wildcard [MQTT-3.3.2-2].
+/// (U+0000 and bad UTF-8 never get past the codec.)
+///
+/// # Errors
+/// `Topic Name Invalid`.
+pub fn check_name(topic: &str) -> Result<(), ProtocolError> {
+    let invalid = |detail| Err(ProtocolError::new(ReasonCode::TopicNameInvalid, detail));
+    if topic.is_empty() {
+        return invalid("empty topic name");
+    }
+    if topic.bytes().any(|b| b == b'+' || b == b'#') {
+        return invalid("wildcard in a topic name");
+    }
+    Ok(())
+}
+
+/// A topic filter that obeys the rules of section 4.7.1, and the share it was asked for under.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Filter<'a> {
+    /// The share name of `$share/name/filter` (section 4.8.2).
+    pub share: Option<&'a str>,
+    /// The filter that topics are matched against.
+    pub levels: &'a str,
+}
+
+impl<'a> Filter<'a> {
+    /// Parses a filter as it stands in a SUBSCRIBE.
+    ///
+    /// # Errors
+    /// `Topic Filter Invalid`: empty, a wildcard that is not alone in its level, `#` before the end
+    /// [MQTT-4.7.1-1] [MQTT-4.7.1-2], or a share without name or filter [MQTT-4.8.2-1].
+    pub fn parse(filter: &'a str) -> Result<Self, ProtocolError> {
+        let invalid = |detail| Err(ProtocolError::new(ReasonCode::TopicFilterInvalid, detail));
+        let (share, levels) = match filter.strip_prefix("$share/") {
+            None => (None, filter),
+            Some(rest) => match rest.split_once('/') {
+                Some((name, levels)) if !name.is_empty() && !name.contains(['+', '#']) => {
+                    (Some(name), levels)
+                }
+                _ => return invalid("shared subscription without name or filter"),
+            },
+        };
+        if levels.is_empty() {
+            return invalid("empty topic filter");
+        }
+        let mut rest = levels.split('/').peekable();
+        while let Some(level) = rest.next() {
+            if level.len() > 1 && level.contains(['+', '#']) {
+                return invalid("wildcard that is not alone in its level");
+            }
+            if level == "#" && rest.peek().is_some() {
+                return invalid("# before the last level");
+            }
+        }
+        Ok(Self { share, levels })
+    }
+}
+
+/// Whether `topic` matches `filter`, level by level; neither is checked again.
+///
+/// A filter that starts with a wildcard does not match a topic that starts with `$` [MQTT-4.7.2-1].
+#[must_use]
+pub fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut topics = topic.split('/');
+    for level in filter.split('/') {
+        if level == "#" {
+            return true;
+        }
+        match topics.next() {
+            Some(name) if level == "+" || level == name => {}
+            _ => return false,
+        }
+    }
+    topics.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_match_as_section_4_7_says() {
+        for (filter, topic, expected) in [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("#", "a/b", true),
+            ("#", "$SYS/broker", false),
+            ("+/broker", "$SYS/broker", false),
+            ("$SYS/#", "$SYS/broker", true),
+            ("sport/tennis/+", "sport/tennis/player1", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+/+", "/finance", true),
+            ("/+", "/finance", true),
+            ("+", "/finance", false),
+            ("a/b", "a/b/", false),
+            ("日本/+", "日本/x", true),
+        ] {
+            assert_eq!(matches(filter, topic), expected, "{filter} against {topic}");
+        }
+    }
+
+    #[test]
+    fn bad_filters_are_refused() {
+        for filter in
+            ["", "a#", "a/#/b", "a+", "+a/b", "#/", "$share/", "$share/g", "$share//a", "$share/g/"]
+        {
+            let error = Filter::parse(filter).unwrap_err();
+            assert_eq!(error.reason, ReasonCode::TopicFilterInvalid, "{filter}");
+        }
+        assert!(Filter::parse("$share/+/a").is_err());
+        assert_eq!(
+            Filter::parse("$share/g/a/+/#"),
+            Ok(Filter { share: Some("g"), levels: "a/+/#" })
+        );
+        assert_eq!(Filter::parse("/"), Ok(Filter { share: None, levels: "/" }));
+    }
+
+    #[test]
+    fn names_without_wildcards_only() {
+        assert!(check_name("thing/product/X/events").is_ok());
+        for name in ["", "a/+", "a/#", "x+y"] {
+            assert_eq!(check_name(name).unwrap_err().reason, ReasonCode::TopicNameInvalid);
+        }
+    }
+}
