@@ -1,0 +1,44 @@
+//! An efficient external responder: what a site runs beside a broker that does not answer itself.
+//!
+//! One thread, one connection; every event of a read is answered in one write.
+
+use std::io;
+
+use dockside_flighttask::{Answer, Rules, answer, topic};
+use dockside_mqtt::packet::Packet;
+use dockside_mqtt::property::Properties;
+use dockside_mqtt::{PacketId, QoS, Version, codec};
+use docksim::client::Client;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1883".to_owned());
+    let broker = address.parse().map_err(io::Error::other)?;
+    let mut client = Client::connect(broker, "responder").await?;
+    client.subscribe(topic::EVENTS_FILTER, QoS::AtLeastOnce).await?;
+    println!("ready");
+    let mut id = 0u16;
+    loop {
+        client.read().await?;
+        let now_ms = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64);
+        client.packets(|packet, output| {
+            if let Packet::Publish(event) = packet
+                && let Some(sn) = topic::events_serial_number(event.topic)
+                && let (Answer::Reply(reply), _) =
+                    answer(sn, event.payload, now_ms, Rules::default())
+            {
+                id = id % u16::MAX + 1;
+                let topic = topic::events_reply(sn);
+                let message = codec::Message {
+                    topic: &topic,
+                    properties: Properties::EMPTY,
+                    payload: &reply,
+                    expiry: None,
+                };
+                let how = (QoS::AtLeastOnce, PacketId::new(id));
+                codec::publish(output, Version::V311, &message, how, false, &[]);
+            }
+        })?;
+        client.flush().await?;
+    }
+}

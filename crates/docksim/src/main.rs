@@ -1,0 +1,110 @@
+//! The `docksim` command. Exit codes: 0 every reply was right, 1 not, 2 bad command line.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use dockside_mqtt::QoS;
+use docksim::{fly, load};
+
+/// A simulated dock: flies a task against a broker, or loads it
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fly one realistic task and show the reply to every event
+    Fly {
+        /// Address of the broker
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: SocketAddr,
+        /// Serial number of the dock
+        #[arg(long, default_value = "SIMDOCK2000001")]
+        sn: String,
+        /// Milliseconds from one event to the next
+        #[arg(long, default_value_t = 100)]
+        pace_ms: u64,
+    },
+    /// Load a broker with docks and applications, and check everything that comes back
+    Load {
+        /// Address of the broker
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: SocketAddr,
+        /// Docks that send events
+        #[arg(long, default_value_t = 1)]
+        docks: u32,
+        /// Applications that subscribe to every event
+        #[arg(long, default_value_t = 0)]
+        apps: u32,
+        /// Events a dock may have unanswered
+        #[arg(long, default_value_t = 1)]
+        window: u16,
+        /// QoS of events and subscriptions: 0, 1 or 2
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
+        qos: u8,
+        /// Seconds of load
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+}
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match CommandLine::parse().command {
+        Command::Fly { broker, sn, pace_ms } => {
+            match runtime.block_on(fly::fly(broker, &sn, Duration::from_millis(pace_ms))) {
+                Ok(summary) => flown(&summary),
+                Err(error) => failed(&error),
+            }
+        }
+        Command::Load { broker, docks, apps, window, qos, seconds } => {
+            let plan = load::Plan {
+                broker,
+                docks,
+                apps,
+                window: window.max(1),
+                qos: QoS::from_bits(qos).unwrap_or(QoS::AtLeastOnce),
+                time: Duration::from_secs_f64(seconds.clamp(0.01, 86_400.0)),
+            };
+            match runtime.block_on(load::run(plan)) {
+                Ok(report) => {
+                    report.print();
+                    if report.is_perfect() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                }
+                Err(error) => failed(&error),
+            }
+        }
+    }
+}
+
+fn flown(summary: &fly::Summary) -> ExitCode {
+    let mut round_trips = summary.round_trips.clone();
+    round_trips.sort_unstable();
+    let at = |index: usize| {
+        let round_trip = round_trips.get(index).copied().unwrap_or_default();
+        round_trip.as_secs_f64() * 1000.0
+    };
+    println!(
+        "{} events, {} replies, {} wrong, {} missing; round trip {:.2} ms at the median, {:.2} ms at most",
+        summary.events,
+        summary.replies,
+        summary.wrong,
+        summary.missing,
+        at(round_trips.len() / 2),
+        at(round_trips.len().saturating_sub(1)),
+    );
+    if summary.is_perfect() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("docksim: {error}");
+    ExitCode::FAILURE
+}
