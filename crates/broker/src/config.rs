@@ -107,7 +107,7 @@ impl Default for Limits {
             topic_levels: 128,
             subscriptions: 1_000,
             receive_maximum: 1_000,
-            inflight: 1_000,
+            inflight: u16::MAX,
             topic_aliases: 16,
             mailbox_messages: 100_000,
             mailbox_bytes: 32 << 20,
