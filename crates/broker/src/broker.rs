@@ -11,6 +11,7 @@ use dockside_interceptor::Interceptor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::dispatcher::Dispatcher;
@@ -124,7 +125,7 @@ impl Broker {
         rooms.spawn(upkeep(Arc::clone(&shared)));
         rooms.spawn(admin::serve(admin, Arc::clone(&shared)));
         let accepting =
-            tokio::spawn(listener::accept(mqtt, Arc::clone(&shared), connections.clone()));
+            rooms.spawn(listener::accept(mqtt, Arc::clone(&shared), connections.clone()));
 
         let outcome = tokio::select! {
             () = stop => Ok(()),
@@ -158,15 +159,20 @@ async fn watch(rooms: &mut JoinSet<()>) {
 
 async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     connections.close();
-    let in_order = async {
-        shared.registry.command_all(Command::Quiet);
-        barrier(shared).await;
-        shared.registry.command_all(Command::Stop);
-        connections.wait().await;
-        // The ends of the sessions, and wills that came with them.
-        barrier(shared).await;
+    shared.accepting.close();
+    shared.stopping.cancel();
+    shared.registry.command_all(Command::Quiet);
+    let deadline = shared.config.mqtt.stop_timeout();
+    // Each step has the whole time: one that is late must not cost the next one its own.
+    let steps = async {
+        timeout(deadline, shared.accepting.wait()).await?;
+        timeout(deadline, barrier(shared)).await
     };
-    if tokio::time::timeout(shared.config.mqtt.stop_timeout(), in_order).await.is_err() {
+    if steps.await.is_err() {
+        tracing::error!("what was accepted last could not be dispatched in time");
+    }
+    shared.registry.command_all(Command::Stop);
+    if timeout(deadline, connections.wait()).await.is_err() {
         tracing::warn!("clients that did not read in time were cut off");
     }
 }

@@ -4,9 +4,12 @@
 //! dispatcher never wait for one; the dispatcher gives it back. Without it only reading from that
 //! connection stops.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
+
+use crate::record::Instance;
 
 /// What a message costs besides its bytes: rumqttd counts only those, but keeps more.
 const OVERHEAD: u64 = 256;
@@ -17,7 +20,7 @@ pub(crate) struct Budget {
     total: u64,
     used: AtomicU64,
     waited_for: AtomicBool,
-    waiting: Mutex<Vec<Waker>>,
+    waiting: Mutex<HashMap<Instance, Waker>>,
 }
 
 impl Budget {
@@ -26,7 +29,7 @@ impl Budget {
             total,
             used: AtomicU64::new(0),
             waited_for: AtomicBool::new(false),
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::default(),
         }
     }
 
@@ -36,12 +39,15 @@ impl Budget {
         (size as u64 + OVERHEAD).min(self.total)
     }
 
-    /// Takes a charge if it is there; otherwise wakes `waker` when some has been given back.
-    pub(crate) fn take(&self, charge: u64, waker: &Waker) -> bool {
+    /// Takes a charge for a session if it is there; otherwise wakes `waker` when some has been
+    /// given back.
+    pub(crate) fn take(&self, charge: u64, instance: Instance, waker: &Waker) -> bool {
         if self.try_take(charge) {
             return true;
         }
-        self.waiting.lock().expect("no panic while it is held").push(waker.clone());
+        let mut waiting = self.waiting.lock().expect("no panic while it is held");
+        waiting.insert(instance, waker.clone());
+        drop(waiting);
         self.waited_for.store(true, Ordering::SeqCst);
         // Given back between the first try and the entry above: nobody would wake us.
         self.try_take(charge)
@@ -58,7 +64,7 @@ impl Budget {
         if self.waited_for.swap(false, Ordering::SeqCst) {
             let waiting =
                 std::mem::take(&mut *self.waiting.lock().expect("no panic while it is held"));
-            waiting.into_iter().for_each(Waker::wake);
+            waiting.into_values().for_each(Waker::wake);
         }
     }
 
@@ -92,12 +98,12 @@ mod tests {
         let budget = Budget::new(1_000);
         let charge = budget.charge(344);
         assert_eq!(charge, 600);
-        assert!(budget.take(charge, &waker));
-        assert!(!budget.take(charge, &waker));
+        assert!(budget.take(charge, 1, &waker));
+        assert!(!budget.take(charge, 1, &waker));
         assert_eq!(woken.0.load(Ordering::SeqCst), 0);
         budget.give_back(charge);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-        assert!(budget.take(charge, &waker));
+        assert!(budget.take(charge, 1, &waker));
         assert_eq!(budget.used(), 600);
     }
 
@@ -106,7 +112,7 @@ mod tests {
         let budget = Budget::new(1_000);
         let charge = budget.charge(1_000_000);
         assert_eq!(charge, 1_000);
-        assert!(budget.take(charge, Waker::noop()));
-        assert!(!budget.take(budget.charge(0), Waker::noop()));
+        assert!(budget.take(charge, 1, Waker::noop()));
+        assert!(!budget.take(budget.charge(0), 1, Waker::noop()));
     }
 }

@@ -169,7 +169,6 @@ impl Config {
             ("mqtt.connect_timeout_ms", mqtt.connect_timeout_ms),
             ("mqtt.stop_timeout_ms", mqtt.stop_timeout_ms),
             ("limits.connections", limits.connections as u64),
-            ("limits.topic_levels", limits.topic_levels as u64),
             ("limits.subscriptions", limits.subscriptions as u64),
             ("limits.receive_maximum", limits.receive_maximum.into()),
             ("limits.inflight", limits.inflight.into()),
@@ -177,6 +176,12 @@ impl Config {
         ] {
             check(value > 0, key, &|| "must be at least 1".to_owned());
         }
+        check((1..=1_000).contains(&limits.topic_levels), "limits.topic_levels", &|| {
+            "must be 1 to 1000".to_owned()
+        });
+        check(limits.connections <= 1_000_000, "limits.connections", &|| {
+            "must be at most 1000000".to_owned()
+        });
         check((128..=268_435_460).contains(&limits.packet_bytes), "limits.packet_bytes", &|| {
             "must be 128 to 268435460, the largest packet MQTT has".to_owned()
         });

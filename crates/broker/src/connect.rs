@@ -10,12 +10,14 @@ use std::time::Duration;
 use dockside_mqtt::codec::{self, Frame};
 use dockside_mqtt::packet::{Connack, Connect, Packet, Will};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
-use dockside_mqtt::{ProtocolError, ReasonCode, Version, topic};
+use dockside_mqtt::{ProtocolError, ReasonCode, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::access::Identity;
 use crate::connection::{Client, Connection, SessionGuard, WillMessage, linger};
 use crate::mailbox::Mailbox;
 use crate::metrics::Rejected;
+use crate::publish;
 use crate::shared::Shared;
 
 /// Serves one socket from CONNECT to its end.
@@ -25,7 +27,14 @@ where
 {
     let timeout = shared.config.mqtt.connect_timeout();
     let read = read_connect(&mut io, shared.config.limits.connect_packet_bytes);
-    let (buffer, used) = match tokio::time::timeout(timeout, read).await {
+    let stopped = shared.stopping.cancelled();
+    let in_time = async {
+        tokio::select! {
+            read = tokio::time::timeout(timeout, read) => read,
+            () = stopped => Ok(Err(Refusal::silent(Rejected::Unavailable, "the broker stops"))),
+        }
+    };
+    let (buffer, used) = match in_time.await {
         Ok(Ok(read)) => read,
         Ok(Err(refusal)) => return refuse(io, peer, &shared, refusal).await,
         Err(_) => {
@@ -92,7 +101,8 @@ fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
         Ok(_) => Err(Refusal::silent(Rejected::Protocol, "the first packet is not CONNECT")),
         Err(error) if error.reason == ReasonCode::UnsupportedProtocolVersion => {
             // A client of a later version reads the later form [MQTT-3.1.2-2].
-            let later = frame.body.get(6).is_some_and(|level| (6..0x80).contains(level));
+            let level = frame.body.strip_prefix(b"\0\x04MQTT").and_then(|rest| rest.first());
+            let later = level.is_some_and(|level| (6..0x80).contains(level));
             let version = if later { Version::V5 } else { Version::V311 };
             Err(Refusal { version: Some(version), why: Rejected::Version, error })
         }
@@ -164,9 +174,9 @@ struct Admitted {
 struct ClientSlot(Arc<Shared>);
 
 impl ClientSlot {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
+    fn take(shared: &Arc<Shared>, takes_over: bool) -> Option<Self> {
         let limit = shared.config.limits.connections;
-        let fits = |clients: usize| (clients < limit).then_some(clients + 1);
+        let fits = |clients: usize| (clients < limit || takes_over).then_some(clients + 1);
         let taken = shared.clients.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
         taken.ok().map(|_| Self(Arc::clone(shared)))
     }
@@ -184,11 +194,14 @@ fn admit(
     shared: &Arc<Shared>,
 ) -> Result<Admitted, Refusal> {
     check(connect)?;
-    let will = connect.will.map(|will| check_will(connect, &will)).transpose()?;
     let identity = shared.access.connect(connect).map_err(|reason| {
         Refusal::told(connect, Rejected::NotAuthorized, reason, "not allowed to connect")
     })?;
-    let slot = ClientSlot::take(shared).ok_or_else(|| {
+    let will =
+        connect.will.map(|will| check_will(connect, &will, &identity, shared)).transpose()?;
+    // Whoever takes a session over gets the place of the connection that it ends.
+    let takes_over = shared.registry.has(connect.client_id);
+    let slot = ClientSlot::take(shared, takes_over).ok_or_else(|| {
         let detail = "limits.connections is reached";
         Refusal::told(connect, Rejected::Limit, ReasonCode::QuotaExceeded, detail)
     })?;
@@ -215,7 +228,8 @@ fn admit(
             maximum_packet: connect
                 .properties
                 .number(PropertyId::MaximumPacketSize)
-                .unwrap_or(u32::MAX),
+                .unwrap_or(codec::MAX_PACKET)
+                .min(codec::MAX_PACKET),
             session_expiry: connect
                 .properties
                 .number(PropertyId::SessionExpiryInterval)
@@ -257,12 +271,21 @@ fn check(connect: &Connect<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_will(connect: &Connect<'_>, will: &Will<'_>) -> Result<WillMessage, Refusal> {
+fn check_will(
+    connect: &Connect<'_>,
+    will: &Will<'_>,
+    identity: &Identity,
+    shared: &Shared,
+) -> Result<WillMessage, Refusal> {
     let refused = |error: ProtocolError| {
         let version = Some(connect.version).filter(|v| v.is_v5());
         Refusal { version, why: Rejected::Protocol, error }
     };
-    topic::check_name(will.topic).map_err(refused)?;
+    publish::check_topic(will.topic, &shared.config.limits).map_err(refused)?;
+    publish::check(will.properties).map_err(refused)?;
+    shared.access.publish(identity, will.topic).map_err(|reason| {
+        Refusal::told(connect, Rejected::NotAuthorized, reason, "not allowed to publish the will")
+    })?;
     if will.retain && connect.version.is_v5() {
         // [MQTT-3.2.2-13]
         let detail = "retained messages are not offered yet";

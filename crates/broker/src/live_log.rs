@@ -25,13 +25,13 @@ use crate::record::{AsideNumber, Entries, LARGE, Lane, RECORD_HEADER, Record};
 
 const TOPIC: &str = "dockside";
 
-/// The log does not work any more, and nothing can be delivered: the process must end.
+/// The live log or another part does not work any more: the process must end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dead(String);
 
 impl fmt::Display for Dead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the live log is broken: {}", self.0)
+        f.write_str(&self.0)
     }
 }
 
@@ -39,17 +39,17 @@ impl std::error::Error for Dead {}
 
 impl Dead {
     pub(crate) fn thread(name: &str, error: &std::io::Error) -> Self {
-        Self(format!("its {name} thread cannot be started: {error}"))
+        Self(format!("the {name} thread cannot be started: {error}"))
     }
 
     /// A task that must never end has ended, by a panic that its thread has printed.
     pub(crate) fn room() -> Self {
-        Self("one of its tasks ended".to_owned())
+        Self("a part of the broker that must never end has ended".to_owned())
     }
 }
 
 fn router_gone(error: &LinkError) -> Dead {
-    Dead(format!("its router thread is gone ({error})"))
+    Dead(format!("the live log is broken: its router thread is gone ({error})"))
 }
 
 /// What cannot be bytes in a record, or is too large for one, and is fetched by number.
@@ -273,11 +273,15 @@ impl LogReader {
             Some(record) if record.number == self.expected => self.expected += 1,
             Some(record) => {
                 return Err(Dead(format!(
-                    "record {} came where {} was due; messages in between are lost",
+                    "the live log is broken: record {} came where {} was due; messages in between are lost",
                     record.number, self.expected
                 )));
             }
-            None => return Err(Dead("it returned bytes that are no record".to_owned())),
+            None => {
+                return Err(Dead(
+                    "the live log is broken: it returned bytes that are no record".to_owned(),
+                ));
+            }
         }
         Ok(bytes)
     }

@@ -51,7 +51,7 @@ fn describe() {
     h!(
         "dockside_event_reply_duration_seconds",
         Unit::Seconds,
-        "From an event read to its reply written"
+        "From an event read to its reply written, on the direct path"
     );
     g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
@@ -131,7 +131,6 @@ pub(crate) struct ConnectionMetrics {
     dropped_expired: Counter,
     dropped_too_large: Counter,
     dropped_acl: Counter,
-    unanswered: Counter,
     pub(crate) reply_duration: Histogram,
     pub(crate) hook_panics: Counter,
 }
@@ -161,7 +160,6 @@ impl ConnectionMetrics {
             dropped_expired: dropped("expired"),
             dropped_too_large: dropped("too_large"),
             dropped_acl: dropped("acl"),
-            unanswered: dropped("qos0_backpressure"),
             reply_duration: histogram!("dockside_event_reply_duration_seconds"),
             hook_panics: counter!("dockside_hook_panics_total"),
         }
@@ -194,7 +192,6 @@ impl ConnectionMetrics {
             (&self.dropped_expired, counts.dropped_expired),
             (&self.dropped_too_large, counts.dropped_too_large),
             (&self.dropped_acl, counts.dropped_acl),
-            (&self.unanswered, counts.unanswered),
         ];
         for (counter, value) in pairs {
             if value > 0 {
@@ -214,8 +211,7 @@ pub(crate) struct Counts {
     pub(crate) dropped_expired: u64,
     pub(crate) dropped_too_large: u64,
     pub(crate) dropped_acl: u64,
-    pub(crate) unanswered: u64,
-    /// Replies written in this turn.
+    /// Replies sent on the direct path in this round.
     pub(crate) replies: usize,
 }
 

@@ -10,11 +10,13 @@ use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::property::{Properties, PropertyId, Value};
-use dockside_mqtt::{QoS, ReasonCode};
+use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
 
 use crate::access::Permit;
 use crate::clock;
+use crate::config::Limits;
 use crate::live_log::Aside;
+use crate::mailbox::{Mailbox, Ticket};
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::shared::Shared;
 
@@ -68,26 +70,41 @@ impl Batch {
         }
     }
 
-    /// What goes to the writer, with its charge; the caller clears it.
-    pub(crate) fn ordered(&self) -> Option<(&[u8], u64)> {
-        (!self.ordered.is_empty()).then_some((&self.ordered, self.ordered_charge))
+    /// Takes the charge of entries that are not publishes; `false` while there is no budget.
+    pub(crate) fn charge_ordered(
+        &mut self,
+        shared: &Shared,
+        instance: Instance,
+        size: usize,
+        waker: &Waker,
+    ) -> bool {
+        let charge = shared.writer_budget.charge(size);
+        let taken = shared.writer_budget.take(charge, instance, waker);
+        if taken {
+            self.ordered_charge += charge;
+        }
+        taken
     }
 
-    pub(crate) fn clear_ordered(&mut self) {
-        self.ordered.clear();
-        self.ordered_charge = 0;
-    }
-
-    /// Hands both lanes over.
-    pub(crate) fn hand_over(&mut self, shared: &Shared) {
+    /// Hands both lanes over, the direct one first; `completion` hears when the writer is done.
+    pub(crate) fn hand_over(
+        &mut self,
+        shared: &Shared,
+        completion: Option<(Arc<Mailbox>, Ticket)>,
+    ) {
         if !self.direct.is_empty() {
             shared.append_direct(&self.direct, self.direct_charge);
             self.direct.clear();
             self.direct_charge = 0;
         }
-        if let Some((entries, charge)) = self.ordered() {
-            shared.append_ordered(entries, charge, None);
-            self.clear_ordered();
+        if self.ordered_charge > 0 && self.ordered.is_empty() {
+            // The charge comes back with its record, and a record needs an entry.
+            record::append(&mut self.ordered, &Entry::End(0));
+        }
+        if !self.ordered.is_empty() || completion.is_some() {
+            shared.append_ordered(&self.ordered, self.ordered_charge, completion);
+            self.ordered.clear();
+            self.ordered_charge = 0;
         }
     }
 }
@@ -112,7 +129,7 @@ pub(crate) fn take_charge<'a>(
     shared: &Shared,
     permit: Permit<'a>,
     publish: &Publish<'_>,
-    waker: &Waker,
+    (instance, waker): (Instance, &Waker),
 ) -> Option<Routable<'a>> {
     let claimed = shared.interceptors.claim(permit.topic());
     let (lane, budget) = if publish.qos == QoS::AtMostOnce && !claimed {
@@ -123,7 +140,7 @@ pub(crate) fn take_charge<'a>(
     let effects = if claimed { EFFECTS_BYTES } else { 0 };
     let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
     let charge = budget.charge(size + effects);
-    budget.take(charge, waker).then_some(Routable { permit, lane, charge, claimed })
+    budget.take(charge, instance, waker).then_some(Routable { permit, lane, charge, claimed })
 }
 
 /// Shows a publish to the plugins and puts it on its lane.
@@ -178,11 +195,16 @@ pub(crate) fn append_publish(shared: &Shared, out: &mut Vec<u8>, published: &Pub
     if published.size() <= LARGE {
         record::append(out, &Entry::Publish(*published));
     } else {
-        let mut entry = Vec::new();
-        record::append(&mut entry, &Entry::Publish(*published));
-        let number = shared.log.put_aside(Aside::Entry(Bytes::from(entry)));
-        record::append(out, &Entry::Large(number));
+        append_by_reference(shared, out, published);
     }
+}
+
+/// Appends a publish whose bytes travel beside the log, and so cannot make it overflow.
+pub(crate) fn append_by_reference(shared: &Shared, out: &mut Vec<u8>, published: &Published<'_>) {
+    let mut entry = Vec::with_capacity(published.size());
+    record::append(&mut entry, &Entry::Publish(*published));
+    let number = shared.log.put_aside(Aside::Entry(Bytes::from(entry)));
+    record::append(out, &Entry::Large(number));
 }
 
 fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted) -> Verdict {
@@ -228,16 +250,30 @@ fn forwardable<'a>(properties: Properties<'a>, kept: &'a mut Vec<u8>) -> (&'a [u
     (kept, expires_ms)
 }
 
+/// Whether a topic may be published on here at all.
+pub(crate) fn check_topic(topic: &str, limits: &Limits) -> Result<(), ProtocolError> {
+    topic::check_name(topic)?;
+    check_levels(topic, limits.topic_levels)
+}
+
+/// [`Limits::topic_levels`] of a topic name or filter.
+pub(crate) fn check_levels(topic: &str, limit: usize) -> Result<(), ProtocolError> {
+    if topic.bytes().filter(|byte| *byte == b'/').count() < limit {
+        return Ok(());
+    }
+    let detail = "more levels than limits.topic_levels";
+    Err(ProtocolError::new(ReasonCode::TopicNameInvalid, detail))
+}
+
 /// What only a server may send, or what contradicts itself.
-pub(crate) fn check(publish: &Publish<'_>) -> Result<(), (ReasonCode, &'static str)> {
-    let properties = publish.properties;
+pub(crate) fn check(properties: Properties<'_>) -> Result<(), ProtocolError> {
     if properties.number(PropertyId::SubscriptionIdentifier).is_some() {
-        return Err((ReasonCode::ProtocolError, "subscription identifier from a client"));
+        return Err(ProtocolError::protocol("subscription identifier from a client"));
     }
     if let Some(topic) = properties.text(PropertyId::ResponseTopic)
-        && dockside_mqtt::topic::check_name(topic).is_err()
+        && topic::check_name(topic).is_err()
     {
-        return Err((ReasonCode::ProtocolError, "response topic is no topic name"));
+        return Err(ProtocolError::protocol("response topic is no topic name"));
     }
     Ok(())
 }

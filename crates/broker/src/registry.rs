@@ -1,7 +1,7 @@
 //! Who owns which client identifier. A session has one owner; the newest CONNECT wins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
@@ -11,7 +11,14 @@ use crate::record::Instance;
 /// The owner of every client identifier that is connected.
 #[derive(Default)]
 pub(crate) struct Registry {
-    owners: Mutex<HashMap<Arc<str>, Owner>>,
+    owners: Mutex<Owners>,
+}
+
+#[derive(Default)]
+struct Owners {
+    by_client: HashMap<Arc<str>, Owner>,
+    /// What everybody has been told, and whoever comes later is told too.
+    told: Option<Command>,
 }
 
 struct Owner {
@@ -41,7 +48,13 @@ impl Registry {
     ) -> Claim {
         let (alive, gone) = oneshot::channel();
         let owner = Owner { instance, mailbox, gone };
-        let before = self.owners().insert(Arc::clone(&client_id), owner);
+        let before = {
+            let mut owners = self.owners();
+            if let Some(command) = owners.told {
+                owner.mailbox.command(command);
+            }
+            owners.by_client.insert(Arc::clone(&client_id), owner)
+        };
         let claim = Claim { registry: Arc::clone(self), client_id, instance, _alive: alive };
         if let Some(before) = before {
             before.mailbox.command(Command::TakenOver);
@@ -51,19 +64,26 @@ impl Registry {
         claim
     }
 
-    /// Tells every connection something.
-    pub(crate) fn command_all(&self, command: Command) {
-        self.owners().values().for_each(|owner| owner.mailbox.command(command));
+    /// Whether somebody has this client identifier.
+    pub(crate) fn has(&self, client_id: &str) -> bool {
+        self.owners().by_client.contains_key(client_id)
     }
 
-    fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Owner>> {
+    /// Tells every connection something, and every one that comes later.
+    pub(crate) fn command_all(&self, command: Command) {
+        let mut owners = self.owners();
+        owners.told = Some(command);
+        owners.by_client.values().for_each(|owner| owner.mailbox.command(command));
+    }
+
+    fn owners(&self) -> MutexGuard<'_, Owners> {
         self.owners.lock().expect("no panic while it is held")
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut owners = self.registry.owners();
+        let owners = &mut self.registry.owners().by_client;
         if owners.get(&self.client_id).is_some_and(|owner| owner.instance == self.instance) {
             owners.remove(&self.client_id);
         }
@@ -111,8 +131,8 @@ mod tests {
         drop(second.await.unwrap());
         let third = third.await.unwrap();
         assert_eq!(told(&boxes[2]), None);
-        assert_eq!(registry.owners().len(), 1);
+        assert_eq!(registry.owners().by_client.len(), 1);
         drop(third);
-        assert_eq!(registry.owners().len(), 0);
+        assert_eq!(registry.owners().by_client.len(), 0);
     }
 }

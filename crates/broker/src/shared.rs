@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dockside_interceptor::Interceptor;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::budget::Budget;
@@ -30,6 +32,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: ConnectionMetrics,
     /// Clients that are let in, against `limits.connections`.
     pub(crate) clients: AtomicUsize,
+    /// Connections that accept publishes.
+    pub(crate) accepting: TaskTracker,
+    /// Cancelled when the broker stops.
+    pub(crate) stopping: CancellationToken,
     instances: AtomicU64,
     doorbell: Notify,
 }
@@ -46,6 +52,8 @@ impl Shared {
             interceptors: Interceptors::new(plugins),
             metrics: ConnectionMetrics::register(),
             clients: AtomicUsize::new(0),
+            accepting: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             instances: AtomicU64::new(0),
             doorbell: Notify::new(),
             config,

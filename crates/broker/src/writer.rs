@@ -8,11 +8,11 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
-use crate::live_log::LiveLog;
+use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};
 
-/// The queue in front of the writer. Bounded by the writer's budget and by one job of its own for
-/// each connection.
+/// The queue in front of the writer. Bounded by the writer's budget, and by the beginning, the will
+/// and the end of each session, which are a few bytes.
 #[derive(Default)]
 pub(crate) struct WriterQueue {
     group: Mutex<Group>,
@@ -67,11 +67,25 @@ pub(crate) fn start(
 ) -> std::io::Result<JoinHandle<()>> {
     let handle = thread::Builder::new().name("writer".to_owned()).spawn({
         let queue = Arc::clone(queue);
-        move || write(&queue, &log)
+        move || {
+            let _watch = Watch(&log);
+            write(&queue, &log);
+        }
     })?;
     // Set once here, before anybody else knows the queue.
     let _ = queue.thread.set(handle.thread().clone());
     Ok(handle)
+}
+
+/// Reports a writer that ends by a panic: nothing would be ordered or acknowledged any more.
+struct Watch<'a>(&'a LiveLog);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.report(Dead::room());
+        }
+    }
 }
 
 fn write(queue: &WriterQueue, log: &LiveLog) {

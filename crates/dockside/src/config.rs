@@ -177,7 +177,7 @@ impl Config {
             check_readable(file).map_err(|problem| vec![problem])?;
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment = figment.merge(Env::prefixed("DOCKSIDE_").split("__"));
+        figment = figment.merge(environment());
         for flag in arguments.flags() {
             figment = figment.merge(flag);
         }
@@ -206,6 +206,15 @@ impl Config {
         };
         self.broker().problems().into_iter().map(line).collect()
     }
+}
+
+/// Variables that an orchestrator sets for a service named `dockside`, or a build sets, are not the
+/// operator's; every other unknown one is an error like an unknown key of the file.
+fn environment() -> Env {
+    let theirs =
+        |name: &str| name.starts_with("service_") || name.starts_with("port") || name == "revision";
+    let mine = move |name: &figment::value::UncasedStr| !theirs(&name.as_str().to_lowercase());
+    Env::prefixed("DOCKSIDE_").filter(mine).split("__")
 }
 
 fn check_readable(file: &Path) -> Result<(), Problem> {

@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use dockside::config::{Config, Level};
+use dockside_broker::BindError;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command_line::{Command, Request};
@@ -61,6 +62,7 @@ fn run(config: &Config) -> ExitCode {
 async fn serve(config: &Config) -> ExitCode {
     let broker = match dockside::bind(config).await {
         Ok(broker) => broker,
+        Err(error @ BindError::LiveLog(_)) => return fail(BROKEN, &error.to_string()),
         Err(error) => return fail(CANNOT_BIND, &error.to_string()),
     };
     let stop = match stop_signals() {

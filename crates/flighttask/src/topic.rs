@@ -3,13 +3,16 @@
 /// The filter that matches every event of every gateway.
 pub const EVENTS_FILTER: &str = "thing/product/+/events";
 
+/// Longer ones are nobody's; DJI's have some 14 to 20 characters.
+pub const SERIAL_NUMBER_BYTES_AT_MOST: usize = 64;
+
 /// The serial number in `thing/product/{sn}/events`: exactly four levels, and a serial number of
 /// ASCII letters and digits, as DJI's own server demands (`[A-Za-z0-9]+`). Look-alikes are `None`.
 #[must_use]
 pub fn events_serial_number(topic: &str) -> Option<&str> {
     let serial_number = topic.strip_prefix("thing/product/")?.strip_suffix("/events")?;
-    let valid =
-        !serial_number.is_empty() && serial_number.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let valid = (1..=SERIAL_NUMBER_BYTES_AT_MOST).contains(&serial_number.len())
+        && serial_number.bytes().all(|byte| byte.is_ascii_alphanumeric());
     valid.then_some(serial_number)
 }
 
@@ -45,5 +48,8 @@ mod tests {
         ] {
             assert_eq!(events_serial_number(topic), None, "{topic}");
         }
+        let long = |n| format!("thing/product/{}/events", "X".repeat(n));
+        assert!(events_serial_number(&long(64)).is_some());
+        assert_eq!(events_serial_number(&long(65)), None);
     }
 }

@@ -14,8 +14,8 @@ pub trait Interceptor: Send + Sync {
     /// Names the plugin in logs.
     fn name(&self) -> &'static str;
 
-    /// The topic filters it wants to see, asked for once at start. Shared subscriptions are not
-    /// allowed here.
+    /// The topic filters it wants to see, asked for once at start. It is called once for each that
+    /// matches, so they should not overlap; shared subscriptions are not allowed here.
     fn filters(&self) -> Vec<String>;
 
     /// Looks at one publish. Effects take hold only if this returns.
@@ -46,7 +46,7 @@ pub enum Verdict {
     Consume,
 }
 
-/// What the plugin wants done besides. The broker owns and reuses it.
+/// What the plugin wants done besides.
 #[derive(Default, Debug)]
 pub struct Effects {
     replies: Vec<Reply>,
@@ -64,7 +64,7 @@ pub struct Reply {
     pub qos: QoS,
 }
 
-/// Replies one publish may cause; more are dropped.
+/// Replies one call may ask for; more are dropped.
 const REPLIES_AT_MOST: usize = 8;
 
 impl Effects {

@@ -51,7 +51,10 @@ impl<'a> Reader<'a> {
 
     /// Variable byte integer [MQTT-1.5.5-1]: at most four bytes, in the shortest form.
     pub(crate) fn varint(&mut self) -> Result<u32, ProtocolError> {
-        match varint(self.rest)? {
+        match length(self.rest)? {
+            Some((_, used)) if used > 1 && self.rest[used - 1] == 0 => {
+                Err(ProtocolError::malformed("length is not in its shortest form"))
+            }
             Some((value, used)) => {
                 self.rest = &self.rest[used..];
                 Ok(value)
@@ -82,14 +85,12 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a variable byte integer from the front: its value and its length, `None` while incomplete.
-pub(crate) fn varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, ProtocolError> {
+/// 3.1.1 does not ask for the shortest form.
+pub(crate) fn length(bytes: &[u8]) -> Result<Option<(u32, usize)>, ProtocolError> {
     let mut value = 0u32;
     for (index, &byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
-            if index > 0 && byte == 0 {
-                return Err(ProtocolError::malformed("length is not in its shortest form"));
-            }
             return Ok(Some((value, index + 1)));
         }
     }

@@ -121,7 +121,7 @@ const MALFORMED: &[(&str, Version, &[u8], ReasonCode)] = {
         ("a surrogate in UTF-8", V311, b"\x30\x05\0\x03\xed\xa0\x80", MalformedPacket),
         ("U+0000 in the topic", V311, b"\x30\x05\0\x03a\0b", MalformedPacket),
         ("length of five bytes", V311, b"\x30\xff\xff\xff\xff\x01", MalformedPacket),
-        ("length not in its shortest form", V5, b"\xc0\x80\0", MalformedPacket),
+        ("length not in its shortest form", V5, b"\x30\x05\0\x01a\x80\0", MalformedPacket),
         ("larger than the limit", V311, b"\x30\xe8\x07", PacketTooLarge),
         ("PINGREQ with a body", V311, b"\xc0\x01x", MalformedPacket),
         ("PUBACK too long", V311, b"\x40\x03\0\x01\0", MalformedPacket),

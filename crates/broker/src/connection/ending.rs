@@ -14,7 +14,7 @@ use crate::clock;
 use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox};
 use crate::metrics::Closed;
-use crate::publish::append_publish;
+use crate::publish::append_by_reference;
 use crate::record::{self, Entry, Instance, Published};
 use crate::registry::Claim;
 use crate::shared::Shared;
@@ -151,7 +151,7 @@ impl SessionGuard {
             properties: &will.properties,
             payload: &will.payload,
         };
-        append_publish(&self.shared, &mut entry, &published);
+        append_by_reference(&self.shared, &mut entry, &published);
         self.shared.append_ordered(&entry, 0, None);
     }
 }

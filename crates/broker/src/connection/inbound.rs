@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish, Subscribe, Unsubscribe};
 use dockside_mqtt::property::PropertyId;
 use dockside_mqtt::session::Arrival;
-use dockside_mqtt::topic::{self, Filter};
+use dockside_mqtt::topic::Filter;
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
 
 use super::answers::Answer;
@@ -41,6 +41,9 @@ impl<S> Connection<S> {
     fn packet(&mut self, packet: &Packet<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
         let version = self.client.version;
         match packet {
+            // Not accepted any more, and so not acknowledged: the broker stops.
+            Packet::Publish(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_)
+                if self.accepting.is_none() => {}
             Packet::Publish(publish) => return self.publish(publish, turn),
             Packet::Puback(ack) => {
                 self.outgoing.puback(ack.packet_id);
@@ -60,8 +63,8 @@ impl<S> Connection<S> {
             Packet::Pubcomp(ack) => {
                 self.outgoing.pubcomp(ack.packet_id);
             }
-            Packet::Subscribe(subscribe) => self.subscribe(subscribe, turn),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, turn),
+            Packet::Subscribe(subscribe) => return self.subscribe(subscribe, turn),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
             Packet::Pingreq => codec::encode(turn.out, &Packet::Pingresp, version),
             Packet::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
             Packet::Connect(_) => {
@@ -80,7 +83,7 @@ impl<S> Connection<S> {
     }
 
     fn publish(&mut self, publish: &Publish<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
-        publish::check(publish).map_err(|(reason, detail)| ProtocolError::new(reason, detail))?;
+        publish::check(publish.properties)?;
         if publish.retain && self.client.version.is_v5() {
             // CONNACK said so [MQTT-3.2.2-14].
             let detail = "retained messages are not offered yet";
@@ -88,8 +91,7 @@ impl<S> Connection<S> {
         }
         let topic = self.incoming.topic(publish)?;
         let topic = &*topic;
-        topic::check_name(topic)?;
-        self.check_levels(topic)?;
+        publish::check_topic(topic, &self.shared.config.limits)?;
         if self.incoming.arrival(publish)? == Arrival::Duplicate {
             self.acknowledge(publish, ReasonCode::Success);
             self.release_answers(0, turn)?;
@@ -101,7 +103,8 @@ impl<S> Connection<S> {
             Ok(_) => return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn),
             Err(reason) => return self.refuse(publish, reason, turn),
         };
-        let Some(routable) = publish::take_charge(&shared, permit, publish, turn.waker) else {
+        let waiter = (self.client.instance, turn.waker);
+        let Some(routable) = publish::take_charge(&shared, permit, publish, waiter) else {
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
@@ -147,19 +150,16 @@ impl<S> Connection<S> {
         Ok(Handled::Yes)
     }
 
-    fn check_levels(&self, topic: &str) -> Result<(), ProtocolError> {
-        let levels = topic.bytes().filter(|byte| *byte == b'/').count() + 1;
-        if levels <= self.shared.config.limits.topic_levels {
-            return Ok(());
-        }
-        Err(ProtocolError::new(
-            ReasonCode::TopicNameInvalid,
-            "more levels than limits.topic_levels",
-        ))
-    }
-
     /// The job goes to the writer; the next packet is read when the SUBACK is out.
-    fn subscribe(&mut self, subscribe: &Subscribe<'_>, turn: &mut Turn<'_>) {
+    fn subscribe(
+        &mut self,
+        subscribe: &Subscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Handled, Ended> {
+        let bytes = subscribe.filters.iter().map(|(filter, _)| filter.len());
+        if !self.charge_filters(subscribe.filters.len(), bytes.sum(), turn)? {
+            return Ok(Handled::Later);
+        }
         let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for (filter, options) in &subscribe.filters {
@@ -178,12 +178,34 @@ impl<S> Connection<S> {
             });
         }
         self.await_writer(Answer::Suback(subscribe.packet_id, reasons), turn);
+        Ok(Handled::Yes)
+    }
+
+    /// Takes the charge of a SUBSCRIBE or UNSUBSCRIBE; `false` while the writer's budget is used up.
+    /// A packet with more filters than a session may have subscriptions ends the connection.
+    fn charge_filters(
+        &mut self,
+        count: usize,
+        bytes: usize,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, Ended> {
+        if count > self.shared.config.limits.subscriptions {
+            let detail = "more filters in one packet than limits.subscriptions";
+            return Err(ProtocolError::new(ReasonCode::QuotaExceeded, detail).into());
+        }
+        let size = bytes + count * 32;
+        if turn.batch.charge_ordered(&self.shared, self.client.instance, size, turn.waker) {
+            return Ok(true);
+        }
+        self.reading = Reading::Budget;
+        Ok(false)
     }
 
     /// Whether a subscription is possible; the reason code is the SUBACK's.
     fn grant(&self, filter: &str) -> Result<(), ReasonCode> {
         let parsed = Filter::parse(filter).map_err(|error| error.reason)?;
-        self.check_levels(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let levels = self.shared.config.limits.topic_levels;
+        publish::check_levels(filter, levels).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         if parsed.share.is_some() {
             return Err(ReasonCode::SharedSubscriptionsNotSupported);
         }
@@ -194,7 +216,15 @@ impl<S> Connection<S> {
         Ok(())
     }
 
-    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, turn: &mut Turn<'_>) {
+    fn unsubscribe(
+        &mut self,
+        unsubscribe: &Unsubscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Handled, Ended> {
+        let bytes = unsubscribe.filters.iter().map(|filter| filter.len());
+        if !self.charge_filters(unsubscribe.filters.len(), bytes.sum(), turn)? {
+            return Ok(Handled::Later);
+        }
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             reasons.push(if Filter::parse(filter).is_err() {
@@ -207,15 +237,14 @@ impl<S> Connection<S> {
             });
         }
         self.await_writer(Answer::Unsuback(unsubscribe.packet_id, reasons), turn);
+        Ok(Handled::Yes)
     }
 
     /// Hands the batch over and owes `answer` once the writer has done it.
     fn await_writer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
         self.last_ticket += 1;
-        let completion = Some((Arc::clone(&self.mailbox), self.last_ticket));
-        let (entries, charge) = turn.batch.ordered().unwrap_or_default();
-        self.shared.append_ordered(entries, charge, completion);
-        turn.batch.clear_ordered();
+        let completion = (Arc::clone(&self.mailbox), self.last_ticket);
+        turn.batch.hand_over(&self.shared, Some(completion));
         self.answers.owe(self.last_ticket, answer);
         self.reading = Reading::Answer;
     }

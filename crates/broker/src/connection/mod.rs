@@ -22,6 +22,7 @@ use dockside_mqtt::Version;
 use dockside_mqtt::session::{Incoming, Outgoing};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::answers::Answers;
 use self::ending::Ended;
@@ -74,8 +75,12 @@ pub(crate) struct Connection<S> {
     reading: Reading,
     /// Bytes of packets that are not whole or not handled yet.
     unread: Vec<u8>,
+    /// Replies of plugins that the window has no room for yet; they go before the backlog.
+    replies: VecDeque<Delivery>,
     /// Messages taken from the mailbox that are not sent yet.
     backlog: VecDeque<Delivery>,
+    /// Held while publishes are accepted; dropped when the broker stops.
+    accepting: Option<TaskTrackerToken>,
     unsent: Unsent,
     last_read: Instant,
 }
@@ -88,8 +93,6 @@ enum Reading {
     Budget,
     /// Until the answer to a SUBSCRIBE or UNSUBSCRIBE is out.
     Answer,
-    /// For good: the broker stops.
-    Stopped,
 }
 
 /// Buffers of a thread, used by one turn at a time.
@@ -126,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         guard: SessionGuard,
         (receive_maximum, window): (u32, u16),
     ) -> Self {
+        let accepting = Some(shared.accepting.token());
         let aliases = if client.version.is_v5() { shared.config.limits.topic_aliases } else { 0 };
         Self {
             io,
@@ -140,7 +144,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             last_ticket: 0,
             reading: Reading::Open,
             unread: Vec::new(),
+            replies: VecDeque::new(),
             backlog: VecDeque::new(),
+            accepting,
             unsent: Unsent::default(),
             last_read: Instant::now(),
         }
@@ -174,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(mut alarm) = alarm else { return Poll::Pending };
         loop {
             ready!(alarm.as_mut().poll(cx));
-            if self.reading != Reading::Open {
+            if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
                 self.last_read = Instant::now();
             }
             let deadline = self.deadline();
@@ -187,6 +193,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Ended> {
         let Scratch { read, out, batch } = scratch;
+        // A turn that panicked leaves its buffers as they were: its bytes are nobody else's, but
+        // the messages it had accepted are everybody's.
+        out.clear();
+        batch.hand_over(&self.shared, None);
         let mut turn = Turn { out, batch, counts: Counts::default(), waker: cx.waker() };
         let mut outcome = Ok(true);
         let mut rounds = 0;
@@ -198,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             rounds += 1;
             outcome = self.round(cx, read, &mut turn);
             // Whatever a packet said before the one that ended the connection holds.
-            turn.batch.hand_over(&self.shared);
+            turn.batch.hand_over(&self.shared, None);
         }
         turn.out.clear();
         turn.out.shrink_to(4 * READ_BYTES);
@@ -229,14 +239,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Err(ended);
         }
         let sent = self.drain_backlog(turn);
+        let was_blocked = !self.unsent.is_empty();
         self.write(cx, turn)?;
         if turn.counts.replies > 0 {
             let seconds = started.elapsed().as_secs_f64();
             self.shared.metrics.reply_duration.record_many(seconds, turn.counts.replies);
             turn.counts.replies = 0;
         }
-        let more = handled? || (sent && self.unsent.is_empty());
-        if stopping && !more && self.unsent.is_empty() {
+        // A socket that has taken everything wakes nobody: what waited for it goes on now.
+        let more = handled? || (self.unsent.is_empty() && (sent || was_blocked));
+        if stopping && !more && self.has_sent_everything() {
             return Err(Ended::Told(Command::Stop));
         }
         Ok(more)
@@ -250,9 +262,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(Ended::Told(command))
             }
             Some(command) => {
-                if self.reading != Reading::Stopped {
-                    self.reading = Reading::Stopped;
+                if self.accepting.is_some() {
                     self.guard.publish_will();
+                    // Everything accepted before has been handed over with its round.
+                    self.accepting = None;
                 }
                 Ok(command == Command::Stop)
             }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use dockside_interceptor::Reply;
 use dockside_mqtt::packet::{Ack, Codes, Packet};
 use dockside_mqtt::property::{self, Properties};
-use dockside_mqtt::{PacketId, QoS, codec};
+use dockside_mqtt::{PacketId, QoS, codec, topic};
 use tokio::io::AsyncWrite;
 
 use super::answers::Answer;
@@ -42,6 +42,7 @@ impl Unsent {
         &self.bytes[self.written..]
     }
 
+    /// The socket took `count` bytes.
     fn wrote(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
@@ -87,6 +88,10 @@ impl<S> Connection<S> {
 
     /// A plugin's reply: the session's own copy here and now, everybody else's through the writer.
     fn reply(&mut self, reply: &Reply, turn: &mut Turn<'_>) -> Result<(), Ended> {
+        if topic::check_name(&reply.topic).is_err() || reply.topic.len() > usize::from(u16::MAX) {
+            tracing::warn!(client = %self.client.id, "a plugin replied on what is no topic name");
+            return Ok(());
+        }
         let direct = self.subscriptions.direct(&reply.topic);
         let published = Published {
             publisher: self.client.instance,
@@ -100,29 +105,38 @@ impl<S> Connection<S> {
         };
         append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
         let Some(direct) = direct else { return Ok(()) };
-        turn.counts.replies += 1;
         let delivery = Delivery {
             message: Arc::new(Message::new(&published)),
             qos: direct.qos.min(reply.qos),
             retain: false,
             subscription_ids: direct.subscription_ids,
         };
-        if !self.send(&delivery, turn) {
-            if self.backlog.len() >= self.shared.config.limits.mailbox_messages {
-                return Err(Ended::Told(Command::SlowConsumer));
-            }
-            self.backlog.push_back(delivery);
+        // Replies keep their order: none overtakes one that waits for the window.
+        if self.replies.is_empty() && self.send(&delivery, turn) {
+            turn.counts.replies += 1;
+        } else if self.replies.len() < self.shared.config.limits.mailbox_messages {
+            self.replies.push_back(delivery);
+        } else {
+            return Err(Ended::Told(Command::SlowConsumer));
         }
         Ok(())
+    }
+
+    /// Whether nothing waits for the socket or the window.
+    pub(super) fn has_sent_everything(&self) -> bool {
+        self.unsent.is_empty() && self.replies.is_empty() && self.backlog.is_empty()
     }
 
     /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
     pub(super) fn drain_backlog(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut sent = false;
         while self.unsent.len() + turn.out.len() < READ_BYTES {
-            let Some(delivery) = self.backlog.pop_front() else { break };
+            let from_replies = !self.replies.is_empty();
+            let queue = if from_replies { &mut self.replies } else { &mut self.backlog };
+            let Some(delivery) = queue.pop_front() else { break };
             if !self.send(&delivery, turn) {
-                self.backlog.push_front(delivery);
+                let queue = if from_replies { &mut self.replies } else { &mut self.backlog };
+                queue.push_front(delivery);
                 break;
             }
             sent = true;

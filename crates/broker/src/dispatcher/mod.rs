@@ -21,6 +21,9 @@ use crate::shared::Shared;
 /// Records handled before other tasks get their turn.
 const RECORDS_A_TURN: usize = 32;
 
+/// Deliveries that are gathered before they go to their mailboxes.
+const DELIVERIES_AT_ONCE: usize = 10_000;
+
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
     metrics: DispatcherMetrics,
@@ -28,6 +31,8 @@ pub(crate) struct Dispatcher {
     outlets: HashMap<Slot, Outlet>,
     /// Outlets with something in their outbox.
     filled: Vec<Slot>,
+    /// Deliveries in all outboxes.
+    undelivered: usize,
 }
 
 struct Outlet {
@@ -43,6 +48,7 @@ impl Dispatcher {
             routes: Routes::default(),
             outlets: HashMap::new(),
             filled: Vec::new(),
+            undelivered: 0,
         }
     }
 
@@ -137,6 +143,7 @@ impl Dispatcher {
         for route in &*self.routes.matches(published.topic) {
             let Some(grant) = route.grant(published) else { continue };
             let Some(outlet) = self.outlets.get_mut(&route.slot) else { continue };
+            self.undelivered += 1;
             let message = message.get_or_insert_with(|| Arc::new(Message::new(published)));
             if outlet.outbox.is_empty() {
                 self.filled.push(route.slot);
@@ -148,12 +155,16 @@ impl Dispatcher {
                 subscription_ids: Arc::clone(&grant.subscription_ids),
             });
         }
+        if self.undelivered >= DELIVERIES_AT_ONCE {
+            self.fill_mailboxes();
+        }
         if message.is_none() && !published.except_publisher {
             self.metrics.no_subscriber.increment(1);
         }
     }
 
     fn fill_mailboxes(&mut self) {
+        self.undelivered = 0;
         for slot in self.filled.drain(..) {
             if let Some(outlet) = self.outlets.get_mut(&slot) {
                 let dropped = outlet.mailbox.deliver(&mut outlet.outbox);

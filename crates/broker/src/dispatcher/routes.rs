@@ -12,8 +12,10 @@ use crate::record::{Instance, Published, Subscribed};
 /// A session's place in the table of outlets.
 pub(crate) type Slot = usize;
 
-/// Topics whose routes are remembered.
+/// Topics whose routes are remembered, and routes in all; longer topics are looked up every time.
 const REMEMBERED_TOPICS: usize = 10_000;
+const REMEMBERED_ROUTES: usize = 100_000;
+const REMEMBERED_TOPIC_BYTES: usize = 256;
 
 /// All subscriptions of all sessions.
 #[derive(Default)]
@@ -25,6 +27,7 @@ pub(crate) struct Routes {
     subscriptions: usize,
     /// Emptied by every change of a subscription, and when it is full.
     remembered: HashMap<Box<str>, Arc<[Route]>>,
+    remembered_routes: usize,
 }
 
 struct Session {
@@ -103,7 +106,7 @@ impl Routes {
         }
         if !session.filters.is_empty() {
             self.subscriptions -= session.filters.len();
-            self.remembered.clear();
+            self.forget();
         }
         self.free.push(session.slot);
         Some(session.slot)
@@ -125,7 +128,7 @@ impl Routes {
             id: new.id,
         };
         self.tree.insert(new.filter, subscription);
-        self.remembered.clear();
+        self.forget();
     }
 
     /// Removes a subscription.
@@ -135,7 +138,7 @@ impl Routes {
         session.filters.swap_remove(at);
         self.subscriptions -= 1;
         self.tree.remove(filter, |subscription| subscription.instance == instance);
-        self.remembered.clear();
+        self.forget();
     }
 
     /// Subscriptions of all sessions.
@@ -149,11 +152,21 @@ impl Routes {
             return Arc::clone(routes);
         }
         let routes = self.look_up(topic);
-        if self.remembered.len() >= REMEMBERED_TOPICS {
-            self.remembered.clear();
+        if topic.len() > REMEMBERED_TOPIC_BYTES {
+            return routes;
         }
+        if self.remembered.len() >= REMEMBERED_TOPICS || self.remembered_routes >= REMEMBERED_ROUTES
+        {
+            self.forget();
+        }
+        self.remembered_routes += routes.len();
         self.remembered.insert(topic.into(), Arc::clone(&routes));
         routes
+    }
+
+    fn forget(&mut self) {
+        self.remembered.clear();
+        self.remembered_routes = 0;
     }
 
     fn look_up(&self, topic: &str) -> Arc<[Route]> {

@@ -16,6 +16,9 @@ use crate::reason::{ProtocolError, ReasonCode};
 /// The largest value of a variable byte integer, and so of a remaining length (section 2.1.4).
 pub const MAX_REMAINING_LENGTH: u32 = 268_435_455;
 
+/// The largest packet MQTT can express, fixed header and all.
+pub const MAX_PACKET: u32 = MAX_REMAINING_LENGTH + 5;
+
 /// One packet's bytes: the first byte of the fixed header, and everything behind the length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
@@ -34,7 +37,7 @@ pub struct Frame<'a> {
 pub fn split(buffer: &[u8], maximum: u32) -> Result<Option<(Frame<'_>, usize)>, ProtocolError> {
     let Some((&first, rest)) = buffer.split_first() else { return Ok(None) };
     check_first_byte(first)?;
-    let Some((length, used)) = read::varint(rest)? else { return Ok(None) };
+    let Some((length, used)) = read::length(rest)? else { return Ok(None) };
     let header = 1 + used;
     let total = header + length as usize;
     if total > maximum as usize {

@@ -97,6 +97,9 @@ impl Incoming {
     /// stands for nothing.
     pub fn topic<'t>(&mut self, publish: &Publish<'t>) -> Result<Cow<'t, str>, ProtocolError> {
         let Some(alias) = publish.properties.number(PropertyId::TopicAlias) else {
+            if publish.topic.is_empty() {
+                return Err(ProtocolError::protocol("neither topic name nor topic alias"));
+            }
             return Ok(Cow::Borrowed(publish.topic));
         };
         let Some(slot) = self.aliases.get_mut(alias as usize - 1) else {

@@ -1,0 +1,13 @@
+//! Conversations with a broker on a real port, one file a chapter.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod connect;
+mod events;
+mod foreign;
+mod hostile;
+mod load;
+mod peer;
+mod publish;
+mod stop;
+mod subscribe;

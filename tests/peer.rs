@@ -1,0 +1,329 @@
+//! A broker in this process and a client that speaks in packets or in bytes.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dockside::config::Config;
+use dockside::events::Events;
+use dockside_broker::{Broker, Dead};
+use dockside_interceptor::Interceptor;
+use dockside_mqtt::codec::{self, decode, split};
+use dockside_mqtt::packet::{
+    Ack, Codes, Connack, Connect, Disconnect, Packet, PacketId, Publish, Subscribe,
+    SubscriptionOptions,
+};
+use dockside_mqtt::property::{Properties, PropertyId};
+use dockside_mqtt::{QoS, ReasonCode, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A test that waits longer than this for a packet has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
+
+/// A broker on ports of its own; dropping it drops it without order.
+pub(crate) struct TestBroker {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), Dead>>,
+}
+
+impl TestBroker {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        let events = Arc::new(Events::new(config.flight_task.rules()));
+        Self::start_plugins(config, vec![events]).await
+    }
+
+    pub(crate) async fn start_plugins(
+        mut config: Config,
+        plugins: Vec<Arc<dyn Interceptor>>,
+    ) -> Self {
+        config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!(config.broker().problems(), []);
+        let broker = Broker::bind(config.broker(), plugins).await.unwrap();
+        let address = broker.mqtt_address();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(broker.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop, running }
+    }
+
+    /// Stops it in order.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        timeout(PATIENCE, self.running).await.expect("stops").unwrap().unwrap();
+    }
+
+    pub(crate) async fn connect(&self, version: Version, client_id: &str) -> Peer {
+        let mut peer = self.socket(version).await;
+        let connack = peer.connect(connect(version, client_id)).await;
+        assert_eq!(connack, ReasonCode::Success);
+        peer
+    }
+
+    /// A connection that has said nothing yet.
+    pub(crate) async fn socket(&self, version: Version) -> Peer {
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        Peer { socket, version, input: Vec::new(), received: HashSet::new() }
+    }
+}
+
+/// A client, one packet at a time.
+pub(crate) struct Peer {
+    socket: TcpStream,
+    pub(crate) version: Version,
+    input: Vec<u8>,
+    /// QoS 2 messages that have not been released.
+    received: HashSet<PacketId>,
+}
+
+impl Peer {
+    /// Sends a CONNECT and returns the CONNACK's reason.
+    pub(crate) async fn connect(&mut self, connect: Connect<'_>) -> ReasonCode {
+        self.send(&Packet::Connect(Box::new(connect))).await;
+        let bytes = self.packet().await;
+        match read(&bytes, self.version) {
+            Packet::Connack(Connack { session_present: false, reason, .. }) => reason,
+            other => unexpected(&other),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, packet: &Packet<'_>) {
+        let mut out = Vec::new();
+        codec::encode(&mut out, packet, self.version);
+        self.send_bytes(&out).await;
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends what the other end may refuse to take any more.
+    pub(crate) async fn send_bytes_perhaps(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes).await;
+    }
+
+    /// The next packet, as bytes; the release of a message that was received is completed on the way.
+    pub(crate) async fn packet(&mut self) -> Vec<u8> {
+        loop {
+            let bytes = self.any_packet().await;
+            match read(&bytes, self.version) {
+                Packet::Pubrel(ack) if self.received.remove(&ack.packet_id) => {
+                    let pubcomp = Ack::new(ack.packet_id, ReasonCode::Success);
+                    self.send(&Packet::Pubcomp(pubcomp)).await;
+                }
+                _ => return bytes,
+            }
+        }
+    }
+
+    async fn any_packet(&mut self) -> Vec<u8> {
+        loop {
+            if let Some((_, length)) = split(&self.input, u32::MAX).unwrap() {
+                let rest = self.input.split_off(length);
+                return std::mem::replace(&mut self.input, rest);
+            }
+            let read = timeout(PATIENCE, self.socket.read_buf(&mut self.input));
+            let count = read.await.expect("a packet in time").unwrap();
+            assert_ne!(count, 0, "closed where a packet was expected");
+        }
+    }
+
+    /// The next packet is exactly this.
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a conversation")]
+    pub(crate) fn expect(&mut self, expected: Packet<'_>) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        let mut out = Vec::new();
+        codec::encode(&mut out, &expected, self.version);
+        let described = format!("{expected:?}");
+        async move {
+            let bytes = self.packet().await;
+            let found = read(&bytes, self.version);
+            assert_eq!(bytes, out, "at {caller}: expected {described}, found {found:?}");
+        }
+    }
+
+    /// The connection ends without another packet.
+    pub(crate) async fn expect_closed(&mut self) {
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await;
+        // A reset is an end as well.
+        let _ = read.expect("closed in time");
+        rest.splice(..0, self.input.drain(..));
+        assert!(rest.is_empty(), "bytes where an end was expected: {rest:?}");
+    }
+
+    /// The broker ends the connection; a 5.0 client is told why.
+    pub(crate) async fn expect_ended(&mut self, reason: ReasonCode) {
+        if self.version.is_v5() {
+            let properties = Properties::EMPTY;
+            self.expect(Packet::Disconnect(Disconnect { reason, properties })).await;
+        }
+        self.expect_closed().await;
+    }
+
+    /// PINGREQ and its answer: everything sent before has been handled.
+    pub(crate) async fn ping(&mut self) {
+        self.send(&Packet::Pingreq).await;
+        self.expect(Packet::Pingresp).await;
+    }
+
+    /// Nothing is on its way to this client: a message of its own, sent now, comes first.
+    pub(crate) async fn expect_nothing(&mut self) {
+        let fence = format!("fence/{}", self.socket.local_addr().unwrap().port());
+        self.subscribe(&fence, at(QoS::AtMostOnce)).await;
+        self.publish(&fence, b"", QoS::AtLeastOnce).await;
+        let received = self.receive().await;
+        assert_eq!(received.topic, fence, "a message that should not have come: {received:?}");
+    }
+
+    pub(crate) async fn subscribe(&mut self, filter: &str, options: SubscriptionOptions) {
+        let reasons = self.subscribe_all(&[(filter, options)], Properties::EMPTY).await;
+        assert_eq!(reasons[0].wire(), options.qos.bits());
+    }
+
+    pub(crate) async fn subscribe_all(
+        &mut self,
+        filters: &[(&str, SubscriptionOptions)],
+        properties: Properties<'_>,
+    ) -> Vec<ReasonCode> {
+        let (packet_id, filters) = (id(9), filters.to_vec());
+        self.send(&Packet::Subscribe(Subscribe { packet_id, properties, filters })).await;
+        let bytes = self.packet().await;
+        match read(&bytes, self.version) {
+            Packet::Suback(Codes { packet_id, reasons, .. }) if packet_id == id(9) => reasons,
+            other => unexpected(&other),
+        }
+    }
+
+    /// Publishes and goes through the whole exchange.
+    pub(crate) async fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) {
+        let id = id(77);
+        let publish = publish(topic, payload, qos, 77);
+        self.send(&Packet::Publish(publish)).await;
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => {
+                self.expect(Packet::Puback(Ack::new(id, ReasonCode::Success))).await;
+            }
+            QoS::ExactlyOnce => {
+                self.expect(Packet::Pubrec(Ack::new(id, ReasonCode::Success))).await;
+                self.send(&Packet::Pubrel(Ack::new(id, ReasonCode::Success))).await;
+                self.expect(Packet::Pubcomp(Ack::new(id, ReasonCode::Success))).await;
+            }
+        }
+    }
+
+    /// The next packet is a PUBLISH, which is acknowledged to its end.
+    pub(crate) async fn receive(&mut self) -> Received {
+        let bytes = self.packet().await;
+        let Packet::Publish(publish) = read(&bytes, self.version) else {
+            unexpected(&read(&bytes, self.version))
+        };
+        let received = Received {
+            topic: publish.topic.to_owned(),
+            payload: publish.payload.to_vec(),
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: publish.properties.raw().to_vec(),
+            subscription_ids: publish
+                .properties
+                .iter()
+                .filter(|p| p.id == PropertyId::SubscriptionIdentifier)
+                .map(|p| p.value)
+                .map(|value| match value {
+                    dockside_mqtt::property::Value::Number(n) => n,
+                    _ => 0,
+                })
+                .collect(),
+        };
+        let ack = |id| Ack::new(id, ReasonCode::Success);
+        match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce, Some(id)) => self.send(&Packet::Puback(ack(id))).await,
+            (QoS::ExactlyOnce, Some(id)) => {
+                self.received.insert(id);
+                self.send(&Packet::Pubrec(ack(id))).await;
+            }
+            _ => {}
+        }
+        received
+    }
+
+    /// Ends the connection without DISCONNECT.
+    pub(crate) fn vanish(self) {}
+}
+
+/// A message as a subscriber got it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Received {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) properties: Vec<u8>,
+    pub(crate) subscription_ids: Vec<u32>,
+}
+
+pub(crate) fn read(bytes: &[u8], version: Version) -> Packet<'_> {
+    let (frame, _) = split(bytes, u32::MAX).unwrap().unwrap();
+    decode(&frame, version).unwrap()
+}
+
+#[track_caller]
+fn unexpected(packet: &Packet<'_>) -> ! {
+    panic!("unexpected packet {packet:?}")
+}
+
+pub(crate) fn id(n: u16) -> PacketId {
+    PacketId::new(n).unwrap()
+}
+
+pub(crate) fn connect(version: Version, client_id: &str) -> Connect<'_> {
+    Connect {
+        version,
+        clean_start: true,
+        keep_alive: 0,
+        client_id,
+        will: None,
+        username: None,
+        password: None,
+        properties: Properties::EMPTY,
+    }
+}
+
+pub(crate) fn publish<'a>(
+    topic: &'a str,
+    payload: &'a [u8],
+    qos: QoS,
+    packet_id: u16,
+) -> Publish<'a> {
+    Publish {
+        dup: false,
+        qos,
+        retain: false,
+        packet_id: (qos != QoS::AtMostOnce).then(|| id(packet_id)),
+        topic,
+        properties: Properties::EMPTY,
+        payload,
+    }
+}
+
+pub(crate) fn at(qos: QoS) -> SubscriptionOptions {
+    SubscriptionOptions::qos(qos)
+}

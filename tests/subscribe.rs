@@ -1,0 +1,156 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 sections 3.8 to 3.11, 4.7).
+
+use dockside_mqtt::packet::{Codes, Packet, SubscriptionOptions, Unsubscribe};
+use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
+use dockside_mqtt::{QoS, ReasonCode, Version};
+
+use crate::peer::{TestBroker, VERSIONS, at, id};
+
+#[tokio::test]
+async fn every_filter_gets_its_code_in_order() {
+    let broker = TestBroker::start().await;
+    let filters = [
+        ("a", at(QoS::AtMostOnce)),
+        ("a/#/b", at(QoS::AtLeastOnce)),
+        ("+/b", at(QoS::AtLeastOnce)),
+        ("$share/g/a", at(QoS::AtLeastOnce)),
+        ("#", at(QoS::ExactlyOnce)),
+    ];
+    let mut peer = broker.connect(Version::V5, "a").await;
+    let reasons = peer.subscribe_all(&filters, Properties::EMPTY).await;
+    use ReasonCode as R;
+    assert_eq!(
+        reasons,
+        [
+            R::Success,
+            R::TopicFilterInvalid,
+            R::GrantedQos1,
+            R::SharedSubscriptionsNotSupported,
+            R::GrantedQos2
+        ]
+    );
+    let mut peer = broker.connect(Version::V311, "b").await;
+    let reasons = peer.subscribe_all(&filters, Properties::EMPTY).await;
+    let failed = R::UnspecifiedError;
+    assert_eq!(reasons, [R::Success, failed, R::GrantedQos1, failed, R::GrantedQos2]);
+}
+
+#[tokio::test]
+async fn the_limit_of_subscriptions_is_told() {
+    let broker = TestBroker::start_with(|config| config.limits.subscriptions = 2).await;
+    let mut peer = broker.connect(Version::V5, "a").await;
+    let qos = at(QoS::AtMostOnce);
+    let reasons = peer.subscribe_all(&[("a", qos), ("b", qos)], Properties::EMPTY).await;
+    assert_eq!(reasons, [ReasonCode::Success; 2]);
+    let reasons = peer.subscribe_all(&[("c", qos), ("a", qos)], Properties::EMPTY).await;
+    assert_eq!(reasons, [ReasonCode::QuotaExceeded, ReasonCode::Success]);
+    // More in one packet than could ever be granted is not looked at.
+    peer.send(&Packet::Subscribe(dockside_mqtt::packet::Subscribe {
+        packet_id: id(1),
+        properties: Properties::EMPTY,
+        filters: vec![("a", qos); 3],
+    }))
+    .await;
+    peer.expect_ended(ReasonCode::QuotaExceeded).await;
+}
+
+#[tokio::test]
+async fn wildcards_do_not_match_topics_of_the_server() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let mut peer = broker.connect(version, "a").await;
+        peer.subscribe("#", at(QoS::AtMostOnce)).await;
+        peer.subscribe("+/x", at(QoS::AtMostOnce)).await;
+        let mut sender = broker.connect(version, "s").await;
+        sender.publish("$own/x", b"hidden", QoS::AtLeastOnce).await;
+        sender.publish("日本/x", b"seen", QoS::AtLeastOnce).await;
+        assert_eq!(peer.receive().await.payload, b"seen");
+        peer.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn overlapping_subscriptions_are_one_delivery_with_all_identifiers() {
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V5, "a").await;
+    for (filter, qos, id) in [("a/#", QoS::AtMostOnce, 7), ("a/+", QoS::AtLeastOnce, 300)] {
+        let mut list = PropertyList::new();
+        list.number(PropertyId::SubscriptionIdentifier, id);
+        peer.subscribe_all(&[(filter, at(qos))], list.as_properties()).await;
+    }
+    let mut sender = broker.connect(Version::V311, "s").await;
+    sender.publish("a/b", b"x", QoS::ExactlyOnce).await;
+    let received = peer.receive().await;
+    assert_eq!((received.qos, received.subscription_ids), (QoS::AtLeastOnce, vec![7, 300]));
+    peer.expect_nothing().await;
+}
+
+/// [MQTT-3.8.3-3]
+#[tokio::test]
+async fn no_local_keeps_a_clients_own_messages_from_it() {
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V5, "a").await;
+    let no_local = SubscriptionOptions { no_local: true, ..at(QoS::AtLeastOnce) };
+    peer.subscribe("t", no_local).await;
+    peer.publish("t", b"own", QoS::AtLeastOnce).await;
+    peer.publish("t", b"own", QoS::AtMostOnce).await;
+    let mut other = broker.connect(Version::V5, "b").await;
+    other.publish("t", b"other's", QoS::AtLeastOnce).await;
+    assert_eq!(peer.receive().await.payload, b"other's");
+    peer.expect_nothing().await;
+}
+
+/// [MQTT-3.8.4-3]
+#[tokio::test]
+async fn a_second_subscription_to_a_filter_replaces_the_first() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let mut peer = broker.connect(version, "a").await;
+        peer.subscribe("t", at(QoS::ExactlyOnce)).await;
+        peer.subscribe("t", at(QoS::AtMostOnce)).await;
+        let mut sender = broker.connect(version, "s").await;
+        sender.publish("t", b"x", QoS::ExactlyOnce).await;
+        assert_eq!(peer.receive().await.qos, QoS::AtMostOnce);
+        peer.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn one_unsuback_with_a_code_a_filter() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let mut peer = broker.connect(version, "a").await;
+        peer.subscribe("t", at(QoS::AtMostOnce)).await;
+        peer.send(&Packet::Unsubscribe(Unsubscribe {
+            packet_id: id(4),
+            properties: Properties::EMPTY,
+            filters: vec!["t", "never", "a#"],
+        }))
+        .await;
+        peer.expect(Packet::Unsuback(Codes {
+            packet_id: id(4),
+            properties: Properties::EMPTY,
+            reasons: vec![
+                ReasonCode::Success,
+                ReasonCode::NoSubscriptionExisted,
+                ReasonCode::TopicFilterInvalid,
+            ],
+        }))
+        .await;
+        peer.publish("t", b"x", QoS::AtLeastOnce).await;
+        peer.expect_nothing().await;
+    }
+}
+
+/// What is published after a SUBACK is delivered, at once: no matter which lane it takes.
+#[tokio::test]
+async fn a_subscription_holds_from_its_suback_on() {
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V311, "a").await;
+    for n in 0..200 {
+        let topic = format!("t/{n}");
+        peer.subscribe(&topic, at(QoS::AtLeastOnce)).await;
+        peer.publish(&topic, b"0", QoS::AtMostOnce).await;
+        assert_eq!(peer.receive().await.topic, topic);
+    }
+}
