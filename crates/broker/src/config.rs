@@ -55,6 +55,8 @@ pub struct Limits {
     pub topic_levels: usize,
     /// Subscriptions of one session.
     pub subscriptions: usize,
+    /// Bytes of all filters of one session.
+    pub subscription_bytes: usize,
     /// Unacknowledged QoS 1 and 2 messages from a 5.0 client (its receive maximum).
     pub receive_maximum: u16,
     /// Unacknowledged QoS 1 and 2 messages to a client.
@@ -106,6 +108,7 @@ impl Default for Limits {
             connect_packet_bytes: 16 << 10,
             topic_levels: 128,
             subscriptions: 1_000,
+            subscription_bytes: 256 << 10,
             receive_maximum: 1_000,
             inflight: u16::MAX,
             topic_aliases: 16,
@@ -188,9 +191,10 @@ impl Config {
         check(limits.connect_packet_bytes >= 128, "limits.connect_packet_bytes", &|| {
             "must be at least 128".to_owned()
         });
-        check(log.segment_bytes >= 65_536, "live_log.segment_bytes", &|| {
-            "must be at least 65536".to_owned()
+        check((65_536..=1 << 30).contains(&log.segment_bytes), "live_log.segment_bytes", &|| {
+            "must be 65536 to 1073741824".to_owned()
         });
+        check(log.segments <= 1_024, "live_log.segments", &|| "must be at most 1024".to_owned());
         for (key, bytes) in [
             ("live_log.direct_budget_bytes", log.direct_budget_bytes),
             ("live_log.writer_budget_bytes", log.writer_budget_bytes),

@@ -145,6 +145,9 @@ where
 {
     shared.metrics.rejected(refusal.why);
     tracing::info!(%peer, reason = %refusal.error, "connection refused");
+    if refusal.why == Rejected::Unavailable {
+        return;
+    }
     if let Some(version) = refusal.version {
         let connack = Packet::Connack(Connack {
             session_present: false,

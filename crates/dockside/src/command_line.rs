@@ -51,11 +51,19 @@ pub(crate) enum Command {
 /// is the exit code.
 pub(crate) fn parse() -> Result<Request, ExitCode> {
     let line = CommandLine::try_parse().map_err(|error| {
-        // Nothing can be done about a terminal that is gone.
-        let _ = error.print();
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-            _ => ExitCode::from(BAD_CONFIGURATION),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // Nothing can be done about a terminal that is gone.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            _ => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                let line = line.trim_start_matches("error: ");
+                eprintln!("dockside: command line: {line}; see dockside --help");
+                ExitCode::from(BAD_CONFIGURATION)
+            }
         }
     })?;
     let CommandLine { config: file, mqtt, admin, data, command } = line;

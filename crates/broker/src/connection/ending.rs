@@ -173,12 +173,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (client, peer) = (&self.client.id, self.client.peer);
         match ended {
             Ended::Error(error) => {
-                tracing::info!(%client, %peer, reason = %error, "connection closed");
+                tracing::info!(?client, %peer, reason = %error, "connection closed");
             }
             Ended::KeepAlive | Ended::Told(Command::SlowConsumer) => {
-                tracing::info!(%client, %peer, reason = ?ended, "connection closed");
+                tracing::info!(?client, %peer, reason = ?ended, "connection closed");
             }
-            _ => tracing::debug!(%client, %peer, reason = ?ended, "connection closed"),
+            _ => tracing::debug!(?client, %peer, reason = ?ended, "connection closed"),
         }
         if ended == Ended::Client {
             self.guard.will = None;

@@ -209,8 +209,10 @@ impl<S> Connection<S> {
         if parsed.share.is_some() {
             return Err(ReasonCode::SharedSubscriptionsNotSupported);
         }
-        let limit = self.shared.config.limits.subscriptions;
-        if self.subscriptions.len() >= limit && !self.subscriptions.contains(filter) {
+        let limits = &self.shared.config.limits;
+        let full = self.subscriptions.len() >= limits.subscriptions
+            || self.subscriptions.bytes() + filter.len() > limits.subscription_bytes;
+        if full && !self.subscriptions.contains(filter) {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())

@@ -89,7 +89,7 @@ impl<S> Connection<S> {
     /// A plugin's reply: the session's own copy here and now, everybody else's through the writer.
     fn reply(&mut self, reply: &Reply, turn: &mut Turn<'_>) -> Result<(), Ended> {
         if topic::check_name(&reply.topic).is_err() || reply.topic.len() > usize::from(u16::MAX) {
-            tracing::warn!(client = %self.client.id, "a plugin replied on what is no topic name");
+            tracing::warn!(client = ?self.client.id, "a plugin replied on what is no topic name");
             return Ok(());
         }
         let direct = self.subscriptions.direct(&reply.topic);

@@ -26,6 +26,11 @@ impl Subscriptions {
         self.list.len()
     }
 
+    /// Bytes of all filters.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.iter().map(|(filter, ..)| filter.len()).sum()
+    }
+
     pub(super) fn contains(&self, filter: &str) -> bool {
         self.list.iter().any(|(known, ..)| **known == *filter)
     }

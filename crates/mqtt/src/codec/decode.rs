@@ -17,9 +17,13 @@ type Result<T> = std::result::Result<T, ProtocolError>;
 /// # Errors
 /// The reason code that the specification gives, for a DISCONNECT or a refusing CONNACK.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<Packet<'a>> {
+    let kind = frame.first >> 4;
+    if matches!(kind, 6 | 8 | 10) && frame.first & 0b1000 != 0 && version != Version::V31 {
+        return Err(ProtocolError::malformed("reserved bits of the first byte"));
+    }
     let mut reader = Reader::new(frame.body);
     let r = &mut reader;
-    let packet = match frame.first >> 4 {
+    let packet = match kind {
         1 => Packet::Connect(Box::new(connect(frame)?)),
         2 => Packet::Connack(connack(r, version)?),
         3 => return publish(r, frame.first, version).map(Packet::Publish),
@@ -37,7 +41,7 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<Packet<'a>> {
         15 if version.is_v5() => Packet::Auth(auth(r)?),
         _ => return Err(ProtocolError::malformed("packet type of another version")),
     };
-    if frame.first >> 4 != 1 && !reader.is_empty() {
+    if kind != 1 && !reader.is_empty() {
         return Err(ProtocolError::malformed("bytes behind the end of the packet"));
     }
     Ok(packet)
@@ -160,7 +164,11 @@ fn subscribe<'a>(r: &mut Reader<'a>, version: Version) -> Result<Subscribe<'a>> 
     let mut filters = Vec::new();
     while !r.is_empty() {
         let filter = r.string()?;
-        let options = SubscriptionOptions::from_bits(r.u8()?)
+        let bits = r.u8()?;
+        if version.is_v5() && (bits & 0b11 == 3 || bits >> 4 & 0b11 == 3) {
+            return Err(ProtocolError::protocol("QoS 3 or retain handling 3"));
+        }
+        let options = SubscriptionOptions::from_bits(bits)
             .filter(|o| version.is_v5() || *o == SubscriptionOptions::qos(o.qos))
             .ok_or(ProtocolError::malformed("reserved bits of the subscription options"))?;
         filters.push((filter, options));

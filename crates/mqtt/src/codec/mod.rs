@@ -55,7 +55,8 @@ fn check_first_byte(first: u8) -> Result<(), ProtocolError> {
     let allowed = match kind {
         0 => return Err(ProtocolError::malformed("packet type 0")),
         3 => flags & 0b0110 != 0b0110,
-        6 | 8 | 10 => flags == 0b0010,
+        // In 3.1 these three may carry DUP; for the others `decode` refuses it.
+        6 | 8 | 10 => flags & 0b0111 == 0b0010,
         _ => flags == 0,
     };
     if allowed { Ok(()) } else { Err(ProtocolError::malformed("reserved bits of the first byte")) }
