@@ -123,6 +123,37 @@ async fn the_limit_of_connections_is_told_and_given_back() {
     }
 }
 
+/// A dock whose old connection is half open must get in again, whatever the limit says.
+#[tokio::test]
+async fn a_takeover_needs_no_place_of_its_own() {
+    let broker = TestBroker::start_with(|config| config.limits.connections = 1).await;
+    let mut first = broker.connect(Version::V5, "dock").await;
+    let mut second = broker.connect(Version::V5, "dock").await;
+    first.expect_ended(ReasonCode::SessionTakenOver).await;
+    second.ping().await;
+}
+
+/// A will needs the same permit as a publish, and is refused at CONNECT.
+#[tokio::test]
+async fn a_will_where_the_client_may_not_publish_is_refused() {
+    let broker = TestBroker::start().await;
+    let properties = Properties::EMPTY;
+    let will =
+        |topic, retain| Will { qos: QoS::AtMostOnce, retain, topic, payload: b"", properties };
+    let levels = "/".repeat(200);
+    for (will, reason) in [
+        (will("$SYS/fake", false), ReasonCode::NotAuthorized),
+        (will("a/#", false), ReasonCode::TopicNameInvalid),
+        (will(&levels, false), ReasonCode::TopicNameInvalid),
+        (will("t", true), ReasonCode::RetainNotSupported),
+    ] {
+        let mut peer = broker.socket(Version::V5).await;
+        let asks = Connect { will: Some(will), ..connect(Version::V5, "a") };
+        assert_eq!(peer.connect(asks).await, reason);
+        peer.expect_closed().await;
+    }
+}
+
 fn disconnect(reason: ReasonCode) -> Packet<'static> {
     Packet::Disconnect(Disconnect { reason, properties: Properties::EMPTY })
 }

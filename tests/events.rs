@@ -139,6 +139,7 @@ async fn others_get_the_reply_too_and_nobody_gets_it_twice() {
     silent.publish(EVENTS, event("u").as_bytes(), QoS::AtLeastOnce).await;
     app.receive().await;
     check_reply(&app.receive().await.payload, "u");
+    check_reply(&dock.receive().await.payload, "u");
     silent.subscribe(REPLY, at(QoS::AtLeastOnce)).await;
     silent.expect_nothing().await;
     // It hears from then on; another connection's event is answered through the dispatcher.
@@ -280,6 +281,35 @@ async fn replies_wait_for_the_window() {
         let Packet::Publish(reply) = read(&bytes, Version::V311) else { panic!("{bytes:?}") };
         check_reply(reply.payload, tid);
     }
+}
+
+/// Case 29: a reply that waits for the window is not overtaken by one that finds it open.
+#[tokio::test]
+async fn replies_keep_their_order_when_the_window_opens() {
+    let broker = TestBroker::start_with(|config| config.limits.inflight = 1).await;
+    let mut dock = dock(&broker, Version::V311).await;
+    let event_bytes = |n: u16, tid: &str| {
+        let payload = event(tid);
+        let mut bytes = Vec::new();
+        let message = Packet::Publish(publish(EVENTS, payload.as_bytes(), QoS::AtLeastOnce, n));
+        dockside_mqtt::codec::encode(&mut bytes, &message, Version::V311);
+        bytes
+    };
+    dock.send_bytes(&[event_bytes(1, "a"), event_bytes(2, "b")].concat()).await;
+    dock.ping_after(3).await;
+    // The window opens and a new event comes in one segment.
+    dock.send_bytes(&[b"\x40\x02\0\x01".to_vec(), event_bytes(3, "c")].concat()).await;
+    let mut replies = Vec::new();
+    while replies.len() < 2 {
+        let bytes = dock.packet().await;
+        if let Packet::Publish(reply) = read(&bytes, Version::V311) {
+            let value: Value = serde_json::from_slice(reply.payload).unwrap();
+            replies.push(value["tid"].as_str().unwrap().to_owned());
+            let ack = Ack::new(reply.packet_id.unwrap(), ReasonCode::Success);
+            dock.send(&Packet::Puback(ack)).await;
+        }
+    }
+    assert_eq!(replies, ["b", "c"]);
 }
 
 struct Panics;

@@ -102,3 +102,76 @@ async fn a_client_that_never_reads_its_acknowledgements_is_read_no_further() {
         () = async { for _ in 0..2_000 { is_served(&mut witness).await } } => {}
     }
 }
+
+/// A reader that pauses gets everything when it goes on, without anything else to wake it.
+#[tokio::test]
+async fn a_slow_reader_gets_everything_when_it_reads_again() {
+    let broker = TestBroker::start().await;
+    let mut slow = broker.connect(Version::V311, "slow").await;
+    slow.subscribe("w", at(QoS::AtMostOnce)).await;
+    let mut sender = broker.connect(Version::V311, "sender").await;
+    let (small, large) = (vec![1; 1_000], vec![2; 600_000]);
+    for n in 0..5_000 {
+        let payload = if n % 250 == 0 { &large } else { &small };
+        sender.publish("w", payload, QoS::AtLeastOnce).await;
+    }
+    for n in 0..5_000 {
+        let expected = if n % 250 == 0 { large.len() } else { small.len() };
+        assert_eq!(slow.receive().await.payload.len(), expected, "message {n}");
+    }
+}
+
+/// A packet full of filters costs its sender the connection and nobody else anything.
+#[tokio::test]
+async fn a_subscription_bomb_is_defused() {
+    let broker = TestBroker::start().await;
+    let mut witness = broker.connect(Version::V5, "witness").await;
+    witness.subscribe("w", at(QoS::AtLeastOnce)).await;
+    let filters = vec![("a", at(QoS::AtMostOnce)); 250_000];
+    let bomb = dockside_mqtt::packet::Subscribe {
+        packet_id: dockside_mqtt::PacketId::MIN,
+        properties: dockside_mqtt::property::Properties::EMPTY,
+        filters,
+    };
+    for _ in 0..20 {
+        let mut bomber = broker.connect(Version::V5, "bomber").await;
+        bomber.send(&Packet::Subscribe(bomb.clone())).await;
+        bomber.expect_ended(dockside_mqtt::ReasonCode::QuotaExceeded).await;
+    }
+    is_served(&mut witness).await;
+}
+
+/// As many wills as clients, all at once: more than the live log holds.
+#[tokio::test]
+async fn a_storm_of_wills_does_not_overflow_the_live_log() {
+    let broker = TestBroker::start_with(|config| {
+        config.live_log.segment_bytes = 65_536;
+        config.live_log.direct_budget_bytes = 65_536;
+        config.live_log.writer_budget_bytes = 65_536;
+    })
+    .await;
+    let mut witness = broker.connect(Version::V5, "witness").await;
+    witness.subscribe("w", at(QoS::AtLeastOnce)).await;
+    let payload = vec![0; 15_000];
+    let will = dockside_mqtt::packet::Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: "w",
+        payload: &payload,
+        properties: dockside_mqtt::property::Properties::EMPTY,
+    };
+    let mut peers = Vec::new();
+    for n in 0..300 {
+        let mut peer = broker.socket(Version::V311).await;
+        let id = n.to_string();
+        let asks =
+            dockside_mqtt::packet::Connect { will: Some(will), ..connect(Version::V311, &id) };
+        peer.connect(asks).await;
+        peers.push(peer);
+    }
+    drop(peers);
+    for _ in 0..300 {
+        assert_eq!(witness.receive().await.payload.len(), payload.len());
+    }
+    is_served(&mut witness).await;
+}

@@ -184,6 +184,14 @@ impl Peer {
         self.expect(Packet::Pingresp).await;
     }
 
+    /// Takes `count` packets, and no other has come by the next PINGRESP.
+    pub(crate) async fn ping_after(&mut self, count: usize) {
+        for _ in 0..count {
+            self.packet().await;
+        }
+        self.ping().await;
+    }
+
     /// Nothing is on its way to this client: a message of its own, sent now, comes first.
     pub(crate) async fn expect_nothing(&mut self) {
         let fence = format!("fence/{}", self.socket.local_addr().unwrap().port());

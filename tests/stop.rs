@@ -26,6 +26,26 @@ async fn what_was_acknowledged_is_delivered_before_the_end() {
     }
 }
 
+/// A reader with a small window gets everything as well: its acknowledgements are still read.
+#[tokio::test]
+async fn a_stop_waits_for_the_window_of_a_reader() {
+    let broker = TestBroker::start_with(|config| config.limits.inflight = 5).await;
+    let mut receiver = broker.connect(Version::V5, "r").await;
+    receiver.subscribe("t", at(QoS::ExactlyOnce)).await;
+    let mut sender = broker.connect(Version::V5, "s").await;
+    for n in 0..200u16 {
+        let qos = if n % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        sender.publish("t", &n.to_be_bytes(), qos).await;
+    }
+    let stopping = tokio::spawn(broker.stop());
+    for n in 0..200u16 {
+        assert_eq!(receiver.receive().await.payload, n.to_be_bytes());
+    }
+    receiver.expect_ended(ReasonCode::ServerShuttingDown).await;
+    drop(sender);
+    stopping.await.unwrap();
+}
+
 #[tokio::test]
 async fn wills_are_published_by_a_stop() {
     let broker = TestBroker::start().await;
