@@ -154,3 +154,24 @@ async fn a_subscription_holds_from_its_suback_on() {
         assert_eq!(peer.receive().await.topic, topic);
     }
 }
+
+/// A SUBSCRIBE is done before the packet behind it is looked at, whatever lane that takes.
+#[tokio::test]
+async fn a_publish_right_behind_a_subscribe_finds_the_subscription() {
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V311, "a").await;
+    for n in 0..200u8 {
+        // SUBSCRIBE to t/<n>, then PUBLISH there with QoS 0, in one segment.
+        let topic = [b't', b'/', b'0' + n / 100, b'0' + n / 10 % 10, b'0' + n % 10];
+        let subscribe = [b"\x82\x0a\0\x09\0\x05" as &[u8], &topic, b"\0"].concat();
+        let publish = [b"\x30\x08\0\x05" as &[u8], &topic, b"x"].concat();
+        peer.send_bytes(&[subscribe, publish].concat()).await;
+        peer.expect(Packet::Suback(Codes {
+            packet_id: id(9),
+            properties: Properties::EMPTY,
+            reasons: vec![ReasonCode::Success],
+        }))
+        .await;
+        assert_eq!(peer.receive().await.topic.as_bytes(), topic);
+    }
+}
