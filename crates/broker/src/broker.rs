@@ -164,11 +164,9 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     shared.registry.command_all(Command::Quiet);
     let deadline = shared.config.mqtt.stop_timeout();
     // Each step has the whole time: one that is late must not cost the next one its own.
-    let steps = async {
-        timeout(deadline, shared.accepting.wait()).await?;
-        timeout(deadline, barrier(shared)).await
-    };
-    if steps.await.is_err() {
+    let quiet = timeout(deadline, shared.accepting.wait()).await;
+    let dispatched = timeout(deadline, barrier(shared)).await;
+    if quiet.is_err() || dispatched.is_err() {
         tracing::error!("what was accepted last could not be dispatched in time");
     }
     shared.registry.command_all(Command::Stop);

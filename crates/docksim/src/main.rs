@@ -1,6 +1,6 @@
 //! The `docksim` command. Exit codes: 0 every reply was right, 1 not, 2 bad command line.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ struct CommandLine {
 enum Command {
     /// Fly one realistic task and show the reply to every event
     Fly {
-        /// Address of the broker
-        #[arg(long, default_value = "127.0.0.1:1883")]
+        /// Address of the broker, host:port
+        #[arg(long, default_value = "127.0.0.1:1883", value_parser = resolve)]
         broker: SocketAddr,
         /// Serial number of the dock
         #[arg(long, default_value = "SIMDOCK2000001")]
@@ -32,8 +32,8 @@ enum Command {
     },
     /// Load a broker with docks and applications, and check everything that comes back
     Load {
-        /// Address of the broker
-        #[arg(long, default_value = "127.0.0.1:1883")]
+        /// Address of the broker, host:port
+        #[arg(long, default_value = "127.0.0.1:1883", value_parser = resolve)]
         broker: SocketAddr,
         /// Docks that send events
         #[arg(long, default_value_t = 1)]
@@ -83,6 +83,12 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The first address of a `host:port`.
+fn resolve(address: &str) -> Result<SocketAddr, String> {
+    let mut found = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    found.next().ok_or_else(|| "no address has this name".to_owned())
 }
 
 fn flown(summary: &fly::Summary) -> ExitCode {

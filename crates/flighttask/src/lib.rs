@@ -8,7 +8,7 @@
 //! - [`topic`]: which topics are events, and where their replies go.
 //! - [`envelope`]: what stands around the data of every event.
 //! - [`methods`]: which methods there are.
-//! - [`answer`]: whether an event is answered, and with what.
+//! - [`mod@answer`]: whether an event is answered, and with what.
 //!
 //! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
 

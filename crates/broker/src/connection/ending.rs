@@ -183,8 +183,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if ended == Ended::Client {
             self.guard.will = None;
         }
-        let Self { mut io, guard, unsent, client, .. } = self;
-        drop(guard);
+        let Self { mut io, guard, accepting, unsent, client, .. } = self;
+        drop((guard, accepting));
         if matches!(ended, Ended::Network) {
             return;
         }

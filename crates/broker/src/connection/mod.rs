@@ -248,7 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         // A socket that has taken everything wakes nobody: what waited for it goes on now.
         let more = handled? || (self.unsent.is_empty() && (sent || was_blocked));
-        if stopping && !more && self.has_sent_everything() {
+        // Not `more`: a client that goes on sending is not waited for.
+        if stopping && !sent && self.has_sent_everything() {
             return Err(Ended::Told(Command::Stop));
         }
         Ok(more)

@@ -47,6 +47,10 @@ impl Unsent {
         self.written += count;
         if self.is_empty() {
             *self = Self::default();
+        } else if self.written >= READ_BYTES && self.written >= self.len() {
+            // A socket that never takes everything must not make the buffer keep what it took.
+            self.bytes.drain(..self.written);
+            self.written = 0;
         }
     }
 }
@@ -124,7 +128,10 @@ impl<S> Connection<S> {
 
     /// Whether nothing waits for the socket or the window.
     pub(super) fn has_sent_everything(&self) -> bool {
-        self.unsent.is_empty() && self.replies.is_empty() && self.backlog.is_empty()
+        self.unsent.is_empty()
+            && self.answers.is_empty()
+            && self.replies.is_empty()
+            && self.backlog.is_empty()
     }
 
     /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
@@ -222,4 +229,30 @@ fn seconds_left(expires_ms: u64) -> Option<Option<u32>> {
     }
     let left = expires_ms.saturating_sub(clock::monotonic_ms());
     (left > 0).then(|| Some(u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_socket_took_is_not_kept_though_it_never_takes_everything() {
+        let mut unsent = Unsent::default();
+        for n in 0..10_000u32 {
+            unsent.push(&n.to_be_bytes().repeat(256));
+            // As a slow reader: always a little is left.
+            let leave = 100;
+            unsent.wrote(unsent.len() - leave);
+            assert_eq!(unsent.bytes()[leave - 4..], n.to_be_bytes());
+        }
+        assert!(unsent.bytes.capacity() < 8 * READ_BYTES, "{}", unsent.bytes.capacity());
+    }
+
+    #[test]
+    fn an_expiry_counts_down_in_whole_seconds() {
+        assert_eq!(seconds_left(u64::MAX), Some(None));
+        assert_eq!(seconds_left(0), None);
+        let now = clock::monotonic_ms();
+        assert_eq!(seconds_left(now + 60_000), Some(Some(60)));
+    }
 }
