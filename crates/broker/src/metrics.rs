@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use dockside_mqtt::Version;
+use dockside_mqtt::{QoS, Version};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -45,6 +45,8 @@ fn describe() {
     g!("dockside_subscriptions", "Subscriptions of connected clients");
     c!("dockside_messages_received_total", "PUBLISH packets from clients");
     c!("dockside_messages_sent_total", "PUBLISH packets to clients");
+    c!("dockside_message_bytes_received_total", Unit::Bytes, "Payload of PUBLISH from clients");
+    c!("dockside_message_bytes_sent_total", Unit::Bytes, "Payload of PUBLISH to clients");
     c!("dockside_bytes_received_total", Unit::Bytes, "Bytes from clients");
     c!("dockside_bytes_sent_total", Unit::Bytes, "Bytes to clients");
     c!("dockside_messages_dropped_total", "Messages that did not reach a subscriber, or had none");
@@ -126,6 +128,8 @@ pub(crate) struct ConnectionMetrics {
     rejected: Vec<Counter>,
     received: [Counter; 3],
     sent: [Counter; 3],
+    message_bytes_received: [Counter; 3],
+    message_bytes_sent: [Counter; 3],
     bytes_received: Counter,
     bytes_sent: Counter,
     dropped_expired: Counter,
@@ -155,6 +159,10 @@ impl ConnectionMetrics {
                 .collect(),
             received: QOS.map(|q| counter!("dockside_messages_received_total", "qos" => q)),
             sent: QOS.map(|q| counter!("dockside_messages_sent_total", "qos" => q)),
+            message_bytes_received: QOS
+                .map(|q| counter!("dockside_message_bytes_received_total", "qos" => q)),
+            message_bytes_sent: QOS
+                .map(|q| counter!("dockside_message_bytes_sent_total", "qos" => q)),
             bytes_received: counter!("dockside_bytes_received_total"),
             bytes_sent: counter!("dockside_bytes_sent_total"),
             dropped_expired: dropped("expired"),
@@ -180,13 +188,18 @@ impl ConnectionMetrics {
     /// Adds what a connection counted in its turn, and empties it.
     pub(crate) fn add(&self, counts: &mut Counts) {
         let counts = std::mem::take(counts);
+        let by_qos = [
+            (&self.received, counts.received),
+            (&self.sent, counts.sent),
+            (&self.message_bytes_received, counts.message_bytes_received),
+            (&self.message_bytes_sent, counts.message_bytes_sent),
+        ];
+        for (counter, value) in by_qos.iter().flat_map(|(c, v)| c.iter().zip(v)) {
+            if *value > 0 {
+                counter.increment(*value);
+            }
+        }
         let pairs = [
-            (&self.received[0], counts.received[0]),
-            (&self.received[1], counts.received[1]),
-            (&self.received[2], counts.received[2]),
-            (&self.sent[0], counts.sent[0]),
-            (&self.sent[1], counts.sent[1]),
-            (&self.sent[2], counts.sent[2]),
             (&self.bytes_received, counts.bytes_received),
             (&self.bytes_sent, counts.bytes_sent),
             (&self.dropped_expired, counts.dropped_expired),
@@ -206,6 +219,8 @@ impl ConnectionMetrics {
 pub(crate) struct Counts {
     pub(crate) received: [u64; 3],
     pub(crate) sent: [u64; 3],
+    pub(crate) message_bytes_received: [u64; 3],
+    pub(crate) message_bytes_sent: [u64; 3],
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) dropped_expired: u64,
@@ -213,6 +228,18 @@ pub(crate) struct Counts {
     pub(crate) dropped_acl: u64,
     /// Replies sent on the direct path in this round.
     pub(crate) replies: usize,
+}
+
+impl Counts {
+    pub(crate) fn received(&mut self, qos: QoS, payload: &[u8]) {
+        self.received[usize::from(qos.bits())] += 1;
+        self.message_bytes_received[usize::from(qos.bits())] += payload.len() as u64;
+    }
+
+    pub(crate) fn sent(&mut self, qos: QoS, payload: &[u8]) {
+        self.sent[usize::from(qos.bits())] += 1;
+        self.message_bytes_sent[usize::from(qos.bits())] += payload.len() as u64;
+    }
 }
 
 /// Bytes on their way to the dispatcher, by lane.

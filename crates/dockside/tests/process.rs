@@ -258,5 +258,9 @@ fn mosquittos_clients_are_served_and_counted() {
     for (qos, received) in [("0", 3.0), ("1", 6.0), ("2", 3.0)] {
         let series = format!("dockside_messages_received_total{{qos=\"{qos}\"}}");
         assert_eq!(process.metric(&series), received, "{series}");
+        // Three messages of one byte each, and at QoS 1 three events.
+        let series = format!("dockside_message_bytes_received_total{{qos=\"{qos}\"}}");
+        let bytes = if qos == "1" { 3 + 3 * EVENT.len() } else { 3 };
+        assert_eq!(process.metric(&series), bytes as f64, "{series}");
     }
 }

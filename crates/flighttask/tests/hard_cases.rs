@@ -180,6 +180,15 @@ fn case_10_and_11_the_same_tid_is_answered_every_time() {
 }
 
 #[test]
+fn case_30_two_docks_with_one_flight_are_both_answered() {
+    let payload = with("data", json!({"output": {"ext": {"flight_id": "f"}, "status": "sent"}}));
+    for serial_number in ["SIMDOCKA", "SIMDOCKB"] {
+        let (decided, _) = answer(serial_number, payload.as_bytes(), NOW, Rules::default());
+        assert!(matches!(decided, Answer::Reply(_)), "{serial_number}");
+    }
+}
+
+#[test]
 fn case_12_method_missing_is_not_answered() {
     invalid(without("method"), Invalid::Schema);
     for value in [json!(""), json!(null), json!(7)] {

@@ -108,7 +108,7 @@ impl<S> Connection<S> {
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
-        turn.counts.received[usize::from(publish.qos.bits())] += 1;
+        turn.counts.received(publish.qos, publish.payload);
         self.incoming.begin(publish);
         let publisher = (self.client.instance, &*self.client.id);
         let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
@@ -140,7 +140,7 @@ impl<S> Connection<S> {
         reason: ReasonCode,
         turn: &mut Turn<'_>,
     ) -> Result<Handled, Ended> {
-        turn.counts.received[usize::from(publish.qos.bits())] += 1;
+        turn.counts.received(publish.qos, publish.payload);
         turn.counts.dropped_acl += 1;
         if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
             self.incoming.begin(publish);

@@ -184,7 +184,7 @@ impl<S> Connection<S> {
         if let Some(id) = self.outgoing.begin(*qos) {
             codec::set_packet_id(&mut turn.out[start..], id);
         }
-        turn.counts.sent[usize::from(qos.bits())] += 1;
+        turn.counts.sent(*qos, message.payload());
         true
     }
 }
