@@ -34,7 +34,10 @@ impl Client {
     /// # Errors
     /// The connection fails, or the broker refuses.
     pub async fn connect(broker: SocketAddr, client_id: &str) -> io::Result<Self> {
-        let socket = TcpStream::connect(broker).await?;
+        let unreachable = |error: io::Error| {
+            io::Error::new(error.kind(), format!("no broker at {broker}: {error}"))
+        };
+        let socket = TcpStream::connect(broker).await.map_err(unreachable)?;
         socket.set_nodelay(true)?;
         let mut client = Self { socket, input: Vec::with_capacity(READ_BYTES), output: Vec::new() };
         client.push(&Packet::Connect(Box::new(Connect {
@@ -54,7 +57,10 @@ impl Client {
                 _ => None,
             })
             .await?;
-        if reason == ReasonCode::Success { Ok(client) } else { Err(broken(reason)) }
+        if reason == ReasonCode::Success {
+            return Ok(client);
+        }
+        Err(broken(format!("the broker at {broker} refuses {client_id}: {reason}")))
     }
 
     /// Subscribes and waits for the SUBACK.
