@@ -136,7 +136,6 @@ async fn illegal_publishes_end_the_connection_with_their_reason() {
     for (packet, reason) in [
         (Publish { topic: "a/+", ..plain }, ReasonCode::TopicNameInvalid),
         (Publish { topic: "", ..plain }, ReasonCode::ProtocolError),
-        (Publish { retain: true, ..plain }, ReasonCode::RetainNotSupported),
         (Publish { topic: "", ..with(keep(unknown)) }, ReasonCode::ProtocolError),
         (with(keep(above)), ReasonCode::TopicAliasInvalid),
         (with(keep(subscription_id)), ReasonCode::ProtocolError),

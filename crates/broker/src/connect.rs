@@ -144,7 +144,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     shared.metrics.rejected(refusal.why);
-    tracing::info!(%peer, reason = %refusal.error, "connection refused");
+    // The code is for the client; without one the detail says it all.
+    match refusal.version {
+        Some(_) => tracing::info!(%peer, reason = %refusal.error, "connection refused"),
+        None => tracing::info!(%peer, reason = refusal.error.detail, "connection refused"),
+    }
     if refusal.why == Rejected::Unavailable {
         return;
     }

@@ -84,11 +84,6 @@ impl<S> Connection<S> {
 
     fn publish(&mut self, publish: &Publish<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
         publish::check(publish.properties)?;
-        if publish.retain && self.client.version.is_v5() {
-            // CONNACK said so [MQTT-3.2.2-14].
-            let detail = "retained messages are not offered yet";
-            return Err(ProtocolError::new(ReasonCode::RetainNotSupported, detail).into());
-        }
         let topic = self.incoming.topic(publish)?;
         let topic = &*topic;
         publish::check_topic(topic, &self.shared.config.limits)?;
