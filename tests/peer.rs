@@ -50,11 +50,12 @@ impl TestBroker {
         mut config: Config,
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Self {
-        config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
         config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         assert_eq!(config.broker().problems(), []);
         let broker = Broker::bind(config.broker(), plugins).await.unwrap();
-        let address = broker.mqtt_address();
+        let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
+        let address = addresses[0];
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(broker.run(async {
             let _ = stopped.await;

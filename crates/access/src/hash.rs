@@ -55,10 +55,10 @@ impl Hash {
             if iterations.get() > ITERATIONS_AT_MOST {
                 return Err("more iterations than a login may cost");
             }
-            let (salt, hash) = salt_and_hash(rest)?;
+            let [salt, hash] = salt_and_hash(rest)?;
             Form::Pbkdf2 { iterations, salt, hash }
         } else if let Some(rest) = text.strip_prefix("$6$") {
-            let (salt, hash) = salt_and_hash(rest)?;
+            let [salt, hash] = salt_and_hash(rest)?;
             Form::Sha512 { salt, hash }
         } else if text.starts_with('$') {
             return Err("an unknown kind of hash; known are $argon2id$, $7$ and $6$");
@@ -131,14 +131,14 @@ fn argon2id(text: &str) -> Result<Form, &'static str> {
 }
 
 /// `salt$hash`, both base64; the hash has the 64 bytes of SHA512.
-fn salt_and_hash(text: &str) -> Result<(Box<[u8]>, Box<[u8]>), &'static str> {
+fn salt_and_hash(text: &str) -> Result<[Box<[u8]>; 2], &'static str> {
     let (salt, hash) = text.split_once('$').ok_or("a hash without its salt")?;
     let bytes = |text: &str| STANDARD.decode(text).map_err(|_| "salt or hash is not base64");
     let (salt, hash) = (bytes(salt)?, bytes(hash)?);
     if salt.is_empty() || salt.len() > BYTES_AT_MOST || hash.len() != 64 {
         return Err("salt or hash has a wrong length");
     }
-    Ok((salt.into(), hash.into()))
+    Ok([salt.into(), hash.into()])
 }
 
 #[cfg(test)]

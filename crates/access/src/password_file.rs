@@ -72,6 +72,12 @@ impl PasswordFile {
         self.users.contains_key(user)
     }
 
+    /// Some stored password, to compare with where there is no user.
+    #[must_use]
+    pub fn any_hash(&self) -> Option<&Hash> {
+        self.users.values().next()
+    }
+
     /// How many users there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -160,9 +160,7 @@ impl Level {
     /// Whether there is any name that it admits.
     fn is_possible(&self, asker: &Asker<'_>) -> bool {
         match self {
-            Self::Composed(pieces) => {
-                pieces.iter().all(|piece| piece.text(asker).is_some())
-            }
+            Self::Composed(pieces) => pieces.iter().all(|piece| piece.text(asker).is_some()),
             _ => true,
         }
     }

@@ -203,8 +203,7 @@ impl Rights {
             return self.policy.users.is_none();
         }
         let owns = |sn: &str| self.owns(sn);
-        let asker =
-            Asker { user: self.user.as_deref(), client_id: &self.client_id, owns: &owns };
+        let asker = Asker { user: self.user.as_deref(), client_id: &self.client_id, owns: &owns };
         let rules = self.rules.iter().map(|at| &self.policy.rules[usize::from(*at)]);
         let mut speaking = rules.filter(|rule| speaks(rule, &asker));
         match speaking.next() {

@@ -34,6 +34,8 @@ pub struct Throttle {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     failures: u32,
+    /// Attempts that have their place and have not been looked at; they count as if they had failed.
+    waiting: u32,
     /// When the next attempt may be looked at; time since a fixed moment.
     free_at: Duration,
     last: Duration,
@@ -56,7 +58,10 @@ impl Throttle {
         if wait > LONGEST_WAIT {
             return Err(TooMany);
         }
-        entry.free_at = now + wait + pause(entry.failures);
+        if pause(entry.failures) > Duration::ZERO {
+            entry.waiting = entry.waiting.saturating_add(1);
+        }
+        entry.free_at = now + wait + pause(entry.failures.saturating_add(entry.waiting));
         Ok(wait)
     }
 
@@ -64,6 +69,7 @@ impl Throttle {
     pub fn failed(&mut self, address: IpAddr, user: &str, now: Duration) {
         if let Some(entry) = self.entry(address, user, now) {
             entry.failures = entry.failures.saturating_add(1);
+            entry.waiting = entry.waiting.saturating_sub(1);
             entry.last = now;
             entry.free_at = entry.free_at.max(now + pause(entry.failures));
             return;
@@ -71,7 +77,7 @@ impl Throttle {
         if self.young.len() >= ENTRIES {
             self.old = std::mem::take(&mut self.young);
         }
-        let entry = Entry { failures: 1, free_at: now, last: now };
+        let entry = Entry { failures: 1, waiting: 0, free_at: now, last: now };
         self.young.insert((address, user.into()), entry);
     }
 
@@ -142,6 +148,17 @@ mod tests {
         assert_eq!(throttle.admit(HERE, "dock", now), Ok(seconds(8)));
         assert_eq!(throttle.admit(HERE, "dock", now), Err(TooMany));
         assert_eq!(throttle.admit(HERE, "dock", now + seconds(6)), Ok(seconds(10)));
+    }
+
+    #[test]
+    fn a_crowd_of_guesses_gets_no_more_than_one_after_the_other() {
+        let mut throttle = Throttle::default();
+        for _ in 0..3 {
+            throttle.failed(HERE, "dock", Duration::ZERO);
+        }
+        let now = seconds(1);
+        let admitted = (0..1_000).filter(|_| throttle.admit(HERE, "dock", now).is_ok()).count();
+        assert!(admitted < 8, "{admitted} within ten seconds");
     }
 
     #[test]

@@ -146,7 +146,8 @@ fn a_subscription_lies_within_what_is_allowed_and_reaches_into_nothing_denied() 
 fn the_preset_binds_a_gateway_to_its_serial_number() {
     let site = Site::new(&["DOCK1", "DOCK2"], "");
     let dock = site.rights("DOCK1", "whatever");
-    for up in ["osd", "state", "events", "requests", "services_reply", "property/set_reply", "drc/up"]
+    for up in
+        ["osd", "state", "events", "requests", "services_reply", "property/set_reply", "drc/up"]
     {
         assert!(dock.may_publish(&format!("thing/product/DOCK1/{up}")), "{up}");
         assert!(!dock.may_publish(&format!("thing/product/DOCK2/{up}")), "{up}");
@@ -207,7 +208,8 @@ fn an_announced_aircraft_is_its_gateways_until_it_announces_another() {
 
 #[test]
 fn what_cannot_be_is_named_by_its_key() {
-    let access = "rules = [{ publish = ['a/#/b', 'x'] }, {}, { group = 'crew', subscribe = ['+x'] }]
+    let access =
+        "rules = [{ publish = ['a/#/b', 'x'] }, {}, { group = 'crew', subscribe = ['+x'] }]
         gateways = { pilot = ['a/b'] }";
     assert_eq!(
         keys(true, access),

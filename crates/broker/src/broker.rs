@@ -9,33 +9,41 @@ use std::time::Duration;
 
 use dockside_interceptor::Interceptor;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::config::{Problem, Transport};
 use crate::dispatcher::Dispatcher;
+use crate::files::Files;
+use crate::listener::{Listener, REFUSABLE, Tls, tls};
 use crate::live_log::{self, Aside, Dead, LogReader};
 use crate::mailbox::Command;
 use crate::record::{self, Entry};
+use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::{Config, admin, listener, metrics, writer};
 
 /// A broker whose addresses are bound and whose live log is open.
 pub struct Broker {
     shared: Arc<Shared>,
-    mqtt: TcpListener,
+    listeners: Vec<Listener>,
     admin: TcpListener,
+    token: Option<String>,
+    metrics: Option<TcpListener>,
     reader: LogReader,
 }
 
 /// Why a broker cannot start.
 #[derive(Debug)]
 pub enum BindError {
+    /// The configuration, or a file that it names, is wrong.
+    Configuration(Vec<Problem>),
     /// An address cannot be bound.
     Address {
         /// Key of the address in the configuration.
-        key: &'static str,
+        key: String,
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -48,6 +56,10 @@ pub enum BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Configuration(problems) => {
+                let lines = problems.iter().map(|p| format!("{}: {}", p.key, p.remedy));
+                f.write_str(&lines.collect::<Vec<_>>().join("; "))
+            }
             Self::Address { key, address, source } => {
                 write!(f, "cannot listen on {address} ({key}): {source}")
             }
@@ -63,35 +75,58 @@ impl std::error::Error for BindError {}
 const UPKEEP: Duration = Duration::from_secs(1);
 
 impl Broker {
-    /// Binds the addresses and opens the live log. [`metrics::recorder`] is installed by this, so
-    /// plugins that register metrics call it before they are made.
+    /// Reads the files that the configuration names, binds the addresses and opens the live log.
+    /// [`metrics::recorder`] is installed by this, so plugins that register metrics call it before
+    /// they are made.
     ///
     /// # Errors
-    /// An address that cannot be bound, or a live log that does not start.
+    /// A configuration that cannot be, an address that cannot be bound, or a live log that does not
+    /// start.
     pub async fn bind(
         config: Config,
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Result<Self, BindError> {
         metrics::recorder();
         metrics::set_constants(config.limits.connections);
-        let bind = async |key, address| {
-            TcpListener::bind(address).await.map_err(|source| BindError::Address {
-                key,
-                address,
-                source,
-            })
-        };
-        let mqtt = bind("mqtt.listen", config.mqtt.listen).await?;
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(BindError::Configuration(problems));
+        }
+        let files = Files::read(&config).map_err(BindError::Configuration)?;
+        let mut listeners = Vec::new();
+        if let Some(address) = config.mqtt.listen.address() {
+            let socket = bind("mqtt.listen", address).await?;
+            listeners.push(Listener { socket, tls: None });
+        }
+        for (at, (listener, pair)) in config.listeners.iter().zip(files.certificates).enumerate() {
+            let socket = bind(&format!("listeners[{at}].listen"), listener.listen).await?;
+            let tls = match pair {
+                None => None,
+                Some(pair) => {
+                    let acceptor = tls::acceptor(Arc::clone(&pair)).map_err(|error| {
+                        let key = format!("listeners[{at}]");
+                        BindError::Configuration(vec![Problem::new(key, error.to_string())])
+                    })?;
+                    Some(Tls { acceptor, pair })
+                }
+            };
+            listeners.push(Listener { socket, tls });
+        }
         let admin = bind("admin.listen", config.admin.listen).await?;
+        let metrics = match config.metrics.listen.address() {
+            Some(address) => Some(bind("metrics.listen", address).await?),
+            None => None,
+        };
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
-        let shared = Arc::new(Shared::new(config, log, plugins));
-        Ok(Self { shared, mqtt, admin, reader })
+        let shared = Arc::new(Shared::new(config, files.policy, log, plugins));
+        metrics::reloaded(true);
+        Ok(Self { shared, listeners, admin, token: files.token, metrics, reader })
     }
 
-    /// The bound address of the MQTT listener.
-    #[must_use]
-    pub fn mqtt_address(&self) -> SocketAddr {
-        self.mqtt.local_addr().unwrap_or(self.shared.config.mqtt.listen)
+    /// The bound addresses of the MQTT listeners, `mqtt.listen` first.
+    pub fn mqtt_addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        let address = |l: &Listener| Some((l.transport(), l.socket.local_addr().ok()?));
+        self.listeners.iter().filter_map(address)
     }
 
     /// The bound address of the admin listener.
@@ -100,13 +135,27 @@ impl Broker {
         self.admin.local_addr().unwrap_or(self.shared.config.admin.listen)
     }
 
+    /// The bound address of the listener for Prometheus, if there is one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// What gives this broker a new configuration while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        let pairs = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let pairs = pairs.map(|tls| Arc::clone(&tls.pair)).collect();
+        Reloader { shared: Arc::clone(&self.shared), pairs }
+    }
+
     /// Serves until `stop` resolves, then stops in order: no accepts, no reading, everything
     /// accepted is delivered, clients are told, the writer ends.
     ///
     /// # Errors
     /// [`Dead`] if the live log broke: the process must end with a non-zero code.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Dead> {
-        let Self { shared, mqtt, admin, reader } = self;
+        let Self { shared, listeners, admin, token, metrics, reader } = self;
         let writer = writer::start(&shared.writer, Arc::clone(&shared.log))
             .map_err(|error| Dead::thread("writer", &error))?;
         let connections = TaskTracker::new();
@@ -123,22 +172,52 @@ impl Broker {
             async move { shared.answer_the_doorbell().await }
         });
         rooms.spawn(upkeep(Arc::clone(&shared)));
-        rooms.spawn(admin::serve(admin, Arc::clone(&shared)));
-        let accepting =
-            rooms.spawn(listener::accept(mqtt, Arc::clone(&shared), connections.clone()));
+        rooms.spawn(admin::serve(admin, token, Arc::clone(&shared)));
+        if let Some(metrics) = metrics {
+            rooms.spawn(admin::serve_metrics(metrics, Arc::clone(&shared)));
+        }
+        let accepting = accept(listeners, &mut rooms, &shared, &connections);
 
         let outcome = tokio::select! {
             () = stop => Ok(()),
             dead = shared.log.died() => Err(dead),
             () = watch(&mut rooms) => Err(Dead::room()),
         };
-        accepting.abort();
+        accepting.iter().for_each(AbortHandle::abort);
         if outcome.is_ok() {
             stop_in_order(&shared, &connections).await;
         }
         end_writer(&shared, writer, outcome.is_ok()).await;
         outcome
     }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError::Address {
+        key: key.to_owned(),
+        address,
+        source,
+    })
+}
+
+/// Starts the accept loops.
+fn accept(
+    listeners: Vec<Listener>,
+    rooms: &mut JoinSet<()>,
+    shared: &Arc<Shared>,
+    connections: &TaskTracker,
+) -> Vec<AbortHandle> {
+    let sockets = Arc::new(Semaphore::new(shared.config.limits.connections + REFUSABLE));
+    let mut accepting = Vec::new();
+    for listener in listeners {
+        if let Some(tls) = &listener.tls {
+            rooms.spawn(listener::watch(Arc::clone(&tls.pair)));
+        }
+        let (sockets, shared) = (Arc::clone(&sockets), Arc::clone(shared));
+        let accept = listener::accept(listener, sockets, shared, connections.clone());
+        accepting.push(rooms.spawn(accept));
+    }
+    accepting
 }
 
 async fn upkeep(shared: Arc<Shared>) {

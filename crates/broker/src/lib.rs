@@ -7,6 +7,8 @@
 //! - `live_log`: the in-memory log (rumqttd), with `record` as its content and `budget` in front.
 //! - `dispatcher`: log to `mailbox`, and so back to `connection`.
 //! - `registry`: who owns which client identifier.
+//! - `refusals`: why somebody could not connect, publish or subscribe.
+//! - `files`, `reload`: what the configuration names, and how it becomes new while the broker runs.
 //! - `admin`, [`metrics`]: what operators look at.
 
 mod access;
@@ -18,13 +20,16 @@ pub mod config;
 mod connect;
 mod connection;
 mod dispatcher;
+mod files;
 mod listener;
 mod live_log;
 mod mailbox;
 pub mod metrics;
 mod publish;
 mod record;
+mod refusals;
 mod registry;
+mod reload;
 mod shared;
 mod writer;
 
@@ -34,3 +39,4 @@ pub use dockside_mqtt as mqtt;
 pub use broker::{BindError, Broker};
 pub use config::Config;
 pub use live_log::Dead;
+pub use reload::Reloader;

@@ -159,6 +159,11 @@ impl Mailbox {
         wake(state);
     }
 
+    /// Lets the connection have a turn.
+    pub(crate) fn wake(&self) {
+        wake(self.state());
+    }
+
     /// Empties the mailbox into `backlog` if that is empty, and wakes `waker` when there is more.
     pub(crate) fn take(&self, backlog: &mut VecDeque<Delivery>, waker: &Waker) -> Taken {
         let mut state = self.state();

@@ -9,6 +9,9 @@ use dockside_mqtt::{QoS, Version};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::clock;
+use crate::config::Transport;
+
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Buckets of durations in seconds, from a microsecond to a second.
@@ -57,6 +60,14 @@ fn describe() {
     );
     g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
+    c!("dockside_auth_attempts_total", "Logins with a user name, by result");
+    c!("dockside_acl_checks_total", "Publishes and subscriptions, by the rules of access");
+    g!("dockside_config_last_reload_successful", "Whether the last reload took everything over");
+    g!(
+        "dockside_config_last_reload_success_timestamp_seconds",
+        Unit::Seconds,
+        "When a start or a reload last took everything over"
+    );
 }
 
 /// Facts that do not change while the process runs.
@@ -68,9 +79,20 @@ pub(crate) fn set_constants(connections_limit: usize) {
     gauge!("dockside_connections_limit").set(connections_limit as f64);
 }
 
+/// What came of a start or a reload.
+pub(crate) fn reloaded(successful: bool) {
+    gauge!("dockside_config_last_reload_successful").set(if successful { 1.0 } else { 0.0 });
+    if successful {
+        let seconds = clock::wall_ms() as f64 / 1000.0;
+        gauge!("dockside_config_last_reload_success_timestamp_seconds").set(seconds);
+    }
+}
+
 /// Why a client was not let in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rejected {
+    BadCredentials,
+    Tls,
     ClientId,
     Version,
     Limit,
@@ -82,7 +104,9 @@ pub(crate) enum Rejected {
 }
 
 impl Rejected {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 10] = [
+        (Self::BadCredentials, "bad_credentials"),
+        (Self::Tls, "tls"),
         (Self::ClientId, "client_id"),
         (Self::Version, "version"),
         (Self::Limit, "limit"),
@@ -104,11 +128,12 @@ pub(crate) enum Closed {
     Network,
     SlowConsumer,
     TooLarge,
+    Admin,
     Shutdown,
 }
 
 impl Closed {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Client, "client"),
         (Self::KeepAlive, "keepalive"),
         (Self::Takeover, "takeover"),
@@ -116,14 +141,21 @@ impl Closed {
         (Self::Network, "network"),
         (Self::SlowConsumer, "slow_consumer"),
         (Self::TooLarge, "too_large"),
+        (Self::Admin, "admin"),
         (Self::Shutdown, "shutdown"),
     ];
 }
 
+/// Requests that the rules of access allowed or denied.
+pub(crate) fn acl_check(action: &'static str, result: &'static str) -> Counter {
+    counter!("dockside_acl_checks_total", "action" => action, "result" => result)
+}
+
 /// Counters of connections.
 pub(crate) struct ConnectionMetrics {
-    connected: [Gauge; 3],
-    pub(crate) opened: Counter,
+    /// By transport, then by version.
+    connected: [[Gauge; 3]; 2],
+    opened: [Counter; 2],
     closed: Vec<Counter>,
     rejected: Vec<Counter>,
     received: [Counter; 3],
@@ -135,9 +167,13 @@ pub(crate) struct ConnectionMetrics {
     dropped_expired: Counter,
     dropped_too_large: Counter,
     dropped_acl: Counter,
+    publishes_allowed: Counter,
+    publishes_denied: Counter,
     pub(crate) reply_duration: Histogram,
     pub(crate) hook_panics: Counter,
 }
+
+const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Tls];
 
 const QOS: [&str; 3] = ["0", "1", "2"];
 
@@ -146,9 +182,16 @@ impl ConnectionMetrics {
         let dropped =
             |reason: &'static str| counter!("dockside_messages_dropped_total", "reason" => reason);
         Self {
-            connected: ["3.1", "3.1.1", "5"]
-                .map(|v| gauge!("dockside_connections", "listener" => "tcp", "protocol" => v)),
-            opened: counter!("dockside_connections_opened_total", "listener" => "tcp"),
+            connected: TRANSPORTS.map(|transport| {
+                let listener = transport.as_str();
+                ["3.1", "3.1.1", "5"].map(|version| {
+                    gauge!("dockside_connections", "listener" => listener, "protocol" => version)
+                })
+            }),
+            opened: TRANSPORTS.map(|transport| {
+                let listener = transport.as_str();
+                counter!("dockside_connections_opened_total", "listener" => listener)
+            }),
             closed: Closed::ALL
                 .iter()
                 .map(|(_, r)| counter!("dockside_connections_closed_total", "reason" => *r))
@@ -168,13 +211,19 @@ impl ConnectionMetrics {
             dropped_expired: dropped("expired"),
             dropped_too_large: dropped("too_large"),
             dropped_acl: dropped("acl"),
+            publishes_allowed: acl_check("publish", "allow"),
+            publishes_denied: acl_check("publish", "deny"),
             reply_duration: histogram!("dockside_event_reply_duration_seconds"),
             hook_panics: counter!("dockside_hook_panics_total"),
         }
     }
 
-    pub(crate) fn connected(&self, version: Version) -> &Gauge {
-        &self.connected[version as usize]
+    pub(crate) fn connected(&self, transport: Transport, version: Version) -> &Gauge {
+        &self.connected[transport as usize][version as usize]
+    }
+
+    pub(crate) fn opened(&self, transport: Transport) {
+        self.opened[transport as usize].increment(1);
     }
 
     pub(crate) fn closed(&self, reason: Closed) {
@@ -205,6 +254,8 @@ impl ConnectionMetrics {
             (&self.dropped_expired, counts.dropped_expired),
             (&self.dropped_too_large, counts.dropped_too_large),
             (&self.dropped_acl, counts.dropped_acl),
+            (&self.publishes_allowed, counts.publishes_allowed),
+            (&self.publishes_denied, counts.publishes_denied),
         ];
         for (counter, value) in pairs {
             if value > 0 {
@@ -226,6 +277,8 @@ pub(crate) struct Counts {
     pub(crate) dropped_expired: u64,
     pub(crate) dropped_too_large: u64,
     pub(crate) dropped_acl: u64,
+    pub(crate) publishes_allowed: u64,
+    pub(crate) publishes_denied: u64,
     /// Replies sent on the direct path in this round.
     pub(crate) replies: usize,
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
+use dockside_interceptor::{
+    Announcement, Effects, Intercepted, Interceptor, Reply, Unanswered, Verdict,
+};
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::property::{Properties, PropertyId, Value};
@@ -113,6 +115,8 @@ impl Batch {
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
     pub(crate) replies: Vec<Reply>,
+    pub(crate) announcement: Option<Announcement>,
+    pub(crate) unanswered: Option<Unanswered>,
 }
 
 /// A publish that may be routed, and whose charge has been taken.
@@ -226,6 +230,8 @@ fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted
             }
         }
         accepted.replies.extend(effects.take_replies());
+        accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
+        accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });
     verdict
 }

@@ -1,12 +1,17 @@
 //! Who owns which client identifier. A session has one owner; the newest CONNECT wins.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::mailbox::{Command, Mailbox};
 use crate::record::Instance;
+
+/// Connected clients that are shown for one address, which may be a site's router.
+const NAMED_AT_MOST: usize = 100;
 
 /// The owner of every client identifier that is connected.
 #[derive(Default)]
@@ -21,11 +26,46 @@ struct Owners {
     told: Option<Command>,
 }
 
-struct Owner {
+/// Who has a client identifier, or waits for it.
+pub(crate) struct Owner {
     instance: Instance,
     mailbox: Arc<Mailbox>,
+    user: Option<Arc<str>>,
+    peer: SocketAddr,
     /// Resolves when the owner has let go.
-    gone: oneshot::Receiver<()>,
+    gone: Option<oneshot::Receiver<()>>,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        instance: Instance,
+        mailbox: Arc<Mailbox>,
+        user: Option<Arc<str>>,
+        peer: SocketAddr,
+    ) -> Self {
+        Self { instance, mailbox, user, peer, gone: None }
+    }
+}
+
+/// Another user has this client identifier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct InUse;
+
+/// A client identifier that was claimed; its former owner may not have gone yet.
+pub(crate) struct Pending {
+    claim: Claim,
+    before: Option<oneshot::Receiver<()>>,
+}
+
+impl Pending {
+    /// Waits until the former owner has gone.
+    pub(crate) async fn settled(self) -> Claim {
+        if let Some(gone) = self.before {
+            // An error is the good news: the sender was dropped.
+            let _ = gone.await;
+        }
+        self.claim
+    }
 }
 
 /// The right to a client identifier; dropping it lets the next one have it.
@@ -37,36 +77,73 @@ pub(crate) struct Claim {
     _alive: oneshot::Sender<()>,
 }
 
+/// A connected client, as an engineer sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(crate) struct Connected {
+    pub(crate) client_id: String,
+    pub(crate) user: Option<String>,
+    pub(crate) address: SocketAddr,
+}
+
 impl Registry {
     /// Claims a client identifier. Whoever has it, or waits for it, is told to go
-    /// ([`Command::TakenOver`]); the claim holds once that one has gone.
-    pub(crate) async fn claim(
+    /// ([`Command::TakenOver`]).
+    ///
+    /// # Errors
+    /// [`InUse`]: it is another user's. A client identifier is no secret, so it takes over nothing
+    /// of anybody else.
+    pub(crate) fn claim(
         self: &Arc<Self>,
         client_id: Arc<str>,
-        instance: Instance,
-        mailbox: Arc<Mailbox>,
-    ) -> Claim {
+        mut owner: Owner,
+    ) -> Result<Pending, InUse> {
         let (alive, gone) = oneshot::channel();
-        let owner = Owner { instance, mailbox, gone };
+        owner.gone = Some(gone);
+        let instance = owner.instance;
         let before = {
             let mut owners = self.owners();
+            let known = owners.by_client.get(&client_id);
+            if known.is_some_and(|known| known.user != owner.user) {
+                return Err(InUse);
+            }
             if let Some(command) = owners.told {
                 owner.mailbox.command(command);
             }
             owners.by_client.insert(Arc::clone(&client_id), owner)
         };
         let claim = Claim { registry: Arc::clone(self), client_id, instance, _alive: alive };
-        if let Some(before) = before {
+        let before = before.and_then(|before| {
             before.mailbox.command(Command::TakenOver);
-            // An error is the good news: the sender was dropped.
-            let _ = before.gone.await;
-        }
-        claim
+            before.gone
+        });
+        Ok(Pending { claim, before })
     }
 
-    /// Whether somebody has this client identifier.
-    pub(crate) fn has(&self, client_id: &str) -> bool {
-        self.owners().by_client.contains_key(client_id)
+    /// Whether this user, or nobody, has this client identifier.
+    pub(crate) fn is_owned_by(&self, client_id: &str, user: Option<&Arc<str>>) -> bool {
+        self.owners().by_client.get(client_id).is_some_and(|owner| owner.user.as_ref() == user)
+    }
+
+    /// The connected clients that this text names: by client identifier, user or address.
+    pub(crate) fn named(&self, query: &str) -> Vec<Connected> {
+        let owners = self.owners();
+        let named = owners.by_client.iter().filter(|(client_id, owner)| {
+            let user = owner.user.as_deref().unwrap_or_default();
+            client_id.eq_ignore_ascii_case(query)
+                || user.eq_ignore_ascii_case(query)
+                || owner.peer.ip().to_canonical().to_string() == query
+        });
+        let connected = named.map(|(client_id, owner)| Connected {
+            client_id: client_id.to_string(),
+            user: owner.user.as_deref().map(str::to_owned),
+            address: owner.peer,
+        });
+        connected.take(NAMED_AT_MOST).collect()
+    }
+
+    /// Lets every connection have a turn, in which it looks at itself.
+    pub(crate) fn wake_all(&self) {
+        self.owners().by_client.values().for_each(|owner| owner.mailbox.wake());
     }
 
     /// Tells every connection something, and every one that comes later.
@@ -106,26 +183,25 @@ mod tests {
         mailbox.take(&mut VecDeque::new(), Waker::noop()).command
     }
 
+    fn owner(instance: Instance, mailbox: &Arc<Mailbox>, user: Option<&str>) -> Owner {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        Owner::new(instance, Arc::clone(mailbox), user.map(Arc::from), peer)
+    }
+
     #[tokio::test]
     async fn the_newest_wins_and_waits_for_the_one_before() {
         let registry = Arc::new(Registry::default());
         let id: Arc<str> = "dock".into();
         let boxes = [mailbox(), mailbox(), mailbox()];
-        let first = registry.claim(Arc::clone(&id), 1, Arc::clone(&boxes[0])).await;
         let claim = |n: u64| {
-            let (registry, id) = (Arc::clone(&registry), Arc::clone(&id));
-            let mailbox = Arc::clone(&boxes[n as usize - 1]);
-            tokio::spawn(async move { registry.claim(id, n, mailbox).await })
+            registry.claim(Arc::clone(&id), owner(n, &boxes[n as usize - 1], None)).ok().unwrap()
         };
-        let second = claim(2);
-        while told(&boxes[0]).is_none() {
-            tokio::task::yield_now().await;
-        }
+        let first = claim(1).settled().await;
+        let second = tokio::spawn(claim(2).settled());
         assert_eq!(told(&boxes[0]), Some(Command::TakenOver));
-        let third = claim(3);
-        while told(&boxes[1]).is_none() {
-            tokio::task::yield_now().await;
-        }
+        let third = tokio::spawn(claim(3).settled());
+        assert_eq!(told(&boxes[1]), Some(Command::TakenOver));
+        tokio::task::yield_now().await;
         assert!(!second.is_finished() && !third.is_finished());
         drop(first);
         drop(second.await.unwrap());
@@ -134,5 +210,23 @@ mod tests {
         assert_eq!(registry.owners().by_client.len(), 1);
         drop(third);
         assert_eq!(registry.owners().by_client.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn another_users_identifier_is_not_taken_over() {
+        let registry = Arc::new(Registry::default());
+        let id: Arc<str> = "dock".into();
+        let boxes = [mailbox(), mailbox()];
+        let claim =
+            |n: u64, user| registry.claim(Arc::clone(&id), owner(n, &boxes[n as usize - 1], user));
+        let first = claim(1, Some("ann")).ok().unwrap().settled().await;
+        for user in [Some("bob"), None] {
+            assert_eq!(claim(2, user).err(), Some(InUse));
+            assert!(!registry.is_owned_by(&id, user.map(Arc::from).as_ref()));
+        }
+        assert_eq!(told(&boxes[0]), None, "it does not even hear of it");
+        assert_eq!(registry.named("ann").len(), 1);
+        drop(first);
+        assert!(claim(2, Some("bob")).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use crate::mailbox::{Mailbox, Ticket};
 use crate::metrics::ConnectionMetrics;
 use crate::publish::Interceptors;
 use crate::record::Instance;
+use crate::refusals::Refusals;
 use crate::registry::Registry;
 use crate::writer::WriterQueue;
 
@@ -28,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) writer_budget: Budget,
     pub(crate) registry: Arc<Registry>,
     pub(crate) access: Access,
+    pub(crate) refusals: Refusals,
     pub(crate) interceptors: Interceptors,
     pub(crate) metrics: ConnectionMetrics,
     /// Clients that are let in, against `limits.connections`.
@@ -41,14 +44,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, log: LiveLog, plugins: Vec<Arc<dyn Interceptor>>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        policy: Arc<Policy>,
+        log: LiveLog,
+        plugins: Vec<Arc<dyn Interceptor>>,
+    ) -> Self {
         Self {
             log: Arc::new(log),
             writer: Arc::default(),
             direct_budget: Budget::new(config.live_log.direct_budget_bytes),
             writer_budget: Budget::new(config.live_log.writer_budget_bytes),
             registry: Arc::default(),
-            access: Access,
+            access: Access::new(&config, policy),
+            refusals: Refusals::default(),
             interceptors: Interceptors::new(plugins),
             metrics: ConnectionMetrics::register(),
             clients: AtomicUsize::new(0),

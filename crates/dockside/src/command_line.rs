@@ -1,4 +1,4 @@
-//! `dockside [--config FILE] [--mqtt ADDR] [--admin ADDR] [--data DIR] [check]`.
+//! `dockside [--config FILE] [--mqtt ADDR] [--admin ADDR] [--data DIR] [COMMAND]`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use dockside::config::Arguments;
 
 use crate::BAD_CONFIGURATION;
+use crate::passwd::Change;
 
 /// The MQTT broker of a drone site: answers flight-task events itself
 #[derive(Parser)]
@@ -33,6 +34,32 @@ struct CommandLine {
 enum Subcommands {
     /// Check the configuration and exit: 0 when it is sound, 64 with one line a problem when not
     Check,
+    /// Add a user to a password file or change its password, which is asked for, or read from
+    /// standard input if that is no terminal
+    Passwd {
+        /// The password file (users.password_file); made with mode 0600 if it does not exist
+        file: PathBuf,
+        /// The user; a dock's is its serial number
+        user: String,
+        /// Remove the user
+        #[arg(short = 'D', long)]
+        delete: bool,
+    },
+    /// Ask the running broker why somebody cannot connect, publish or subscribe, or gets no reply
+    Why {
+        /// Serial number, client identifier, user or address; without it everything
+        #[arg(value_name = "SN|ADDRESS")]
+        query: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read another broker's configuration and print Dockside's
+    Import {
+        /// A mosquitto.conf; files that it names are read too
+        #[arg(value_name = "mosquitto.conf")]
+        file: PathBuf,
+    },
 }
 
 /// What is asked for.
@@ -45,6 +72,9 @@ pub(crate) struct Request {
 pub(crate) enum Command {
     Run,
     Check,
+    Passwd(Change),
+    Why { query: Option<String>, json: bool },
+    Import { file: PathBuf },
 }
 
 /// Parses the process's arguments; prints help, the version or what is wrong, and then the error
@@ -71,6 +101,11 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
         command: match command {
             None => Command::Run,
             Some(Subcommands::Check) => Command::Check,
+            Some(Subcommands::Passwd { file, user, delete }) => {
+                Command::Passwd(Change { file, user, delete })
+            }
+            Some(Subcommands::Why { query, json }) => Command::Why { query, json },
+            Some(Subcommands::Import { file }) => Command::Import { file },
         },
         arguments: Arguments { file, mqtt, admin, data },
     })

@@ -6,7 +6,7 @@
 use dockside_flighttask::answer::Flags;
 use dockside_flighttask::methods::METHODS;
 use dockside_flighttask::{Answer, Invalid, Rules, answer, topic};
-use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
+use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Unanswered, Verdict};
 use metrics::{Counter, counter, describe_counter};
 
 use dockside_broker::mqtt::QoS;
@@ -52,6 +52,10 @@ impl Interceptor for Events {
         let Some(serial_number) = topic::events_serial_number(publish.topic) else {
             metrics.received("");
             metrics.invalid_serial_number.increment(1);
+            effects.leave_unanswered(Unanswered {
+                reason: "event not answered: its topic holds no serial number".into(),
+                remedy: "a serial number is 1 to 64 letters and digits",
+            });
             return Verdict::Forward;
         };
         let (answer, flags) = answer(serial_number, publish.payload, publish.now_ms, self.rules);
@@ -67,17 +71,49 @@ impl Interceptor for Events {
                 metrics.received(dockside_flighttask::answer::FLIGHTTASK_PROGRESS);
                 metrics.no_reply_needed.increment(1);
             }
-            Answer::OtherMethod(method) => {
+            Answer::OtherMethod { method, waits } => {
                 metrics.received(&method);
                 metrics.unknown_method.increment(1);
+                if waits {
+                    effects.leave_unanswered(other_method(&method));
+                }
             }
-            Answer::Invalid(reason) => {
+            Answer::Invalid(invalid) => {
                 metrics.received("");
-                metrics.invalid(reason);
+                metrics.invalid(invalid);
+                effects.leave_unanswered(unreadable(invalid));
             }
         }
         Verdict::Forward
     }
+}
+
+fn other_method(method: &str) -> Unanswered {
+    let known = METHODS.iter().find(|known| **known == method);
+    let method = known.copied().unwrap_or("of a method unknown to the DJI Cloud API");
+    Unanswered {
+        reason: format!("event {method} not answered: it asks for a reply that is not Dockside's")
+            .into(),
+        remedy: "a cloud application must answer it on thing/product/SN/events_reply",
+    }
+}
+
+fn unreadable(invalid: Invalid) -> Unanswered {
+    let (reason, remedy) = match invalid {
+        Invalid::Json => (
+            "event not answered: its payload is no JSON object",
+            "look at what the device sends; it is forwarded as it is",
+        ),
+        Invalid::Schema => (
+            "event not answered: no tid or no method that a reply could name",
+            "the device must send tid and method (DJI Cloud API, events)",
+        ),
+        Invalid::TooLarge => (
+            "event not answered: its payload, tid or bid is too long",
+            "if it is meant, raise flight_task.max_event_bytes",
+        ),
+    };
+    Unanswered { reason: reason.into(), remedy }
 }
 
 impl EventMetrics {

@@ -31,7 +31,12 @@ pub enum Answer {
     /// A `flighttask_progress` that asked for no reply.
     NotNeeded,
     /// Another method: somebody else's business.
-    OtherMethod(String),
+    OtherMethod {
+        /// Its name.
+        method: String,
+        /// Whether the device says that it waits for a reply.
+        waits: bool,
+    },
     /// Not an event that can be answered.
     Invalid(Invalid),
 }
@@ -59,7 +64,9 @@ pub fn answer(serial_number: &str, payload: &[u8], now_ms: u64, rules: Rules) ->
         Err(invalid) => return (Answer::Invalid(invalid), Flags::default()),
     };
     if envelope.method != FLIGHTTASK_PROGRESS {
-        return (Answer::OtherMethod(envelope.method.into_owned()), Flags::default());
+        let waits = envelope.need_reply == NeedReply::Yes;
+        let method = envelope.method.into_owned();
+        return (Answer::OtherMethod { method, waits }, Flags::default());
     }
     let flags = Flags {
         no_bid: envelope.bid.is_none(),

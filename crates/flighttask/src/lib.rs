@@ -9,6 +9,7 @@
 //! - [`envelope`]: what stands around the data of every event.
 //! - [`methods`]: which methods there are.
 //! - [`mod@answer`]: whether an event is answered, and with what.
+//! - [`topology`]: which aircraft are with a gateway.
 //!
 //! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
 
@@ -16,6 +17,7 @@ pub mod answer;
 pub mod envelope;
 pub mod methods;
 pub mod topic;
+pub mod topology;
 
 pub use answer::{Answer, Rules, answer};
 pub use envelope::{Envelope, Invalid};

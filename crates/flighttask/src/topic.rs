@@ -11,9 +11,14 @@ pub const SERIAL_NUMBER_BYTES_AT_MOST: usize = 64;
 #[must_use]
 pub fn events_serial_number(topic: &str) -> Option<&str> {
     let serial_number = topic.strip_prefix("thing/product/")?.strip_suffix("/events")?;
-    let valid = (1..=SERIAL_NUMBER_BYTES_AT_MOST).contains(&serial_number.len())
-        && serial_number.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    valid.then_some(serial_number)
+    is_serial_number(serial_number).then_some(serial_number)
+}
+
+/// ASCII letters and digits, 1 to [`SERIAL_NUMBER_BYTES_AT_MOST`] of them.
+#[must_use]
+pub fn is_serial_number(text: &str) -> bool {
+    (1..=SERIAL_NUMBER_BYTES_AT_MOST).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// `thing/product/{sn}/events_reply`.

@@ -199,8 +199,16 @@ fn case_12_method_missing_is_not_answered() {
 #[test]
 fn case_13_other_methods_are_somebody_elses() {
     for method in ["hms", "flighttask_ready", "flighttask_progress_get", "no_such_method"] {
-        assert_eq!(decide(with("method", json!(method))), Answer::OtherMethod(method.into()));
+        assert_eq!(
+            decide(with("method", json!(method))),
+            Answer::OtherMethod { method: method.into(), waits: false }
+        );
     }
+    let mut waiting: Value = event();
+    waiting["method"] = json!("hms");
+    waiting["need_reply"] = json!(1);
+    let waits = Answer::OtherMethod { method: "hms".into(), waits: true };
+    assert_eq!(decide(waiting.to_string()), waits);
     replied(event().to_string().replace("flighttask_progress", "flighttask\\u005fprogress"));
 }
 
@@ -284,7 +292,7 @@ fn case_21_any_text_is_echoed_equal() {
 fn case_22_data_as_array_and_events_without_envelope() {
     assert_eq!(
         decide(json!({"tid": "1", "method": "airsense_warning", "data": [1, 2]}).to_string()),
-        Answer::OtherMethod("airsense_warning".into())
+        Answer::OtherMethod { method: "airsense_warning".into(), waits: false }
     );
     invalid(json!({"in_flight_wayline_id": "x", "status": 0}).to_string(), Invalid::Schema);
 }

@@ -7,6 +7,8 @@
 //! caught and counted, and the publish goes on as if it had returned [`Verdict::Forward`] without
 //! effects.
 
+use std::borrow::Cow;
+
 use dockside_mqtt::QoS;
 
 /// A plugin that sees publishes.
@@ -50,6 +52,8 @@ pub enum Verdict {
 #[derive(Default, Debug)]
 pub struct Effects {
     replies: Vec<Reply>,
+    announcement: Option<Announcement>,
+    unanswered: Option<Unanswered>,
 }
 
 /// A message to the publisher, and to whoever else subscribes to its topic: QoS 1 at most, never
@@ -64,6 +68,25 @@ pub struct Reply {
     pub qos: QoS,
 }
 
+/// A gateway says which aircraft are with it: its user may speak for them until it says otherwise.
+/// It counts only if the publisher's user owns the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Announcement {
+    /// Serial number of the gateway.
+    pub gateway: String,
+    /// Serial numbers of the aircraft; none means that there are none any more.
+    pub aircraft: Vec<String>,
+}
+
+/// Why a publish that may be waiting for a reply gets none, for whoever asks the broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unanswered {
+    /// What is the matter.
+    pub reason: Cow<'static, str>,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
 /// Replies one call may ask for; more are dropped.
 const REPLIES_AT_MOST: usize = 8;
 
@@ -75,6 +98,26 @@ impl Effects {
         }
     }
 
+    /// Announces a gateway's aircraft.
+    pub fn announce(&mut self, announcement: Announcement) {
+        self.announcement = Some(announcement);
+    }
+
+    /// Says why there is no reply.
+    pub fn leave_unanswered(&mut self, unanswered: Unanswered) {
+        self.unanswered = Some(unanswered);
+    }
+
+    /// Takes the announcement out.
+    pub fn take_announcement(&mut self) -> Option<Announcement> {
+        self.announcement.take()
+    }
+
+    /// Takes the reason for no reply out.
+    pub fn take_unanswered(&mut self) -> Option<Unanswered> {
+        self.unanswered.take()
+    }
+
     /// Takes the replies out, in the order they were asked for.
     pub fn take_replies(&mut self) -> std::vec::Drain<'_, Reply> {
         self.replies.drain(..)
@@ -83,5 +126,7 @@ impl Effects {
     /// Forgets everything, as after a panic.
     pub fn clear(&mut self) {
         self.replies.clear();
+        self.announcement = None;
+        self.unanswered = None;
     }
 }

@@ -16,6 +16,7 @@ use crate::mailbox::{Command, Mailbox};
 use crate::metrics::Closed;
 use crate::publish::append_by_reference;
 use crate::record::{self, Entry, Instance, Published};
+use crate::refusals::{Cause, Stage};
 use crate::registry::Claim;
 use crate::shared::Shared;
 
@@ -35,6 +36,8 @@ pub(crate) enum Ended {
     Error(ProtocolError),
     /// The client was silent for too long.
     KeepAlive,
+    /// New rules have no place for its user.
+    UserGone,
     /// The broker wants it to end.
     Told(Command),
 }
@@ -52,8 +55,68 @@ impl Ended {
             Self::Client | Self::ClientWithWill | Self::Network => None,
             Self::Error(error) => Some(error.reason),
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
+            Self::UserGone => Some(ReasonCode::NotAuthorized),
             Self::Told(command) => Some(command.reason()),
         }
+    }
+
+    /// What an engineer is told; nothing of what is as it should be.
+    fn cause(self) -> Option<(Stage, Cause)> {
+        let cause = |reason: &'static str, remedy| Cause { reason: reason.into(), remedy };
+        Some(match self {
+            Self::Client | Self::ClientWithWill => return None,
+            Self::Told(Command::Quiet | Command::Stop) => return None,
+            Self::Network => (
+                Stage::Tcp,
+                cause(
+                    "connection lost: the client or the network ended it without DISCONNECT",
+                    "check the client's power and network, and routers that forget idle connections: a shorter keep alive helps",
+                ),
+            ),
+            Self::Error(error) => {
+                let remedy = match error.reason {
+                    ReasonCode::PacketTooLarge => "send less, or raise limits.packet_bytes",
+                    ReasonCode::QuotaExceeded => {
+                        "ask for less, or raise the limit that the reason names"
+                    }
+                    _ => {
+                        "the client breaks the protocol; see the reason, and look for a newer version of it"
+                    }
+                };
+                let limit =
+                    matches!(error.reason, ReasonCode::PacketTooLarge | ReasonCode::QuotaExceeded);
+                let stage = if limit { Stage::Limit } else { Stage::Session };
+                (stage, Cause { reason: error.to_string().into(), remedy })
+            }
+            Self::KeepAlive => (
+                Stage::Tcp,
+                cause(
+                    "silent for one and a half times its keep alive",
+                    "check the network in between; the client sent not even a PINGREQ",
+                ),
+            ),
+            Self::UserGone => (
+                Stage::Password,
+                cause(
+                    "its user is not in the password file any more",
+                    "if that is not meant, add the user with `dockside passwd FILE USER` and reload",
+                ),
+            ),
+            Self::Told(Command::TakenOver) => (
+                Stage::Session,
+                cause(
+                    "another connection took its client identifier over",
+                    "a reconnect; if it goes on and on, two clients use one client identifier",
+                ),
+            ),
+            Self::Told(Command::SlowConsumer) => (
+                Stage::Limit,
+                cause(
+                    "reads too slowly for the messages it subscribed to",
+                    "subscribe to less or read faster; the bounds are limits.mailbox_messages and limits.mailbox_bytes",
+                ),
+            ),
+        })
     }
 
     fn label(self) -> Closed {
@@ -63,6 +126,7 @@ impl Ended {
             Self::Error(e) if e.reason == ReasonCode::PacketTooLarge => Closed::TooLarge,
             Self::Error(_) => Closed::Protocol,
             Self::KeepAlive => Closed::KeepAlive,
+            Self::UserGone => Closed::Admin,
             Self::Told(Command::TakenOver) => Closed::Takeover,
             Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
@@ -129,8 +193,8 @@ impl SessionGuard {
         let mut entry = Vec::new();
         record::append(&mut entry, &Entry::Begin(client.instance, number));
         shared.append_ordered(&entry, 0, None);
-        shared.metrics.opened.increment(1);
-        let connected = shared.metrics.connected(client.version).clone();
+        shared.metrics.opened(client.transport);
+        let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
         let shared = Arc::clone(shared);
         Self { shared, instance: client.instance, will, connected, _claim: claim }
@@ -170,15 +234,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ends the session, tells the client why and closes. The session does not wait for the socket.
     pub(super) async fn end(mut self, ended: Ended) {
         self.shared.metrics.closed(ended.label());
-        let (client, peer) = (&self.client.id, self.client.peer);
-        match ended {
-            Ended::Error(error) => {
-                tracing::info!(?client, %peer, reason = %error, "connection closed");
+        match ended.cause() {
+            Some((stage, cause)) => {
+                self.shared.refusals.record(self.client.whom(), stage, cause, false);
             }
-            Ended::KeepAlive | Ended::Told(Command::SlowConsumer) => {
-                tracing::info!(?client, %peer, reason = ?ended, "connection closed");
-            }
-            _ => tracing::debug!(?client, %peer, reason = ?ended, "connection closed"),
+            None => tracing::debug!(client_id = ?self.client.id, ?ended, "connection ended"),
         }
         if ended == Ended::Client {
             self.guard.will = None;
@@ -196,7 +256,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             codec::encode(&mut farewell, &Packet::Disconnect(disconnect), client.version);
         }
         // A client that does not read loses its last words.
-        let _ = tokio::time::timeout(FAREWELL, io.write_all(&farewell)).await;
+        let write = async {
+            io.write_all(&farewell).await?;
+            io.flush().await
+        };
+        let _ = tokio::time::timeout(FAREWELL, write).await;
         linger(io).await;
     }
 }

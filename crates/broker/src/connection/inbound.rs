@@ -1,5 +1,6 @@
 //! Packets from the client, one method a kind.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish, Subscribe, Unsubscribe};
@@ -11,8 +12,20 @@ use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
 use super::answers::Answer;
 use super::ending::Ended;
 use super::{Connection, Reading, Turn};
+use crate::access::Denied;
 use crate::publish;
 use crate::record::{Entry, Subscribed};
+use crate::refusals::{Cause, Stage, Whom};
+
+const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
+    "not allowed to publish on this topic",
+    "events belong to the user that owns the serial number: correct the client's user, list the serial number under access.gateways, or allow the topic under access.rules",
+);
+
+const NOT_ALLOWED_TO_SUBSCRIBE: (&str, &str) = (
+    "not allowed to subscribe to this filter",
+    "subscribe to less, or allow the whole filter under access.rules; site applications belong into the group `applications`",
+);
 
 /// Whether a packet is done with, or must be handled again later.
 #[derive(PartialEq, Eq)]
@@ -36,6 +49,17 @@ impl<S> Connection<S> {
             used += length;
         }
         Ok(used)
+    }
+
+    /// Keeps what happened to a request for whoever asks why.
+    pub(super) fn note(
+        &self,
+        stage: Stage,
+        topic: &str,
+        (reason, remedy): (impl Into<Cow<'static, str>>, &'static str),
+    ) {
+        let whom = Whom { topic: Some(topic), ..self.client.whom() };
+        self.shared.refusals.record(whom, stage, Cause { reason: reason.into(), remedy }, true);
     }
 
     fn packet(&mut self, packet: &Packet<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
@@ -93,10 +117,15 @@ impl<S> Connection<S> {
             return Ok(Handled::Yes);
         }
         let shared = Arc::clone(&self.shared);
-        let permit = match shared.access.publish(&self.client.identity, topic) {
+        let permit = match self.client.identity.publish(topic) {
             Ok(permit) if !publish::payload_format_lies(publish) => permit,
             Ok(_) => return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn),
-            Err(reason) => return self.refuse(publish, reason, turn),
+            Err(Denied) => {
+                turn.counts.publishes_denied += 1;
+                turn.counts.dropped_acl += 1;
+                self.note(Stage::Acl, topic, NOT_ALLOWED_TO_PUBLISH);
+                return self.refuse(publish, ReasonCode::NotAuthorized, turn);
+            }
         };
         let waiter = (self.client.instance, turn.waker);
         let Some(routable) = publish::take_charge(&shared, permit, publish, waiter) else {
@@ -104,10 +133,18 @@ impl<S> Connection<S> {
             return Ok(Handled::Later);
         };
         turn.counts.received(publish.qos, publish.payload);
+        turn.counts.publishes_allowed += 1;
         self.incoming.begin(publish);
         let publisher = (self.client.instance, &*self.client.id);
         let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
         self.acknowledge(publish, ReasonCode::Success);
+        if let Some(announcement) = accepted.announcement {
+            let user = self.client.identity.user().map(|user| &**user);
+            shared.access.announce(user, &announcement.gateway, &announcement.aircraft);
+        }
+        if let Some(unanswered) = accepted.unanswered {
+            self.note(Stage::Event, topic, (unanswered.reason, unanswered.remedy));
+        }
         for reply in accepted.replies {
             self.answers.owe(0, Answer::Reply(reply));
         }
@@ -136,7 +173,6 @@ impl<S> Connection<S> {
         turn: &mut Turn<'_>,
     ) -> Result<Handled, Ended> {
         turn.counts.received(publish.qos, publish.payload);
-        turn.counts.dropped_acl += 1;
         if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
             self.incoming.begin(publish);
         }
@@ -199,6 +235,13 @@ impl<S> Connection<S> {
     /// Whether a subscription is possible; the reason code is the SUBACK's.
     fn grant(&self, filter: &str) -> Result<(), ReasonCode> {
         let parsed = Filter::parse(filter).map_err(|error| error.reason)?;
+        let metrics = &self.shared.access.metrics;
+        if self.client.identity.subscribe(parsed.levels).is_err() {
+            metrics.subscribe_denied.increment(1);
+            self.note(Stage::Acl, filter, NOT_ALLOWED_TO_SUBSCRIBE);
+            return Err(ReasonCode::NotAuthorized);
+        }
+        metrics.subscribe_allowed.increment(1);
         let levels = self.shared.config.limits.topic_levels;
         publish::check_levels(filter, levels).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         if parsed.share.is_some() {

@@ -8,6 +8,7 @@ mod answers;
 mod ending;
 mod inbound;
 mod outbound;
+mod review;
 mod subscriptions;
 
 use std::cell::RefCell;
@@ -30,10 +31,12 @@ pub(crate) use self::ending::{SessionGuard, WillMessage, linger};
 use self::outbound::Unsent;
 use self::subscriptions::Subscriptions;
 use crate::access::Identity;
+use crate::config::Transport;
 use crate::mailbox::{Command, Delivery, Mailbox, Ticket};
 use crate::metrics::Counts;
 use crate::publish::Batch;
 use crate::record::Instance;
+use crate::refusals::Whom;
 use crate::shared::Shared;
 
 /// Bytes of one read.
@@ -51,13 +54,24 @@ pub(crate) struct Client {
     pub(crate) instance: Instance,
     pub(crate) version: Version,
     pub(crate) identity: Identity,
+    /// The user name it gave, whether or not it had to log in.
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
     /// One and a half keep alives; none is never.
     pub(crate) keep_alive: Option<Duration>,
     /// The largest packet it takes.
     pub(crate) maximum_packet: u32,
     /// The session expiry it asked for, seconds.
     pub(crate) session_expiry: u32,
+}
+
+impl Client {
+    /// For whoever asks why something happened to it.
+    pub(crate) fn whom(&self) -> Whom<'_> {
+        let (client_id, user) = (Some(&*self.id), self.user.as_deref());
+        Whom { address: self.peer, client_id, user, topic: None }
+    }
 }
 
 /// A connection after CONNECT.
@@ -82,6 +96,10 @@ pub(crate) struct Connection<S> {
     /// Held while publishes are accepted; dropped when the broker stops.
     accepting: Option<TaskTrackerToken>,
     unsent: Unsent,
+    /// Whether the transport has passed on all that it was given.
+    flushed: bool,
+    /// Subscriptions may be there that new rules do not allow.
+    reviewing: bool,
     last_read: Instant,
 }
 
@@ -148,6 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             backlog: VecDeque::new(),
             accepting,
             unsent: Unsent::default(),
+            flushed: true,
+            reviewing: false,
             last_read: Instant::now(),
         }
     }
@@ -230,6 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let started = Instant::now();
         let taken = self.mailbox.take(&mut self.backlog, turn.waker);
         let stopping = self.obey(taken.command)?;
+        self.review(turn)?;
         self.release_answers(taken.completed, turn)?;
         let handled = self.read(cx, read, started, turn);
         if let Err(ended) = handled {

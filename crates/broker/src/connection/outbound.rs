@@ -17,6 +17,12 @@ use crate::clock;
 use crate::mailbox::{Command, Delivery, Message, Ticket};
 use crate::publish::append_publish;
 use crate::record::{Lane, Published};
+use crate::refusals::Stage;
+
+const NOT_SUBSCRIBED: (&str, &str) = (
+    "answered, but this client has not subscribed to the reply's topic",
+    "a dock subscribes to thing/product/SN/events_reply by itself; if it was refused that, see its other lines",
+);
 
 /// Bytes the socket has not taken yet.
 #[derive(Debug, Default)]
@@ -108,7 +114,10 @@ impl<S> Connection<S> {
             payload: &reply.payload,
         };
         append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
-        let Some(direct) = direct else { return Ok(()) };
+        let Some(direct) = direct else {
+            self.note(Stage::Event, &reply.topic, NOT_SUBSCRIBED);
+            return Ok(());
+        };
         let delivery = Delivery {
             message: Arc::new(Message::new(&published)),
             qos: direct.qos.min(reply.qos),
@@ -202,10 +211,11 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(Ok(count)) => {
                         turn.counts.bytes_sent += count as u64;
                         self.unsent.wrote(count);
+                        self.flushed = false;
                     }
                 }
             }
-            return Ok(());
+            return self.flush(cx);
         }
         let mut written = 0;
         while written < turn.out.len() {
@@ -216,8 +226,21 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
             }
         }
         turn.counts.bytes_sent += written as u64;
+        self.flushed &= written == 0;
         self.unsent.push(&turn.out[written..]);
         turn.out.clear();
+        self.flush(cx)
+    }
+
+    /// TLS takes more than the socket does: what it holds back goes out when the socket takes it.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        if !self.flushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Err(_)) => return Err(Ended::Network),
+                Poll::Ready(Ok(())) => self.flushed = true,
+            }
+        }
         Ok(())
     }
 }

@@ -35,6 +35,12 @@ impl Subscriptions {
         self.list.iter().any(|(known, ..)| **known == *filter)
     }
 
+    /// The first filter that `wanted` picks.
+    pub(super) fn first(&self, wanted: impl Fn(&str) -> bool) -> Option<Box<str>> {
+        let mut filters = self.list.iter().map(|(filter, ..)| filter);
+        filters.find(|filter| wanted(filter)).cloned()
+    }
+
     pub(super) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
         self.remove(filter);
         self.list.push((filter.into(), options, id));

@@ -1,0 +1,201 @@
+//! Who may connect, publish and subscribe: the rules of `dockside-access` at work.
+//!
+//! A publish cannot be routed without a [`Permit`]. A reload makes a new policy; connections notice
+//! by its generation and look at themselves again.
+
+mod verifier;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dockside_access::announced::Announced;
+use dockside_access::policy::{Policy, Rights, is_serial_number};
+use dockside_mqtt::packet::Connect;
+use metrics::{Counter, counter};
+
+use self::verifier::Verifier;
+pub(crate) use self::verifier::Wrong;
+use crate::config::Config;
+use crate::metrics::acl_check;
+
+/// The right to publish on one topic, once.
+#[derive(Debug)]
+pub(crate) struct Permit<'a> {
+    topic: &'a str,
+}
+
+impl<'a> Permit<'a> {
+    pub(crate) fn topic(&self) -> &'a str {
+        self.topic
+    }
+}
+
+/// The rules say no.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Denied;
+
+/// Why a client cannot log in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoLogin {
+    /// It gave no user name, and that is not allowed.
+    Anonymous,
+    /// What it gave is wrong.
+    Wrong(Wrong),
+}
+
+/// Who a connection is, and what it may do.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    rights: Rights,
+    generation: u64,
+}
+
+impl Identity {
+    /// The user it logged in as; what it only called itself does not count.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        self.rights.user()
+    }
+
+    /// Permits a publish. Only the broker speaks under `$SYS`.
+    pub(crate) fn publish<'a>(&self, topic: &'a str) -> Result<Permit<'a>, Denied> {
+        let system = topic.strip_prefix("$SYS");
+        let system = system.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if system || !self.rights.may_publish(topic) {
+            return Err(Denied);
+        }
+        Ok(Permit { topic })
+    }
+
+    /// Whether it may subscribe to a filter (without `$share/name/`).
+    pub(crate) fn subscribe(&self, filter: &str) -> Result<(), Denied> {
+        self.rights.may_subscribe(filter).then_some(()).ok_or(Denied)
+    }
+}
+
+/// The rules in force.
+pub(crate) struct Access {
+    policy: RwLock<Arc<Policy>>,
+    generation: AtomicU64,
+    announced: Arc<RwLock<Announced>>,
+    allow_anonymous: bool,
+    verifier: Verifier,
+    pub(crate) metrics: AccessMetrics,
+}
+
+impl Access {
+    pub(crate) fn new(config: &Config, policy: Arc<Policy>) -> Self {
+        Self {
+            policy: RwLock::new(policy),
+            generation: AtomicU64::new(0),
+            announced: Arc::default(),
+            allow_anonymous: config.mqtt.allow_anonymous,
+            verifier: Verifier::new(config.users.cache_ms),
+            metrics: AccessMetrics::register(),
+        }
+    }
+
+    /// Who a client is by its user name and password. Waits: for its turn after failed attempts,
+    /// and for a worker that hashes the password.
+    pub(crate) async fn log_in(
+        &self,
+        connect: &Connect<'_>,
+        address: IpAddr,
+    ) -> Result<Option<Arc<str>>, NoLogin> {
+        let policy = self.policy();
+        let Some(users) = policy.users() else { return Ok(None) };
+        let Some(user) = connect.username else {
+            return if self.allow_anonymous { Ok(None) } else { Err(NoLogin::Anonymous) };
+        };
+        let password = connect.password.unwrap_or_default();
+        let found = self.verifier.verify(users, user, password, address).await;
+        match &found {
+            Ok(_) => self.metrics.login_ok.increment(1),
+            Err(Wrong::Unverified) => self.metrics.login_error.increment(1),
+            Err(_) => self.metrics.login_fail.increment(1),
+        }
+        found.map(Some).map_err(NoLogin::Wrong)
+    }
+
+    /// What a user, or nobody, may do as this client.
+    pub(crate) fn identity(&self, user: Option<Arc<str>>, client_id: &Arc<str>) -> Identity {
+        // Read before the policy: at worst the client looks at itself once more.
+        let generation = self.generation.load(Ordering::Acquire);
+        let announced = Arc::clone(&self.announced);
+        let rights = Rights::new(self.policy(), announced, user, Arc::clone(client_id));
+        Identity { rights, generation }
+    }
+
+    /// Whether the rules are still those that this identity was made under.
+    pub(crate) fn is_current(&self, identity: &Identity) -> bool {
+        identity.generation == self.generation.load(Ordering::Acquire)
+    }
+
+    /// The same client under the rules of now.
+    ///
+    /// # Errors
+    /// [`Denied`]: its user is gone, or it came without one and that is not allowed any more.
+    pub(crate) fn renew(
+        &self,
+        identity: &Identity,
+        client_id: &Arc<str>,
+    ) -> Result<Identity, Denied> {
+        let user = identity.user().cloned();
+        let policy = self.policy();
+        let stays = match (policy.users(), &user) {
+            (None, _) => true,
+            (Some(users), Some(user)) => users.contains(user),
+            (Some(_), None) => self.allow_anonymous,
+        };
+        if stays { Ok(self.identity(user, client_id)) } else { Err(Denied) }
+    }
+
+    /// A gateway says which aircraft are with it. Counts only from the user that owns the gateway,
+    /// and only for serial numbers that are nobody's by configuration.
+    pub(crate) fn announce(&self, user: Option<&str>, gateway: &str, aircraft: &[String]) {
+        let policy = self.policy();
+        if !user.is_some_and(|user| policy.owns(user, gateway)) {
+            return;
+        }
+        let free = |sn: &&String| is_serial_number(sn) && !policy.is_owned(sn);
+        let (free, taken): (Vec<_>, Vec<_>) = aircraft.iter().partition(free);
+        if !taken.is_empty() {
+            tracing::warn!(gateway, ?taken, "announced serial numbers that are another user's");
+        }
+        let mut announced = self.announced.write().unwrap_or_else(PoisonError::into_inner);
+        announced.announce(gateway, free.into_iter().map(String::as_str));
+    }
+
+    /// Puts new rules in force.
+    pub(crate) fn replace(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        self.verifier.forget();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Counters of access; publishes are counted by connections.
+pub(crate) struct AccessMetrics {
+    login_ok: Counter,
+    login_fail: Counter,
+    login_error: Counter,
+    pub(crate) subscribe_allowed: Counter,
+    pub(crate) subscribe_denied: Counter,
+}
+
+impl AccessMetrics {
+    fn register() -> Self {
+        let login = |result: &'static str| counter!("dockside_auth_attempts_total", "backend" => "password_file", "result" => result);
+        Self {
+            login_ok: login("ok"),
+            login_fail: login("fail"),
+            login_error: login("error"),
+            subscribe_allowed: acl_check("subscribe", "allow"),
+            subscribe_denied: acl_check("subscribe", "deny"),
+        }
+    }
+}

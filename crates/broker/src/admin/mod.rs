@@ -1,0 +1,68 @@
+//! The admin listener, and the smaller one for Prometheus.
+//!
+//! | path | on | what |
+//! |---|---|---|
+//! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a token |
+//! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
+//!
+//! Whatever is not in the first line asks for the token, if one is configured.
+
+mod token;
+mod why;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::metrics;
+use crate::shared::Shared;
+
+/// Serves everything until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: Arc<Shared>) {
+    let api = Router::new().route("/api/v1/why", get(why::why)).with_state(Arc::clone(&shared));
+    run(listener, token::guarded(api, token).merge(observed(shared)), "admin").await;
+}
+
+/// Serves what Prometheus and orchestrators look at, until it is dropped.
+pub(crate) async fn serve_metrics(listener: TcpListener, shared: Arc<Shared>) {
+    run(listener, observed(shared), "metrics").await;
+}
+
+fn observed(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/metrics", get(render))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(shared)
+}
+
+async fn run(listener: TcpListener, routes: Router, name: &str) {
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "the {name} listener ended");
+    }
+}
+
+async fn render() -> impl IntoResponse {
+    let body = tokio::task::spawn_blocking(|| {
+        metrics_process::Collector::default().collect();
+        metrics::recorder().render()
+    });
+    match body.await {
+        Ok(body) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body)
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    if shared.log.is_alive() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the live log is broken; the process ends\n")
+    }
+}

@@ -1,0 +1,191 @@
+//! What an operator can decide about the broker. Defaults are those of `config/dockside.toml`.
+
+mod listen;
+mod problems;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use dockside_access::config::{Access, Effect, Preset, Rule};
+use serde::{Deserialize, Serialize};
+
+pub use self::listen::{Listen, Listener, Transport};
+pub use self::problems::Problem;
+
+/// Configuration of the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients connect.
+    pub mqtt: Mqtt,
+    /// More addresses where clients connect.
+    pub listeners: Vec<Listener>,
+    /// Who may connect.
+    pub users: Users,
+    /// Who may publish and subscribe where.
+    pub access: Access,
+    /// Where operators look.
+    pub admin: Admin,
+    /// Where Prometheus looks.
+    pub metrics: Metrics,
+    /// Limits on everything a client can make grow.
+    pub limits: Limits,
+    /// The in-memory log between publishers and subscribers.
+    pub live_log: LiveLog,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mqtt {
+    /// Address of a listener without encryption; port 0 takes any free port.
+    pub listen: Listen,
+    /// Lets clients in that give no user name, from other machines too.
+    pub allow_anonymous: bool,
+    /// From accept to CONNECT, TLS handshake included, milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long a stop may take, milliseconds.
+    pub stop_timeout_ms: u64,
+}
+
+/// Who may connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Users {
+    /// `user:hash`, a line a user; empty: nobody has to log in.
+    pub password_file: PathBuf,
+    /// How long a password that was right is remembered, milliseconds; 0 is not at all.
+    pub cache_ms: u64,
+}
+
+/// Where operators look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address of the admin listener; without a token loopback only.
+    pub listen: SocketAddr,
+    /// A file whose first line is the token that the API then asks for; empty: no token.
+    pub token_file: PathBuf,
+}
+
+/// Where Prometheus looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Address that serves `/metrics`, `/livez` and `/readyz` and nothing else.
+    pub listen: Listen,
+}
+
+/// Limits on everything a client can make grow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Largest packet from a client, bytes in all.
+    pub packet_bytes: u32,
+    /// Largest CONNECT, bytes in all: what an unknown client can make the broker hold.
+    pub connect_packet_bytes: u32,
+    /// Levels of a topic name or filter.
+    pub topic_levels: usize,
+    /// Subscriptions of one session.
+    pub subscriptions: usize,
+    /// Bytes of all filters of one session.
+    pub subscription_bytes: usize,
+    /// Unacknowledged QoS 1 and 2 messages from a 5.0 client (its receive maximum).
+    pub receive_maximum: u16,
+    /// Unacknowledged QoS 1 and 2 messages to a client.
+    pub inflight: u16,
+    /// Topic aliases a 5.0 client may define.
+    pub topic_aliases: u16,
+    /// Messages that wait for one client.
+    pub mailbox_messages: usize,
+    /// Bytes that wait for one client.
+    pub mailbox_bytes: usize,
+}
+
+/// The in-memory log between publishers and subscribers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiveLog {
+    /// Bytes of one segment.
+    pub segment_bytes: usize,
+    /// Segments that are kept.
+    pub segments: usize,
+    /// Bytes of QoS 0 messages on their way to the dispatcher.
+    pub direct_budget_bytes: u64,
+    /// Bytes of all other messages on their way to the dispatcher.
+    pub writer_budget_bytes: u64,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)).into(),
+            allow_anonymous: false,
+            connect_timeout_ms: 10_000,
+            stop_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { password_file: PathBuf::new(), cache_ms: 300_000 }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9464));
+        Self { listen, token_file: PathBuf::new() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            packet_bytes: 1 << 20,
+            connect_packet_bytes: 16 << 10,
+            topic_levels: 128,
+            subscriptions: 1_000,
+            subscription_bytes: 256 << 10,
+            receive_maximum: 1_000,
+            inflight: u16::MAX,
+            topic_aliases: 16,
+            mailbox_messages: 100_000,
+            mailbox_bytes: 32 << 20,
+        }
+    }
+}
+
+impl Default for LiveLog {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 4 << 20,
+            segments: 4,
+            direct_budget_bytes: 4 << 20,
+            writer_budget_bytes: 4 << 20,
+        }
+    }
+}
+
+impl Mqtt {
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(crate) fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.stop_timeout_ms)
+    }
+}
+
+impl Users {
+    /// Whether clients have to log in.
+    #[must_use]
+    pub fn are_configured(&self) -> bool {
+        !self.password_file.as_os_str().is_empty()
+    }
+}

@@ -1,0 +1,207 @@
+//! What is wrong with values that have the right type.
+
+use std::net::SocketAddr;
+
+use super::{Config, Limits, LiveLog, Mqtt, Transport};
+
+/// A value that cannot be: which key, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted key, such as `listeners[0].key`.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub remedy: String,
+}
+
+impl Problem {
+    pub(crate) fn new(key: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), remedy: remedy.into() }
+    }
+}
+
+impl Config {
+    /// Everything that is wrong with values that have the right type. Files that they name are not
+    /// looked at.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.listener_problems();
+        if !self.admin.listen.ip().is_loopback() && self.admin.token_file.as_os_str().is_empty() {
+            let address = self.admin.listen;
+            let remedy = format!(
+                "{address} is not loopback; set admin.token_file, or metrics.listen if only Prometheus is to be let in"
+            );
+            problems.push(Problem::new("admin.listen", remedy));
+        }
+        limit_problems(&self.mqtt, &self.limits, &mut problems);
+        log_problems(&self.live_log, &mut problems);
+        problems
+    }
+
+    fn listener_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let open = self.mqtt.allow_anonymous || self.users.are_configured();
+        let mut check_address = |key: &str, address: SocketAddr| {
+            if !open && !address.ip().is_loopback() {
+                let remedy = format!(
+                    "{address} can be reached from the network and nobody has to log in; set users.password_file, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
+                );
+                problems.push(Problem::new(key, remedy));
+            }
+        };
+        if let Some(address) = self.mqtt.listen.address() {
+            check_address("mqtt.listen", address);
+        }
+        for (at, listener) in self.listeners.iter().enumerate() {
+            check_address(&format!("listeners[{at}].listen"), listener.listen);
+        }
+        for (at, listener) in self.listeners.iter().enumerate() {
+            for (name, file) in [("certificate", &listener.certificate), ("key", &listener.key)] {
+                let remedy = match (listener.transport, file.as_os_str().is_empty()) {
+                    (Transport::Tls, true) => "a tls listener needs a PEM file here",
+                    (Transport::Tcp, false) => {
+                        "a tcp listener encrypts nothing; set transport = \"tls\" or leave this out"
+                    }
+                    _ => continue,
+                };
+                problems.push(Problem::new(format!("listeners[{at}].{name}"), remedy));
+            }
+        }
+        if self.mqtt.listen.address().is_none() && self.listeners.is_empty() {
+            let remedy = "is off and there are no [[listeners]]; nobody could connect";
+            problems.push(Problem::new("mqtt.listen", remedy));
+        }
+        problems
+    }
+}
+
+fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
+    for (key, value) in [
+        ("mqtt.connect_timeout_ms", mqtt.connect_timeout_ms),
+        ("mqtt.stop_timeout_ms", mqtt.stop_timeout_ms),
+        ("limits.connections", limits.connections as u64),
+        ("limits.subscriptions", limits.subscriptions as u64),
+        ("limits.receive_maximum", limits.receive_maximum.into()),
+        ("limits.inflight", limits.inflight.into()),
+        ("limits.mailbox_messages", limits.mailbox_messages as u64),
+    ] {
+        if value == 0 {
+            problems.push(Problem::new(key, "must be at least 1"));
+        }
+    }
+    let mut check = |good: bool, key: &str, remedy: &str| {
+        if !good {
+            problems.push(Problem::new(key, remedy));
+        }
+    };
+    let levels = (1..=1_000).contains(&limits.topic_levels);
+    check(levels, "limits.topic_levels", "must be 1 to 1000");
+    check(limits.connections <= 1_000_000, "limits.connections", "must be at most 1000000");
+    let remedy = "must be 128 to 268435460, the largest packet MQTT has";
+    check((128..=268_435_460).contains(&limits.packet_bytes), "limits.packet_bytes", remedy);
+    let connect = limits.connect_packet_bytes >= 128;
+    check(connect, "limits.connect_packet_bytes", "must be at least 128");
+}
+
+fn log_problems(log: &LiveLog, problems: &mut Vec<Problem>) {
+    let mut check = |good: bool, key: &str, remedy: &str| {
+        if !good {
+            problems.push(Problem::new(key, remedy));
+        }
+    };
+    let segment = (65_536..=1 << 30).contains(&log.segment_bytes);
+    check(segment, "live_log.segment_bytes", "must be 65536 to 1073741824");
+    check(log.segments <= 1_024, "live_log.segments", "must be at most 1024");
+    for (key, bytes) in [
+        ("live_log.direct_budget_bytes", log.direct_budget_bytes),
+        ("live_log.writer_budget_bytes", log.writer_budget_bytes),
+    ] {
+        check(bytes >= 65_536, key, "must be at least 65536");
+    }
+    // A record is dropped with its segment; what is on its way must fit beside the one that
+    // is being filled and the one that is being read.
+    let room = (log.segments.saturating_sub(2) as u64).saturating_mul(log.segment_bytes as u64);
+    let budgets = log.direct_budget_bytes.saturating_add(log.writer_budget_bytes);
+    let remedy = format!(
+        "the two budgets ({budgets} bytes) must fit into all segments but two ({room} bytes); add segments or lower the budgets"
+    );
+    check(budgets <= room, "live_log.segments", &remedy);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Listen, Listener};
+
+    fn keys(config: &Config) -> Vec<String> {
+        config.problems().into_iter().map(|problem| problem.key).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(Config::default().problems(), []);
+    }
+
+    #[test]
+    fn contradictions_name_their_key() {
+        let mut config = Config::default();
+        config.mqtt.listen = SocketAddr::from(([0, 0, 0, 0], 1883)).into();
+        config.admin.listen = SocketAddr::from(([0, 0, 0, 0], 9464));
+        config.limits.inflight = 0;
+        config.limits.packet_bytes = 1;
+        config.live_log.segments = 3;
+        assert_eq!(
+            keys(&config),
+            [
+                "mqtt.listen",
+                "admin.listen",
+                "limits.inflight",
+                "limits.packet_bytes",
+                "live_log.segments"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_network_needs_users_or_a_clear_word() {
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let listener = |transport, file: &str| Listener {
+            listen: anywhere,
+            transport,
+            certificate: file.into(),
+            key: file.into(),
+        };
+        let mut config = Config {
+            listeners: vec![listener(Transport::Tcp, ""), listener(Transport::Tls, "x.pem")],
+            ..Config::default()
+        };
+        assert_eq!(keys(&config), ["listeners[0].listen", "listeners[1].listen"]);
+        let mut with_users = config.clone();
+        with_users.users.password_file = "users".into();
+        assert!(with_users.problems().is_empty());
+        config.mqtt.allow_anonymous = true;
+        assert!(config.problems().is_empty());
+        config.listeners = vec![listener(Transport::Tcp, "x.pem"), listener(Transport::Tls, "")];
+        let files = ["certificate", "key"].map(|name| [0, 1].map(|at| (at, name)));
+        let mut expected: Vec<_> = files.into_iter().flatten().collect();
+        expected.sort_unstable();
+        let expected: Vec<_> =
+            expected.iter().map(|(at, name)| format!("listeners[{at}].{name}")).collect();
+        assert_eq!(keys(&config), expected);
+    }
+
+    #[test]
+    fn nobody_could_connect() {
+        let mut config = Config::default();
+        config.mqtt.listen = Listen::Off;
+        assert_eq!(keys(&config), ["mqtt.listen"]);
+    }
+
+    #[test]
+    fn the_api_is_on_the_network_only_behind_a_token() {
+        let mut config = Config::default();
+        config.admin.listen = SocketAddr::from(([0, 0, 0, 0], 9464));
+        assert_eq!(keys(&config), ["admin.listen"]);
+        config.admin.token_file = "token".into();
+        assert!(config.problems().is_empty());
+    }
+}

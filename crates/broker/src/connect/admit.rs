@@ -1,0 +1,244 @@
+//! The decision about a CONNECT: is it sound, who is it, may it, is there room.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dockside_mqtt::packet::{Connack, Connect, Packet, Will};
+use dockside_mqtt::property::{PropertyId, PropertyList};
+use dockside_mqtt::{ProtocolError, ReasonCode, codec};
+
+use super::Arrived;
+use super::refusal::Refusal;
+use crate::access::{Identity, NoLogin, Wrong};
+use crate::connection::{Client, WillMessage};
+use crate::mailbox::Mailbox;
+use crate::metrics::Rejected;
+use crate::publish;
+use crate::refusals::Stage;
+use crate::registry::{Owner, Pending};
+use crate::shared::Shared;
+
+/// A client that may come in.
+pub(super) struct Admitted {
+    pub(super) client: Client,
+    pub(super) will: Option<WillMessage>,
+    pub(super) connack: Vec<u8>,
+    /// Unacknowledged messages from it and to it.
+    pub(super) window: (u32, u16),
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) claim: Pending,
+    pub(super) _slot: ClientSlot,
+}
+
+/// One of `limits.connections`.
+pub(super) struct ClientSlot(Arc<Shared>);
+
+impl ClientSlot {
+    fn take(shared: &Arc<Shared>, takes_over: bool) -> Option<Self> {
+        let limit = shared.config.limits.connections;
+        let fits = |clients: usize| (clients < limit || takes_over).then_some(clients + 1);
+        let taken = shared.clients.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
+        taken.ok().map(|_| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for ClientSlot {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Decides; waits only for the verification of a password.
+pub(super) async fn admit(
+    connect: &Connect<'_>,
+    arrived: Arrived,
+    shared: &Arc<Shared>,
+) -> Result<Admitted, Refusal> {
+    check(connect)?;
+    let user = shared.access.log_in(connect, arrived.peer.ip().to_canonical()).await;
+    let user = user.map_err(|why| no_login(connect, why))?;
+    let instance = shared.new_instance();
+    let assigned = connect
+        .client_id
+        .is_empty()
+        .then(|| format!("dockside-{:016x}", RandomState::new().hash_one(instance)));
+    let id: Arc<str> = assigned.as_deref().unwrap_or(connect.client_id).into();
+    let identity = shared.access.identity(user, &id);
+    let will =
+        connect.will.map(|will| check_will(connect, &will, &identity, shared)).transpose()?;
+    // Whoever takes a session over gets the place of the connection that it ends.
+    let takes_over = shared.registry.is_owned_by(&id, identity.user());
+    let slot = ClientSlot::take(shared, takes_over).ok_or_else(|| {
+        let told = (ReasonCode::QuotaExceeded, "limits.connections is reached");
+        let remedy = "raise limits.connections, or find out who holds them (dockside_connections)";
+        Refusal::told(connect, Rejected::Limit, told, remedy)
+    })?;
+    let mailbox = Arc::new(Mailbox::new(&shared.config.limits));
+    let owner = Owner::new(instance, Arc::clone(&mailbox), identity.user().cloned(), arrived.peer);
+    let claim = shared.registry.claim(Arc::clone(&id), owner).map_err(|_| {
+        let detail = "another user is connected with this client identifier";
+        let remedy = "give every client an identifier of its own, or log in as the same user";
+        let told = (ReasonCode::ClientIdentifierNotValid, detail);
+        Refusal::told(connect, Rejected::ClientId, told, remedy)
+    })?;
+    let connack = connack(connect, assigned.as_deref(), shared);
+    let window = window(connect, shared);
+    let client = client(connect, arrived, id, instance, identity);
+    Ok(Admitted { client, will, connack, window, mailbox, claim, _slot: slot })
+}
+
+fn client(
+    connect: &Connect<'_>,
+    arrived: Arrived,
+    id: Arc<str>,
+    instance: u64,
+    identity: Identity,
+) -> Client {
+    let keep_alive = Duration::from_secs(connect.keep_alive.into());
+    let number = |id| connect.properties.number(id);
+    Client {
+        id,
+        instance,
+        version: connect.version,
+        identity,
+        user: connect.username.map(Arc::from),
+        peer: arrived.peer,
+        transport: arrived.transport,
+        keep_alive: (!keep_alive.is_zero()).then(|| keep_alive.mul_f32(1.5)),
+        maximum_packet: number(PropertyId::MaximumPacketSize)
+            .unwrap_or(codec::MAX_PACKET)
+            .min(codec::MAX_PACKET),
+        session_expiry: number(PropertyId::SessionExpiryInterval).unwrap_or(0),
+    }
+}
+
+/// Unacknowledged messages from the client and to it.
+fn window(connect: &Connect<'_>, shared: &Shared) -> (u32, u16) {
+    let limits = &shared.config.limits;
+    let asked = connect.properties.number(PropertyId::ReceiveMaximum);
+    let asked = asked.and_then(|n| u16::try_from(n).ok()).unwrap_or(u16::MAX);
+    let v5 = connect.version.is_v5();
+    let granted = if v5 { limits.receive_maximum.into() } else { u32::MAX };
+    (granted, asked.min(limits.inflight))
+}
+
+fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
+    let wrong = (ReasonCode::BadUserNameOrPassword, "bad user name or password");
+    match why {
+        NoLogin::Anonymous => {
+            let told = (ReasonCode::NotAuthorized, "no user name");
+            let remedy =
+                "give the client a user name and a password (mqtt.allow_anonymous is false)";
+            Refusal::told(connect, Rejected::NotAuthorized, told, remedy).at(Stage::Password)
+        }
+        NoLogin::Wrong(Wrong::User) => {
+            let remedy = "there is no such user: add it with `dockside passwd FILE USER` and reload, or correct the client's user name";
+            let told = (wrong.0, "no such user");
+            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
+        }
+        NoLogin::Wrong(Wrong::Password) => {
+            let remedy = "correct the client's password, or set it with `dockside passwd FILE USER` and reload";
+            let told = (wrong.0, "wrong password");
+            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
+        }
+        NoLogin::Wrong(Wrong::TooMany) => {
+            let told = (ReasonCode::ConnectionRateExceeded, "too many failed attempts");
+            let remedy = "correct the client's password; it is let in again some seconds after its last attempt";
+            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
+        }
+        NoLogin::Wrong(Wrong::Unverified) => {
+            let told = (ReasonCode::ServerUnavailable, "the password could not be verified");
+            let remedy = "the machine is short of memory or threads; the log says more";
+            Refusal::told(connect, Rejected::Unavailable, told, remedy).at(Stage::Password)
+        }
+    }
+}
+
+fn check(connect: &Connect<'_>) -> Result<(), Refusal> {
+    let refused =
+        |why, reason, detail, remedy| Err(Refusal::told(connect, why, (reason, detail), remedy));
+    if connect.client_id.is_empty() && !connect.version.is_v5() && !connect.clean_start {
+        // [MQTT-3.1.3-8] of 3.1.1
+        return refused(
+            Rejected::ClientId,
+            ReasonCode::ClientIdentifierNotValid,
+            "an empty client identifier needs a clean session",
+            "give the client an identifier, or let it ask for a clean session",
+        );
+    }
+    if connect.properties.text(PropertyId::AuthenticationMethod).is_some() {
+        return refused(
+            Rejected::NotAuthorized,
+            ReasonCode::BadAuthenticationMethod,
+            "enhanced authentication is not offered",
+            "let the client log in with user name and password",
+        );
+    }
+    if connect.properties.iter().any(|p| p.id == PropertyId::AuthenticationData) {
+        return refused(
+            Rejected::Protocol,
+            ReasonCode::ProtocolError,
+            "authentication data without a method",
+            "the client breaks the protocol; look for a newer version of it",
+        );
+    }
+    Ok(())
+}
+
+fn check_will(
+    connect: &Connect<'_>,
+    will: &Will<'_>,
+    identity: &Identity,
+    shared: &Shared,
+) -> Result<WillMessage, Refusal> {
+    let refused = |error| Refusal::broken(error, Some(connect.version));
+    publish::check_topic(will.topic, &shared.config.limits).map_err(refused)?;
+    publish::check(will.properties).map_err(refused)?;
+    identity.publish(will.topic).map_err(|_| {
+        let told = (ReasonCode::NotAuthorized, "not allowed to publish its will");
+        let remedy = "allow the will's topic under access.rules, or let the client do without it";
+        Refusal::told(connect, Rejected::NotAuthorized, told, remedy)
+    })?;
+    if will.retain && connect.version.is_v5() {
+        // [MQTT-3.2.2-13]
+        let detail = "retained messages are not offered yet";
+        return Err(refused(ProtocolError::new(ReasonCode::RetainNotSupported, detail)));
+    }
+    let lies = will.properties.number(PropertyId::PayloadFormatIndicator) == Some(1)
+        && std::str::from_utf8(will.payload).is_err();
+    if lies {
+        let detail = "the will's payload is not UTF-8 as it says";
+        return Err(refused(ProtocolError::new(ReasonCode::PayloadFormatInvalid, detail)));
+    }
+    Ok(WillMessage::new(will))
+}
+
+/// What a 5.0 client must know: what is granted, and what is not offered.
+fn connack(connect: &Connect<'_>, assigned: Option<&str>, shared: &Shared) -> Vec<u8> {
+    let limits = &shared.config.limits;
+    let mut list = PropertyList::new();
+    list.number(PropertyId::ReceiveMaximum, limits.receive_maximum.into())
+        .number(PropertyId::RetainAvailable, 0)
+        .number(PropertyId::MaximumPacketSize, limits.packet_bytes)
+        .number(PropertyId::SharedSubscriptionAvailable, 0);
+    if limits.topic_aliases > 0 {
+        list.number(PropertyId::TopicAliasMaximum, limits.topic_aliases.into());
+    }
+    if connect.properties.number(PropertyId::SessionExpiryInterval).is_some_and(|s| s > 0) {
+        // Sessions end with their connection [MQTT-3.2.2-15].
+        list.number(PropertyId::SessionExpiryInterval, 0);
+    }
+    if let Some(id) = assigned {
+        list.text(PropertyId::AssignedClientIdentifier, id);
+    }
+    let connack = Packet::Connack(Connack {
+        session_present: false,
+        reason: ReasonCode::Success,
+        properties: list.as_properties(),
+    });
+    let mut out = Vec::new();
+    codec::encode(&mut out, &connack, connect.version);
+    out
+}

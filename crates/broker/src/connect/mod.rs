@@ -1,0 +1,203 @@
+//! From an accepted socket to a session: TLS and CONNECT under one deadline, the decision, CONNACK
+//! (MQTT 5.0 sections 3.1, 3.2).
+
+mod admit;
+mod refusal;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dockside_mqtt::codec::{self, Frame};
+use dockside_mqtt::packet::{Connect, Packet};
+use dockside_mqtt::{ReasonCode, Version};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use self::admit::{Admitted, admit};
+use self::refusal::{Refusal, refuse};
+use crate::config::Transport;
+use crate::connection::{Connection, SessionGuard};
+use crate::listener::tls;
+use crate::metrics::Rejected;
+use crate::refusals::{Cause, Stage, Whom};
+use crate::shared::Shared;
+
+/// A socket that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+    /// When its CONNECT must be here.
+    deadline: Instant,
+}
+
+impl Arrived {
+    pub(crate) fn now(peer: SocketAddr, transport: Transport, timeout: Duration) -> Self {
+        Self { peer, transport, deadline: Instant::now() + timeout }
+    }
+
+    /// Whoever it is: nothing else is known yet.
+    fn whom(&self) -> Whom<'static> {
+        Whom { address: self.peer, client_id: None, user: None, topic: None }
+    }
+}
+
+/// The TLS handshake; none if it fails, which is recorded.
+pub(crate) async fn handshake(
+    socket: TcpStream,
+    acceptor: &TlsAcceptor,
+    arrived: Arrived,
+    shared: &Shared,
+) -> Option<TlsStream<TcpStream>> {
+    let handshake = tokio::select! {
+        handshake = timeout_at(arrived.deadline, acceptor.accept(socket)) => handshake,
+        () = shared.stopping.cancelled() => return None,
+    };
+    let cause = match handshake {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tls::cause(&error),
+        Err(_) => Cause {
+            reason: "the TLS handshake was not finished in time".into(),
+            remedy: "check that the client speaks TLS to this port, and the network's quality; the time is mqtt.connect_timeout_ms",
+        },
+    };
+    shared.metrics.rejected(Rejected::Tls);
+    shared.refusals.record(arrived.whom(), Stage::Tls, cause, false);
+    None
+}
+
+/// Serves one socket from CONNECT to its end.
+pub(crate) async fn serve<S>(mut io: S, arrived: Arrived, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let outcome = tokio::select! {
+        outcome = arrive(&mut io, arrived, &shared) => outcome,
+        () = shared.stopping.cancelled() => Err(Refusal::unavailable()),
+    };
+    match outcome {
+        Ok((admitted, rest)) => enter(io, admitted, rest, shared).await,
+        Err(refusal) => refuse(io, arrived, &shared, refusal).await,
+    }
+}
+
+/// Reads CONNECT and decides; with what came behind it.
+async fn arrive<S>(
+    io: &mut S,
+    arrived: Arrived,
+    shared: &Arc<Shared>,
+) -> Result<(Admitted, Vec<u8>), Refusal>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut buffer = Vec::with_capacity(512);
+    let maximum = shared.config.limits.connect_packet_bytes;
+    let read = timeout_at(arrived.deadline, read_connect(io, &mut buffer, maximum)).await;
+    let used = match read {
+        Ok(used) => used?,
+        Err(_) => return Err(late(buffer.is_empty())),
+    };
+    let connect = decode(&buffer)?;
+    let admitted = admit(&connect, arrived, shared).await;
+    let admitted = admitted.map_err(|refusal| refusal.of_client(&connect))?;
+    Ok((admitted, buffer[used..].to_vec()))
+}
+
+fn late(silent: bool) -> Refusal {
+    let (detail, remedy) = if silent {
+        (
+            "connected and said nothing",
+            "the client may wait for TLS, or be a port scan or a health check; check its address scheme (tcp://, mqtts://)",
+        )
+    } else {
+        (
+            "no whole CONNECT in time",
+            "check the network's quality; the time is mqtt.connect_timeout_ms",
+        )
+    };
+    Refusal::silent(Rejected::Timeout, detail, remedy)
+}
+
+/// Reads until the first packet is whole; returns its length.
+async fn read_connect<S>(io: &mut S, buffer: &mut Vec<u8>, maximum: u32) -> Result<usize, Refusal>
+where
+    S: AsyncRead + Unpin,
+{
+    loop {
+        if let Some(&first) = buffer.first()
+            && first != 0x10
+        {
+            return Err(not_mqtt(first));
+        }
+        match codec::split(buffer, maximum) {
+            Ok(Some((_, used))) => return Ok(used),
+            Ok(None) => {}
+            Err(error) => return Err(Refusal::broken(error, version_hint(buffer))),
+        }
+        match io.read_buf(buffer).await {
+            Ok(count) if count > 0 => {}
+            _ => {
+                let detail = "the connection ended before a whole CONNECT";
+                let remedy = "the client or the network in between ended it: often a health check, a port scan, or a client that expects TLS";
+                return Err(Refusal::silent(Rejected::Network, detail, remedy));
+            }
+        }
+    }
+}
+
+/// What a first byte tells of somebody who does not speak MQTT.
+fn not_mqtt(first: u8) -> Refusal {
+    let (detail, remedy) = match first {
+        0x16 => (
+            "the client speaks TLS to a listener without it",
+            "give it a tcp:// or mqtt:// address, or the port of a tls listener",
+        ),
+        b'A'..=b'Z' => (
+            "the client speaks HTTP or WebSocket to an MQTT listener",
+            "give it a tcp:// address; WebSocket is not offered yet",
+        ),
+        _ => ("the first packet is not CONNECT", "only MQTT clients are served here"),
+    };
+    Refusal::silent(Rejected::Protocol, detail, remedy)
+}
+
+/// The version of a CONNECT that has only begun to arrive.
+fn version_hint(buffer: &[u8]) -> Option<Version> {
+    let body = buffer.get(1..)?;
+    let header = body.iter().take(4).position(|byte| byte & 0x80 == 0)? + 1;
+    codec::connect_version(&Frame { first: 0x10, body: body.get(header..)? }).ok()
+}
+
+fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
+    let frame = match codec::split(buffer, u32::MAX) {
+        Ok(Some((frame, _))) => frame,
+        Ok(None) => return Err(not_mqtt(0)),
+        Err(error) => return Err(Refusal::broken(error, None)),
+    };
+    match codec::decode(&frame, Version::V311) {
+        Ok(Packet::Connect(connect)) => Ok(connect),
+        Ok(_) => Err(not_mqtt(frame.first)),
+        Err(error) if error.reason == ReasonCode::UnsupportedProtocolVersion => {
+            // A client of a later version reads the later form [MQTT-3.1.2-2].
+            let level = frame.body.strip_prefix(b"\0\x04MQTT").and_then(|rest| rest.first());
+            let later = level.is_some_and(|level| (6..0x80).contains(level));
+            Err(Refusal::version(error, if later { Version::V5 } else { Version::V311 }))
+        }
+        Err(error) => Err(Refusal::broken(error, codec::connect_version(&frame).ok())),
+    }
+}
+
+/// Waits for the former owner of the client identifier, begins the session and serves it to its end.
+async fn enter<S>(io: S, admitted: Admitted, rest: Vec<u8>, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Admitted { client, will, connack, window, mailbox, claim, _slot } = admitted;
+    let claim = claim.settled().await;
+    let guard = SessionGuard::begin(&shared, &client, &mailbox, claim, will);
+    Connection::new(io, shared, client, mailbox, guard, window).run(connack, rest).await;
+}

@@ -1,0 +1,124 @@
+//! The files that the configuration names, read and checked before anything depends on them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use dockside_access::password_file::PasswordFile;
+use dockside_access::policy::Policy;
+
+use crate::config::{Config, Problem, Transport};
+use crate::listener::tls::Pair;
+
+/// A password file larger than this is no password file.
+const PASSWORD_FILE_BYTES: u64 = 64 << 20;
+
+/// What the files say.
+pub(crate) struct Files {
+    pub(crate) policy: Arc<Policy>,
+    /// Certificates of the listeners; none for those without TLS.
+    pub(crate) certificates: Vec<Option<Arc<Pair>>>,
+    pub(crate) token: Option<String>,
+}
+
+impl Files {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub(crate) fn read(config: &Config) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut keep = |found: Vec<Problem>| problems.extend(found);
+        let policy = policy(config).map_err(&mut keep).ok();
+        let token = token(config).map_err(|problem| keep(vec![problem])).ok();
+        let mut certificates = Vec::new();
+        for (at, listener) in config.listeners.iter().enumerate() {
+            if listener.transport == Transport::Tcp {
+                certificates.push(None);
+                continue;
+            }
+            match Pair::read(&listener.certificate, &listener.key) {
+                Ok(pair) => certificates.push(Some(Arc::new(pair))),
+                Err(error) => {
+                    let key = format!("listeners[{at}].{}", error.whose.as_str());
+                    keep(vec![Problem::new(key, error.detail)]);
+                }
+            }
+        }
+        match (policy, token) {
+            (Some(policy), Some(token)) if problems.is_empty() => {
+                Ok(Self { policy: Arc::new(policy), certificates, token })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+impl Config {
+    /// Everything that is wrong with the files that the configuration names, and with the rules of
+    /// access that depend on them.
+    #[must_use]
+    pub fn file_problems(&self) -> Vec<Problem> {
+        Files::read(self).err().unwrap_or_default()
+    }
+}
+
+/// The password file and the rules.
+pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
+    let key = "users.password_file";
+    let file = &config.users.password_file;
+    let users = if config.users.are_configured() {
+        let text = read_secret(file, PASSWORD_FILE_BYTES)
+            .map_err(|detail| vec![Problem::new(key, detail)])?;
+        let users = PasswordFile::parse(&text).map_err(|invalid| {
+            let line = |i: dockside_access::password_file::Invalid| {
+                Problem::new(key, format!("{} line {}: {}", file.display(), i.line, i.detail))
+            };
+            invalid.into_iter().map(line).collect::<Vec<_>>()
+        })?;
+        Some(users)
+    } else {
+        None
+    };
+    Policy::new(&config.access, users).map_err(|problems| {
+        let named = |p: dockside_access::policy::Problem| {
+            Problem::new(format!("access.{}", p.key), p.remedy)
+        };
+        problems.into_iter().map(named).collect()
+    })
+}
+
+/// Shorter tokens can be guessed.
+const TOKEN_CHARACTERS: usize = 16;
+
+fn token(config: &Config) -> Result<Option<String>, Problem> {
+    let file = &config.admin.token_file;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let wrong = |detail: String| Problem::new("admin.token_file", detail);
+    let text = read_secret(file, 4_096).map_err(wrong)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.len() < TOKEN_CHARACTERS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let detail = format!(
+            "{}: the first line must be a token of 16 or more visible ASCII characters; make one with `openssl rand -hex 32`",
+            file.display()
+        );
+        return Err(wrong(detail));
+    }
+    Ok(Some(token.to_owned()))
+}
+
+/// Reads a file that nobody else should; says so in the log if others can.
+pub(crate) fn read_secret(file: &Path, bytes_at_most: u64) -> Result<String, String> {
+    let name = file.display();
+    let metadata = fs::metadata(file).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if metadata.len() > bytes_at_most {
+        return Err(format!("{name} is larger than {bytes_at_most} bytes"));
+    }
+    if metadata.permissions().mode() & 0o007 != 0 {
+        tracing::warn!("{name} can be read or written by every user of this machine; chmod o= it");
+    }
+    fs::read_to_string(file).map_err(|error| format!("{name} cannot be read: {error}"))
+}

@@ -1,0 +1,70 @@
+//! New rules, users and certificates while the broker runs.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Problem};
+use crate::listener::{self, tls};
+use crate::shared::Shared;
+use crate::{files, metrics};
+
+/// Gives a running broker a new configuration.
+#[derive(Clone)]
+pub struct Reloader {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pairs: Vec<Arc<tls::Pair>>,
+}
+
+/// What came of a reload.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reloaded {
+    /// What could not be taken over; what was there before stays.
+    pub problems: Vec<Problem>,
+    /// Tables that differ and are only read at the next start.
+    pub need_restart: Vec<&'static str>,
+}
+
+impl Reloader {
+    /// Takes over users, rules and certificates; each is either all new or all as before.
+    /// Connections stay: those whose user is gone are closed, and subscriptions that are not allowed
+    /// any more end. Reads files: call it where that may take its time.
+    #[must_use]
+    pub fn reload(&self, config: &Config) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        match files::policy(config) {
+            Ok(policy) => {
+                self.shared.access.replace(policy);
+                self.shared.registry.wake_all();
+            }
+            Err(problems) => reloaded.problems = problems,
+        }
+        // Every one is read again, whatever came of the one before.
+        let good = self.pairs.iter().filter(|pair| listener::reload(pair)).count();
+        let certificates_are_good = good == self.pairs.len();
+        reloaded.need_restart = need_restart(&self.shared.config, config);
+        metrics::reloaded(reloaded.problems.is_empty() && certificates_are_good);
+        reloaded
+    }
+
+    /// The new configuration could not even be read: everything stays as it was.
+    pub fn failed(&self) {
+        metrics::reloaded(false);
+    }
+}
+
+/// The tables that differ and that a reload does not take over.
+fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let users = old.users.cache_ms != new.users.cache_ms
+        || old.users.are_configured() != new.users.are_configured();
+    [
+        ("mqtt", old.mqtt != new.mqtt),
+        ("listeners", old.listeners != new.listeners),
+        ("users", users),
+        ("admin", old.admin != new.admin),
+        ("metrics", old.metrics != new.metrics),
+        ("limits", old.limits != new.limits),
+        ("live_log", old.live_log != new.live_log),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}

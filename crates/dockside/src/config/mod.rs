@@ -1,0 +1,221 @@
+//! Everything an operator can decide: embedded defaults, then a TOML file, then the environment
+//! (`DOCKSIDE_` and `__` between levels), then the command line; later ones win.
+
+mod sources;
+
+use std::path::PathBuf;
+
+use dockside_broker::config::{Access, Admin, Limits, Listener, LiveLog, Metrics, Mqtt, Users};
+use dockside_flighttask::Rules;
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+pub use self::sources::{Arguments, Problem};
+
+/// The whole configuration. `config/dockside.toml` shows every key with its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients connect.
+    pub mqtt: Mqtt,
+    /// More addresses where clients connect.
+    pub listeners: Vec<Listener>,
+    /// Who may connect.
+    pub users: Users,
+    /// Who may publish and subscribe where.
+    pub access: Access,
+    /// Where operators look.
+    pub admin: Admin,
+    /// Where Prometheus looks.
+    pub metrics: Metrics,
+    /// Where data is kept.
+    pub data: Data,
+    /// Flight-task events.
+    pub flight_task: FlightTask,
+    /// Limits on everything a client can make grow.
+    pub limits: Limits,
+    /// The in-memory log between publishers and subscribers.
+    pub live_log: LiveLog,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where data is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// Directory; created if it does not exist.
+    pub dir: PathBuf,
+}
+
+/// Flight-task events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlightTask {
+    /// Whether an event without `need_reply` is answered.
+    pub reply_when_unasked: bool,
+    /// The longest event payload that is answered, bytes.
+    pub max_event_bytes: usize,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least important level that is logged.
+    pub level: Level,
+}
+
+/// Importance of a line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something must be done.
+    Error,
+    /// Something may have to be done.
+    Warn,
+    /// Connections that are refused or closed by the broker, starts and stops.
+    #[default]
+    Info,
+    /// Every connection.
+    Debug,
+}
+
+impl Level {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: "data".into() }
+    }
+}
+
+impl Default for FlightTask {
+    fn default() -> Self {
+        let Rules { reply_when_unasked, max_event_bytes } = Rules::default();
+        Self { reply_when_unasked, max_event_bytes }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info }
+    }
+}
+
+impl FlightTask {
+    /// As the plugin takes it.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { reply_when_unasked: self.reply_when_unasked, max_event_bytes: self.max_event_bytes }
+    }
+}
+
+impl Config {
+    /// Reads all sources, and the files that they name.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn load(arguments: &Arguments) -> Result<Self, Vec<Problem>> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &arguments.file {
+            sources::check_readable(file).map_err(|problem| vec![problem])?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment.merge(sources::environment());
+        for flag in arguments.flags() {
+            figment = figment.merge(flag);
+        }
+        let config: Self = figment
+            .extract()
+            .map_err(|errors| errors.into_iter().map(sources::describe).collect::<Vec<_>>())?;
+        let broker = config.broker();
+        let mut problems = broker.problems();
+        if problems.is_empty() {
+            problems = broker.file_problems();
+        }
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        Err(problems.into_iter().map(|problem| sources::locate(&problem, &figment)).collect())
+    }
+
+    /// The broker's part.
+    #[must_use]
+    pub fn broker(&self) -> dockside_broker::Config {
+        dockside_broker::Config {
+            mqtt: self.mqtt.clone(),
+            listeners: self.listeners.clone(),
+            users: self.users.clone(),
+            access: self.access.clone(),
+            admin: self.admin.clone(),
+            metrics: self.metrics.clone(),
+            limits: self.limits.clone(),
+            live_log: self.live_log.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../../config/dockside.toml");
+
+    /// Lists and tables of names have no default to show; the shipped file has examples of them.
+    const EXAMPLES: [&str; 4] = ["listeners", "access.groups", "access.gateways", "access.rules"];
+
+    /// Every key of every table, as `table.key`.
+    fn keys(table: &toml::Table) -> Vec<String> {
+        let of = |(name, value): (&String, &toml::Value)| match value.as_table() {
+            Some(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
+            None => vec![name.clone()],
+        };
+        let keys = table.iter().flat_map(of);
+        keys.filter(|key| !EXAMPLES.contains(&key.as_str())).collect()
+    }
+
+    #[test]
+    fn the_shipped_file_is_the_defaults() {
+        let shipped: Config = toml::from_str(SHIPPED).unwrap();
+        assert_eq!(shipped, Config::default());
+        let all = keys(&toml::Table::try_from(Config::default()).unwrap());
+        let written = keys(&SHIPPED.parse().unwrap());
+        assert_eq!(written, all, "every key stands in the file");
+    }
+
+    /// What stands behind `#|` is an example that must be possible.
+    #[test]
+    fn the_examples_of_the_shipped_file_are_sound() {
+        let text: String =
+            SHIPPED.lines().map(|line| format!("{}\n", line.trim_start_matches("#| "))).collect();
+        let config: Config = toml::from_str(&text).unwrap();
+        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(config.access.rules.len(), 2);
+        assert!(!config.access.groups.is_empty() && !config.access.gateways.is_empty());
+        let policy = dockside_access::policy::Policy::new(&config.access, None);
+        assert!(policy.is_ok());
+    }
+
+    #[test]
+    fn every_key_of_the_shipped_file_has_one_comment() {
+        let mut comment = false;
+        for line in SHIPPED.lines() {
+            if line.contains(" = ") && !line.starts_with('#') {
+                assert!(comment, "no comment above {line}");
+            }
+            comment = line.starts_with("# ");
+        }
+    }
+}

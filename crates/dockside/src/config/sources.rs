@@ -1,0 +1,122 @@
+//! Where values come from, and how a problem says so.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::error::Kind;
+use figment::providers::{Env, Serialized};
+use figment::value::{Dict, Map};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+
+/// One problem of the configuration, in one line: where it comes from, which key, what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--mqtt`.
+    pub mqtt: Option<String>,
+    /// `--admin`.
+    pub admin: Option<String>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(super) fn flags(&self) -> impl Iterator<Item = Flag> {
+        let data = self.data.as_ref().map(|dir| dir.display().to_string());
+        [
+            ("--mqtt", "mqtt.listen", self.mqtt.clone()),
+            ("--admin", "admin.listen", self.admin.clone()),
+            ("--data", "data.dir", data),
+        ]
+        .into_iter()
+        .filter_map(|(name, key, value)| Some(Flag { name, key, value: value? }))
+    }
+}
+
+/// One flag of the command line as a source of its own, so that an error names it.
+pub(super) struct Flag {
+    name: &'static str,
+    key: &'static str,
+    value: String,
+}
+
+impl Provider for Flag {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("command line ({})", self.name))
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        Serialized::default(self.key, &self.value).data()
+    }
+}
+
+/// A broker's problem as a line; its key may point into a list, which came from one source as a whole.
+pub(super) fn locate(problem: &dockside_broker::config::Problem, figment: &Figment) -> Problem {
+    let key = problem.key.split('[').next().unwrap_or_default();
+    let source = figment.find_metadata(key).map_or("defaults".to_owned(), origin);
+    Problem(format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
+}
+
+/// Variables that an orchestrator sets for a service named `dockside`, or a build sets, are not the
+/// operator's; every other unknown one is an error like an unknown key of the file.
+pub(super) fn environment() -> Env {
+    let theirs =
+        |name: &str| name.starts_with("service_") || name.starts_with("port") || name == "revision";
+    let mine = move |name: &figment::value::UncasedStr| !theirs(&name.as_str().to_lowercase());
+    Env::prefixed("DOCKSIDE_").filter(mine).split("__")
+}
+
+pub(super) fn check_readable(file: &Path) -> Result<(), Problem> {
+    match std::fs::read_to_string(file) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let file = file.display();
+            Err(Problem(format!("command line (--config): {file} cannot be read: {error}")))
+        }
+    }
+}
+
+/// Where a value comes from, as a person would say it.
+fn origin(metadata: &Metadata) -> String {
+    match &metadata.source {
+        Some(Source::File(path)) => format!("file {}", path.display()),
+        _ if metadata.name.contains("environment") => "environment (DOCKSIDE_...)".to_owned(),
+        _ => metadata.name.to_string(),
+    }
+}
+
+pub(super) fn describe(error: figment::Error) -> Problem {
+    let source = error.metadata.as_ref().map_or("configuration".to_owned(), origin);
+    let key = error.path.join(".");
+    let (key, what) = match error.kind {
+        Kind::UnknownField(name, expected) => {
+            // The path may or may not end in the field already.
+            let known = key == name || key.ends_with(&format!(".{name}"));
+            let key = if known || key.is_empty() { key } else { format!("{key}.{name}") };
+            let key = if key.is_empty() { name } else { key };
+            (key, format!("unknown key; known here are {}", expected.join(", ")))
+        }
+        kind => (key, one_line(&kind.to_string())),
+    };
+    if key.is_empty() {
+        return Problem(format!("{source}: {what}"));
+    }
+    Problem(format!("{source}: {key}: {what}"))
+}
+
+/// TOML draws its syntax errors over several lines.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "|");
+    lines.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,240 @@
+//! `mosquitto.conf`: an option and its value a line.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use dockside_broker::config::{Listener, Transport};
+
+/// One line of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Line {
+    pub(super) option: String,
+    pub(super) value: String,
+}
+
+/// The lines that say something.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
+    let lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| {
+        let (option, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        Line { option: option.to_owned(), value: value.trim().to_owned() }
+    })
+}
+
+/// What is carried over.
+#[derive(Debug, Default)]
+pub(super) struct Conf {
+    pub(super) listeners: Vec<ListenerConf>,
+    pub(super) password_file: Option<String>,
+    pub(super) acl_file: Option<String>,
+    anonymous: Option<bool>,
+    /// Numbers by option.
+    pub(super) limits: Vec<(String, i64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ListenerConf {
+    port: String,
+    address: Option<String>,
+    protocol: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+    asks_for_certificate: bool,
+    pre_shared_keys: bool,
+}
+
+/// Options of other things than Dockside has, which nobody misses.
+const SILENT: [&str; 14] = [
+    "log_dest",
+    "log_type",
+    "log_timestamp",
+    "log_timestamp_format",
+    "connection_messages",
+    "pid_file",
+    "user",
+    "autosave_interval",
+    "autosave_on_changes",
+    "persistence_file",
+    "persistence_location",
+    "set_tcp_nodelay",
+    "sys_interval",
+    "check_retain_source",
+];
+
+impl Conf {
+    pub(super) fn read(lines: &[Line], notes: &mut Vec<String>) -> Self {
+        let mut conf = Self::default();
+        // The listener of the old options `port` and `bind_address` is there if nothing else is.
+        let mut default = ListenerConf { port: "1883".to_owned(), ..ListenerConf::default() };
+        let mut default_used = false;
+        for line in lines {
+            let Line { option, value } = line;
+            match option.as_str() {
+                "listener" => conf.listeners.push(ListenerConf::of(value)),
+                "port" => {
+                    default.port.clone_from(value);
+                    default_used = true;
+                }
+                "bind_address" => {
+                    default.address = Some(value.clone());
+                    default_used = true;
+                }
+                "password_file" => conf.once(|conf| &mut conf.password_file, line, notes),
+                "acl_file" => conf.once(|conf| &mut conf.acl_file, line, notes),
+                "allow_anonymous" => conf.anonymous = Some(value == "true"),
+                "per_listener_settings" if value == "true" => notes.push(
+                    "per_listener_settings true: users and rules are the same on every listener"
+                        .to_owned(),
+                ),
+                "per_listener_settings" => {}
+                "persistence" if value == "true" => notes.push(
+                    "persistence true: sessions and retained messages are not kept yet".to_owned(),
+                ),
+                "persistence" => {}
+                _ if conf.limit(line) => {}
+                _ => {
+                    let listener = conf.listeners.last_mut().unwrap_or(&mut default);
+                    let known = listener.option(line);
+                    if !known && !SILENT.contains(&option.as_str()) {
+                        notes.push(format!("{option} {value}"));
+                    }
+                }
+            }
+        }
+        if default_used || conf.listeners.is_empty() {
+            if !default_used {
+                // Without any listener mosquitto 2 is there for this machine only.
+                default.address.get_or_insert_with(|| "127.0.0.1".to_owned());
+            }
+            conf.listeners.insert(0, default);
+        }
+        conf
+    }
+
+    /// Since mosquitto 2 nobody is let in anonymously unless the file says so, but on a broker that
+    /// has no listener of its own.
+    pub(super) fn allow_anonymous(&self) -> bool {
+        let local = self.listeners.iter().all(|l| l.address.as_deref() == Some("127.0.0.1"));
+        self.anonymous.unwrap_or(local && self.password_file.is_none())
+    }
+
+    /// One value for the whole broker; a second, different one cannot be carried.
+    fn once(
+        &mut self,
+        place: impl Fn(&mut Self) -> &mut Option<String>,
+        line: &Line,
+        notes: &mut Vec<String>,
+    ) {
+        let place = place(self);
+        match place {
+            Some(known) if *known != line.value => {
+                notes.push(format!("{} {}: a second one", line.option, line.value));
+            }
+            _ => *place = Some(line.value.clone()),
+        }
+    }
+
+    fn limit(&mut self, line: &Line) -> bool {
+        let known = [
+            "max_connections",
+            "max_packet_size",
+            "message_size_limit",
+            "max_inflight_messages",
+            "max_queued_messages",
+            "max_queued_bytes",
+            "max_topic_alias",
+        ];
+        match line.value.parse() {
+            Ok(value) if known.contains(&line.option.as_str()) => {
+                self.limits.push((line.option.clone(), value));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl ListenerConf {
+    /// `port [address]`.
+    fn of(value: &str) -> Self {
+        let mut words = value.split_whitespace();
+        Self {
+            port: words.next().unwrap_or_default().to_owned(),
+            address: words.next().map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.address.is_none()
+    }
+
+    /// Takes an option of a listener; `false` if it is none that is carried.
+    fn option(&mut self, line: &Line) -> bool {
+        let value = || Some(line.value.clone());
+        match line.option.as_str() {
+            "protocol" => self.protocol = value(),
+            "certfile" => self.certificate = value(),
+            "keyfile" => self.key = value(),
+            "require_certificate" => self.asks_for_certificate = line.value == "true",
+            "psk_file" | "psk_hint" => self.pre_shared_keys = true,
+            // Only for client certificates, which are asked for or noted by the option above.
+            "cafile" | "capath" | "crlfile" => {}
+            "use_identity_as_username" | "use_subject_as_username" => return line.value != "true",
+            _ => return false,
+        }
+        true
+    }
+
+    /// As Dockside has it.
+    pub(super) fn carried(&self, notes: &mut Vec<String>) -> Option<Listener> {
+        let name = format!("listener {}", self.port);
+        let address = match self.address.as_deref() {
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Some(address) => match address.parse() {
+                Ok(address) => address,
+                Err(_) => {
+                    notes.push(format!("{name} {address}: an address is needed, not a name"));
+                    return None;
+                }
+            },
+        };
+        // Port 0 is a Unix socket there, and any free port here.
+        let Some(port) = self.port.parse().ok().filter(|port: &u16| *port > 0) else {
+            notes.push(format!("{name}: not a TCP port"));
+            return None;
+        };
+        if self.protocol.as_deref().is_some_and(|protocol| protocol != "mqtt") {
+            let protocol = self.protocol.as_deref().unwrap_or_default();
+            notes.push(format!("{name}: protocol {protocol} is not offered yet"));
+            return None;
+        }
+        if self.pre_shared_keys {
+            notes.push(format!("{name}: TLS by pre-shared keys is not offered"));
+            return None;
+        }
+        if self.asks_for_certificate {
+            notes.push(format!("{name}: client certificates are not asked for yet; clients need a user name and a password"));
+        }
+        let listen = SocketAddr::new(address, port);
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some(Listener {
+                listen,
+                transport: Transport::Tls,
+                certificate: certificate.into(),
+                key: key.into(),
+            }),
+            (None, None) => Some(Listener {
+                listen,
+                transport: Transport::Tcp,
+                certificate: "".into(),
+                key: "".into(),
+            }),
+            _ => {
+                notes.push(format!("{name}: certfile and keyfile belong together"));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The broker as a process: its log, its signals, its service manager.
+
+use std::fs::DirBuilder;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::process::ExitCode;
+
+use dockside::config::{Arguments, Config, Level};
+use dockside_broker::config::Transport;
+use dockside_broker::{BindError, Broker, Reloader};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{BAD_CONFIGURATION, BROKEN, CANNOT_CONNECT, CANNOT_CREATE, fail};
+
+/// Runs a broker until it is told to stop.
+pub(crate) fn run(config: &Config, arguments: &Arguments) -> ExitCode {
+    log_to_stderr(config.log.level);
+    let dir = &config.data.dir;
+    // What is in it is nobody else's business.
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        return fail(
+            CANNOT_CREATE,
+            &format!("data.dir: {} cannot be made: {error}", dir.display()),
+        );
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(BROKEN, &format!("the runtime cannot be started: {error}")),
+    };
+    let code = runtime.block_on(serve(config, arguments));
+    // Whoever is still connected was cut off with a warning.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
+    let broker = match dockside::bind(config).await {
+        Ok(broker) => broker,
+        Err(error @ BindError::LiveLog(_)) => return fail(BROKEN, &error.to_string()),
+        Err(error @ BindError::Configuration(_)) => {
+            return fail(BAD_CONFIGURATION, &error.to_string());
+        }
+        Err(error) => return fail(CANNOT_CONNECT, &error.to_string()),
+    };
+    let signals = stop_signals().and_then(|stop| Ok((stop, signal(SignalKind::hangup())?)));
+    let (stop, hangup) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return fail(BROKEN, &format!("signals cannot be received: {error}")),
+    };
+    say_addresses(&broker);
+    warn_of_open_listeners(config, &broker);
+    let reloading = tokio::spawn(reload(hangup, broker.reloader(), arguments.clone()));
+    notify(&[NotifyState::Ready]);
+    let outcome = broker.run(stop).await;
+    reloading.abort();
+    match outcome {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(dead) => fail(BROKEN, &dead.to_string()),
+    }
+}
+
+fn say_addresses(broker: &Broker) {
+    for (transport, address) in broker.mqtt_addresses() {
+        match transport {
+            Transport::Tcp => say(&format!("mqtt listening on {address}")),
+            Transport::Tls => say(&format!("mqtt over tls listening on {address}")),
+        }
+    }
+    say(&format!("admin listening on {}", broker.admin_address()));
+    if let Some(address) = broker.metrics_address() {
+        say(&format!("metrics listening on {address}"));
+    }
+}
+
+fn warn_of_open_listeners(config: &Config, broker: &Broker) {
+    for (transport, address) in broker.mqtt_addresses() {
+        if address.ip().is_loopback() {
+            continue;
+        }
+        if !config.users.are_configured() {
+            tracing::warn!("anybody who reaches {address} may publish and subscribe to everything");
+        } else if transport == Transport::Tcp {
+            tracing::warn!("passwords and messages on {address} can be read on their way: no TLS");
+        }
+    }
+}
+
+/// Follows SIGHUP for as long as the broker runs.
+async fn reload(mut hangup: Signal, reloader: Reloader, arguments: Arguments) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("SIGHUP: reloading");
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+        let (reloader, arguments) = (reloader.clone(), arguments.clone());
+        // Files are read.
+        let work = tokio::task::spawn_blocking(move || reload_once(&reloader, &arguments));
+        if work.await.is_err() {
+            tracing::error!("the reload failed; what was there before stays");
+        }
+        notify(&[NotifyState::Ready]);
+    }
+}
+
+fn reload_once(reloader: &Reloader, arguments: &Arguments) {
+    let config = match Config::load(arguments) {
+        Ok(config) => config,
+        Err(problems) => {
+            problems.iter().for_each(|problem| tracing::error!("{problem}"));
+            tracing::error!("the configuration was not reloaded; what was there before stays");
+            return reloader.failed();
+        }
+    };
+    let reloaded = reloader.reload(&config.broker());
+    for problem in &reloaded.problems {
+        tracing::error!("{}: {}; what was there before stays", problem.key, problem.remedy);
+    }
+    for table in &reloaded.need_restart {
+        tracing::warn!("[{table}] differs from what runs; only a restart takes it over");
+    }
+    if reloaded.problems.is_empty() {
+        tracing::info!("users, rules and certificates were reloaded");
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        notify(&[NotifyState::Stopping]);
+    })
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}
+
+fn log_to_stderr(level: Level) {
+    // rumqttd speaks of its own clients, which are the broker's links.
+    let filter = format!("{},rumqttd=off", level.as_str());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Standard output may be closed, or a pipe that nobody reads: the broker serves all the same.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

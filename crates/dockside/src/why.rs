@@ -1,0 +1,141 @@
+//! `dockside why [SN|ADDRESS]`: asks the running broker why somebody cannot connect.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Local};
+use dockside::config::Config;
+use serde::Deserialize;
+
+use crate::{CANNOT_CONNECT, CANNOT_READ, fail};
+
+/// The admin listener's answer, as far as it is shown.
+#[derive(Deserialize)]
+struct Why {
+    refusals: Vec<Refusal>,
+    connected: Vec<Connected>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    time_ms: i64,
+    first_ms: i64,
+    count: u64,
+    address: String,
+    client_id: Option<String>,
+    user: Option<String>,
+    topic: Option<String>,
+    stage: String,
+    reason: String,
+    remedy: String,
+}
+
+#[derive(Deserialize)]
+struct Connected {
+    client_id: String,
+    user: Option<String>,
+    address: String,
+}
+
+/// Asks and shows.
+pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> ExitCode {
+    let token = match token(config) {
+        Ok(token) => token,
+        Err(error) => return fail(CANNOT_READ, &error),
+    };
+    let text = match ask(config, query, token.as_deref()) {
+        Ok(text) => text,
+        Err(error) => return fail(CANNOT_CONNECT, &error),
+    };
+    if json {
+        println!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    match serde_json::from_str::<Why>(&text) {
+        Ok(why) => {
+            show(&why, query);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            fail(CANNOT_CONNECT, &format!("the broker's answer is not understood: {error}"))
+        }
+    }
+}
+
+fn token(config: &Config) -> Result<Option<String>, String> {
+    let file = &config.admin.token_file;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("admin.token_file: {} cannot be read: {error}", file.display()))?;
+    Ok(text.lines().next().map(|line| line.trim().to_owned()))
+}
+
+fn ask(config: &Config, query: Option<&str>, token: Option<&str>) -> Result<String, String> {
+    let mut address = config.admin.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let mut request = ureq::get(format!("http://{address}/api/v1/why"));
+    if let Some(query) = query {
+        request = request.query("q", query);
+    }
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let unreachable = |error: ureq::Error| match error {
+        ureq::Error::StatusCode(401) => {
+            format!("the broker at {address} asks for another token than that of admin.token_file")
+        }
+        error => format!("no broker answers at {address} (admin.listen): {error}"),
+    };
+    let mut response = request.call().map_err(unreachable)?;
+    response.body_mut().read_to_string().map_err(unreachable)
+}
+
+fn show(why: &Why, query: Option<&str>) {
+    for refusal in why.refusals.iter().rev() {
+        show_refusal(refusal);
+    }
+    let Some(query) = query else {
+        if why.refusals.is_empty() {
+            println!("nothing was refused or dropped since the broker started");
+        }
+        return;
+    };
+    for Connected { client_id, user, address } in &why.connected {
+        let user = user.as_ref().map_or(String::new(), |user| format!("  user {user:?}"));
+        println!("connected now: client {client_id:?}{user}  from {address}");
+    }
+    match (why.refusals.is_empty(), why.connected.is_empty()) {
+        (true, true) => println!(
+            "{query} has not reached this broker since it started, or long ago: check the gateway address and port that were typed in, the dock's network, and firewalls in between"
+        ),
+        (true, false) => println!("nothing was refused to {query}"),
+        _ => {}
+    }
+}
+
+fn show_refusal(refusal: &Refusal) {
+    let Refusal { time_ms, first_ms, count, address, stage, .. } = refusal;
+    let mut line = format!("{}  {stage:8}  {address}", time(*time_ms));
+    for (name, value) in
+        [("client", &refusal.client_id), ("user", &refusal.user), ("topic", &refusal.topic)]
+    {
+        // Quoted: a client chose it.
+        line += &value.as_ref().map_or(String::new(), |value| format!("  {name} {value:?}"));
+    }
+    if *count > 1 {
+        line += &format!("  {count} times since {}", time(*first_ms));
+    }
+    println!("{line}\n    {}\n    -> {}", refusal.reason, refusal.remedy);
+}
+
+fn time(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).map_or("?".to_owned(), |time| {
+        time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+    })
+}
