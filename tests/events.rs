@@ -349,7 +349,7 @@ async fn a_plugin_that_panics_harms_nobody_and_one_that_consumes_is_obeyed() {
 async fn docksim_flies_with_every_reply() {
     let broker = TestBroker::start().await;
     let pace = std::time::Duration::ZERO;
-    let summary = docksim::fly::fly(broker.address, "SIMDOCK2000001", pace).await.unwrap();
+    let summary = docksim::fly::fly(&broker.address.into(), "SIMDOCK2000001", pace).await.unwrap();
     assert!(summary.is_perfect(), "{summary:?}");
     assert!(summary.events > 20);
 }
@@ -372,7 +372,7 @@ async fn docksim_notices_a_broker_that_does_not_answer_rightly() {
     }
     let broker = TestBroker::start_plugins(Config::default(), vec![Arc::new(Wrong)]).await;
     let pace = std::time::Duration::ZERO;
-    let summary = docksim::fly::fly(broker.address, "SIMDOCK2000001", pace).await.unwrap();
+    let summary = docksim::fly::fly(&broker.address.into(), "SIMDOCK2000001", pace).await.unwrap();
     assert!(!summary.is_perfect());
     assert_eq!((summary.replies, summary.wrong), (0, summary.events));
 }

@@ -87,7 +87,7 @@ async fn docksim_load_finds_nothing_wrong() {
     let broker = TestBroker::start().await;
     for (qos, window) in [(QoS::AtMostOnce, 4), (QoS::AtLeastOnce, 4), (QoS::ExactlyOnce, 4)] {
         let plan = docksim::load::Plan {
-            broker: broker.address,
+            broker: broker.address.into(),
             docks: 5,
             apps: 2,
             window,

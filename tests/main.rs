@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod connect;
 mod events;
 mod foreign;
@@ -9,5 +10,7 @@ mod hostile;
 mod load;
 mod peer;
 mod publish;
+mod site;
 mod stop;
 mod subscribe;
+mod tls;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockside::config::Config;
-use dockside::events::Events;
-use dockside_broker::{Broker, Dead};
+use dockside_broker::{Broker, Dead, Reloader};
 use dockside_interceptor::Interceptor;
 use dockside_mqtt::codec::{self, decode, split};
 use dockside_mqtt::packet::{
@@ -30,6 +29,9 @@ pub(crate) const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
 /// A broker on ports of its own; dropping it drops it without order.
 pub(crate) struct TestBroker {
     pub(crate) address: SocketAddr,
+    /// All MQTT listeners, that of `address` first.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) reloader: Reloader,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Dead>>,
 }
@@ -42,8 +44,8 @@ impl TestBroker {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        let events = Arc::new(Events::new(config.flight_task.rules()));
-        Self::start_plugins(config, vec![events]).await
+        let plugins = dockside::plugins(&config);
+        Self::start_plugins(config, plugins).await
     }
 
     pub(crate) async fn start_plugins(
@@ -56,11 +58,12 @@ impl TestBroker {
         let broker = Broker::bind(config.broker(), plugins).await.unwrap();
         let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
         let address = addresses[0];
+        let reloader = broker.reloader();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(broker.run(async {
             let _ = stopped.await;
         }));
-        Self { address, stop, running }
+        Self { address, addresses, reloader, stop, running }
     }
 
     /// Stops it in order.
@@ -94,7 +97,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Sends a CONNECT and returns the CONNACK's reason.
+    /// Sends a CONNECT and returns the CONNACK's reason; in 3.1.1 the nearest one.
     pub(crate) async fn connect(&mut self, connect: Connect<'_>) -> ReasonCode {
         self.send(&Packet::Connect(Box::new(connect))).await;
         let bytes = self.packet().await;

@@ -149,10 +149,15 @@ impl Refusals {
         if sparingly && !count.is_power_of_two() {
             return;
         }
-        let (reason, remedy, stage) = (cause.reason, cause.remedy, stage.as_str());
+        let (reason, remedy) = (cause.reason, cause.remedy);
         let text = |text: Option<&str>| text.map(shortened);
         let (client_id, user, topic) = (text(client_id), text(user), text(topic));
-        tracing::info!(%address, client_id, user, topic, stage, count, %reason, remedy, "refused");
+        if stage == Stage::Event {
+            tracing::info!(%address, client_id, user, topic, count, %reason, remedy, "no reply");
+            return;
+        }
+        let stage = stage.as_str();
+        tracing::info!(%address, client_id, user, topic, stage, count, %reason, remedy, "refused or dropped");
     }
 
     /// The newest first; with a query only those that concern it.

@@ -2,7 +2,6 @@
 //! packets in between without a copy.
 
 use std::io;
-use std::net::SocketAddr;
 
 use dockside_mqtt::codec;
 use dockside_mqtt::packet::{
@@ -11,14 +10,15 @@ use dockside_mqtt::packet::{
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::target::{Stream, Target};
 
 /// Bytes of one read.
 const READ_BYTES: usize = 64 << 10;
 
 /// A connected client.
 pub struct Client {
-    socket: TcpStream,
+    socket: Box<dyn Stream>,
     input: Vec<u8>,
     /// Packets to be sent with the next [`Client::flush`].
     pub output: Vec<u8>,
@@ -29,16 +29,15 @@ fn broken(detail: impl std::fmt::Display) -> io::Error {
 }
 
 impl Client {
-    /// Connects and waits for the CONNACK.
+    /// Connects and waits for the CONNACK. Where the target asks for a login and names no user,
+    /// `user` logs in.
     ///
     /// # Errors
     /// The connection fails, or the broker refuses.
-    pub async fn connect(broker: SocketAddr, client_id: &str) -> io::Result<Self> {
-        let unreachable = |error: io::Error| {
-            io::Error::new(error.kind(), format!("no broker at {broker}: {error}"))
-        };
-        let socket = TcpStream::connect(broker).await.map_err(unreachable)?;
-        socket.set_nodelay(true)?;
+    pub async fn connect(broker: &Target, client_id: &str, user: &str) -> io::Result<Self> {
+        let socket = broker.connect().await?;
+        let password = broker.password.as_deref();
+        let user = broker.user.as_deref().unwrap_or(user);
         let mut client = Self { socket, input: Vec::with_capacity(READ_BYTES), output: Vec::new() };
         client.push(&Packet::Connect(Box::new(Connect {
             version: Version::V311,
@@ -46,8 +45,8 @@ impl Client {
             keep_alive: 120,
             client_id,
             will: None,
-            username: None,
-            password: None,
+            username: password.map(|_| user),
+            password: password.map(str::as_bytes),
             properties: Properties::EMPTY,
         })));
         client.flush().await?;
@@ -60,7 +59,8 @@ impl Client {
         if reason == ReasonCode::Success {
             return Ok(client);
         }
-        Err(broken(format!("the broker at {broker} refuses {client_id}: {reason}")))
+        let address = broker.address;
+        Err(broken(format!("the broker at {address} refuses {client_id}: {reason}")))
     }
 
     /// Subscribes and waits for the SUBACK.
@@ -106,7 +106,8 @@ impl Client {
     pub async fn flush(&mut self) -> io::Result<()> {
         let sent = self.socket.write_all(&self.output).await;
         self.output.clear();
-        sent
+        sent?;
+        self.socket.flush().await
     }
 
     /// Waits for bytes, once. Nothing is lost if the future is dropped.

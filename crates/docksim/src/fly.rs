@@ -1,7 +1,6 @@
 //! `docksim fly`: one realistic flight.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dockside_mqtt::packet::Packet;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::client::Client;
 use crate::event::{self, Progress};
 use crate::flight;
+use crate::target::Target;
 
 /// How long a dock waits for a reply here, before it counts as missing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,10 +43,10 @@ impl Summary {
 ///
 /// # Errors
 /// The connection fails.
-pub async fn fly(broker: SocketAddr, serial_number: &str, pace: Duration) -> io::Result<Summary> {
-    let mut client = Client::connect(broker, serial_number).await?;
+pub async fn fly(broker: &Target, serial_number: &str, pace: Duration) -> io::Result<Summary> {
+    let mut client = Client::connect(broker, serial_number, serial_number).await?;
     client.subscribe(&event::reply_topic(serial_number), QoS::AtLeastOnce).await?;
-    println!("{serial_number} connected to {broker}");
+    println!("{serial_number} connected to {}", broker.address);
     let flight_id = format!("f11ea5ed-0000-4000-8000-{:012x}", now_ms() & 0xFFFF_FFFF_FFFF);
     let bar = ProgressBar::new(100).with_style(
         ProgressStyle::with_template("  [{bar:40}] {pos:>3} %  {msg}")

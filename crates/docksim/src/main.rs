@@ -1,11 +1,14 @@
 //! The `docksim` command. Exit codes: 0 every reply was right, 1 not, 2 bad command line.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use dockside_mqtt::QoS;
+use docksim::target::Target;
 use docksim::{fly, load};
 
 /// A simulated dock: flies a task against a broker, or loads it
@@ -14,15 +17,55 @@ use docksim::{fly, load};
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    broker: BrokerArguments,
+}
+
+/// Which broker, and how to get in.
+#[derive(Args)]
+struct BrokerArguments {
+    /// Address of the broker
+    #[arg(long, default_value = "127.0.0.1:1883", global = true, value_name = "HOST:PORT")]
+    broker: String,
+    /// Speak TLS, and trust the authorities in this PEM file
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// User to log in as; without it a dock logs in as its serial number, an application as `backend`
+    #[arg(long, global = true, value_name = "USER")]
+    user: Option<String>,
+    /// File whose first line is the password; the environment's DOCKSIM_PASSWORD does it too
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl BrokerArguments {
+    fn target(&self) -> io::Result<Target> {
+        let target = Target::from(resolve(&self.broker)?);
+        let mut target = match &self.tls_ca {
+            Some(file) => {
+                let host = self.broker.rsplit_once(':').map_or(&*self.broker, |(host, _)| host);
+                target.with_tls(host.trim_matches(['[', ']']), file)?
+            }
+            None => target,
+        };
+        target.user.clone_from(&self.user);
+        target.password = match &self.password_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+                })?;
+                text.lines().next().map(str::to_owned)
+            }
+            None => std::env::var("DOCKSIM_PASSWORD").ok(),
+        };
+        Ok(target)
+    }
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Fly one realistic task and show the reply to every event
     Fly {
-        /// Address of the broker, host:port
-        #[arg(long, default_value = "127.0.0.1:1883", value_parser = resolve)]
-        broker: SocketAddr,
         /// Serial number of the dock
         #[arg(long, default_value = "SIMDOCK2000001")]
         sn: String,
@@ -32,9 +75,6 @@ enum Command {
     },
     /// Load a broker with docks and applications, and check everything that comes back
     Load {
-        /// Address of the broker, host:port
-        #[arg(long, default_value = "127.0.0.1:1883", value_parser = resolve)]
-        broker: SocketAddr,
         /// Docks that send events
         #[arg(long, default_value_t = 1)]
         docks: u32,
@@ -58,14 +98,19 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match CommandLine::parse().command {
-        Command::Fly { broker, sn, pace_ms } => {
-            match runtime.block_on(fly::fly(broker, &sn, Duration::from_millis(pace_ms))) {
+    let CommandLine { command, broker } = CommandLine::parse();
+    let broker = match broker.target() {
+        Ok(broker) => broker,
+        Err(error) => return failed(&error),
+    };
+    match command {
+        Command::Fly { sn, pace_ms } => {
+            match runtime.block_on(fly::fly(&broker, &sn, Duration::from_millis(pace_ms))) {
                 Ok(summary) => flown(&summary),
                 Err(error) => failed(&error),
             }
         }
-        Command::Load { broker, docks, apps, window, qos, seconds } => {
+        Command::Load { docks, apps, window, qos, seconds } => {
             let plan = load::Plan {
                 broker,
                 docks,
@@ -86,9 +131,12 @@ fn main() -> ExitCode {
 }
 
 /// The first address of a `host:port`.
-fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let mut found = address.to_socket_addrs().map_err(|error| error.to_string())?;
-    found.next().ok_or_else(|| "no address has this name".to_owned())
+fn resolve(address: &str) -> io::Result<SocketAddr> {
+    let wrong = |detail: &dyn std::fmt::Display| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("--broker {address}: {detail}"))
+    };
+    let mut found = address.to_socket_addrs().map_err(|error| wrong(&error))?;
+    found.next().ok_or_else(|| wrong(&"no address has this name"))
 }
 
 fn flown(summary: &fly::Summary) -> ExitCode {

@@ -97,7 +97,7 @@ async fn flood(arguments: Arguments, qos: QoS, subscriber: bool) -> io::Result<b
     let broker = Broker::start()?;
     let received = std::rc::Rc::new(std::cell::Cell::new(0u64));
     if subscriber {
-        let mut client = Client::connect(broker.address, "subscriber").await?;
+        let mut client = Client::connect(&broker.address.into(), "subscriber", "").await?;
         client.subscribe("flood", qos).await?;
         let received = std::rc::Rc::clone(&received);
         tokio::task::spawn_local(async move {
@@ -111,7 +111,7 @@ async fn flood(arguments: Arguments, qos: QoS, subscriber: bool) -> io::Result<b
             }
         });
     }
-    let mut client = Client::connect(broker.address, "flooder").await?;
+    let mut client = Client::connect(&broker.address.into(), "flooder", "").await?;
     for _ in 0..arguments.publishes / BATCH {
         for n in 1..=BATCH {
             client.publish("flood", &[b'x'; 20], qos, PacketId::new(n as u16));

@@ -13,8 +13,8 @@ use docksim::client::Client;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1883".to_owned());
-    let broker = address.parse().map_err(io::Error::other)?;
-    let mut client = Client::connect(broker, "responder").await?;
+    let broker: std::net::SocketAddr = address.parse().map_err(io::Error::other)?;
+    let mut client = Client::connect(&broker.into(), "responder", "").await?;
     client.subscribe(topic::EVENTS_FILTER, QoS::AtLeastOnce).await?;
     println!("ready");
     let mut id = 0u16;

@@ -100,6 +100,7 @@ fn client(
     let number = |id| connect.properties.number(id);
     Client {
         id,
+        id_is_assigned: connect.client_id.is_empty(),
         instance,
         version: connect.version,
         identity,

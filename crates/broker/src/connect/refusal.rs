@@ -115,7 +115,7 @@ where
     };
     let client = refusal.client.as_deref();
     let whom = Whom {
-        client_id: client.map(|client| &*client.id),
+        client_id: client.map(|client| &*client.id).filter(|id| !id.is_empty()),
         user: client.and_then(|client| client.user.as_deref()),
         ..arrived.whom()
     };

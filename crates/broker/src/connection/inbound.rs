@@ -19,7 +19,7 @@ use crate::refusals::{Cause, Stage, Whom};
 
 const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
     "not allowed to publish on this topic",
-    "events belong to the user that owns the serial number: correct the client's user, list the serial number under access.gateways, or allow the topic under access.rules",
+    "a user speaks only for its own serial numbers and announced aircraft: correct the client's user, list the serial number under access.gateways, or allow the topic under access.rules",
 );
 
 const NOT_ALLOWED_TO_SUBSCRIBE: (&str, &str) = (

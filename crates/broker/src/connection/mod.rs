@@ -51,6 +51,8 @@ const ROUNDS: usize = 16;
 /// Who is connected, and what it asked for.
 pub(crate) struct Client {
     pub(crate) id: Arc<str>,
+    /// Whether the broker chose it.
+    pub(crate) id_is_assigned: bool,
     pub(crate) instance: Instance,
     pub(crate) version: Version,
     pub(crate) identity: Identity,
@@ -69,7 +71,9 @@ pub(crate) struct Client {
 impl Client {
     /// For whoever asks why something happened to it.
     pub(crate) fn whom(&self) -> Whom<'_> {
-        let (client_id, user) = (Some(&*self.id), self.user.as_deref());
+        // An assigned identifier is another one every time and tells nobody anything.
+        let client_id = (!self.id_is_assigned).then_some(&*self.id);
+        let user = self.user.as_deref();
         Whom { address: self.peer, client_id, user, topic: None }
     }
 }

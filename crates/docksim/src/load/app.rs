@@ -10,6 +10,9 @@ use tokio::time::timeout;
 use super::{Ledger, Plan, Shared, read_tid};
 use crate::client::Client;
 
+/// The user that applications log in as.
+const APPLICATION: &str = "backend";
+
 /// How often an application that gets nothing looks whether it has everything.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
@@ -30,8 +33,9 @@ struct Seen {
 }
 
 impl App {
-    pub(super) async fn connect(plan: Plan, number: u32, shared: Shared) -> io::Result<Self> {
-        let mut client = Client::connect(plan.broker, &format!("app{number}")).await?;
+    pub(super) async fn connect(plan: &Plan, number: u32, shared: Shared) -> io::Result<Self> {
+        let mut client =
+            Client::connect(&plan.broker, &format!("app{number}"), APPLICATION).await?;
         client.subscribe("thing/product/+/events", plan.qos).await?;
         let seen = Seen { qos: plan.qos, next: vec![0; plan.docks as usize], tid_at: None };
         Ok(Self { client, docks: plan.docks, seen, shared })

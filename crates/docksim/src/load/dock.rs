@@ -79,9 +79,9 @@ impl Template {
 }
 
 impl Dock {
-    pub(super) async fn connect(plan: Plan, number: u32, shared: Shared) -> io::Result<Self> {
+    pub(super) async fn connect(plan: &Plan, number: u32, shared: Shared) -> io::Result<Self> {
         let serial_number = serial_number(number);
-        let mut client = Client::connect(plan.broker, &serial_number).await?;
+        let mut client = Client::connect(&plan.broker, &serial_number, &serial_number).await?;
         let reply_topic = event::reply_topic(&serial_number);
         client.subscribe(&reply_topic, plan.qos.min(QoS::AtLeastOnce)).await?;
         let bid = format!("f11ea5ed-0000-4000-8000-{number:012x}");

@@ -9,7 +9,6 @@ mod report;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,15 +17,16 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 pub use self::report::Report;
+use crate::target::Target;
 
 /// How long the last replies and deliveries may take after the load has ended.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Plan {
-    /// Address of the broker.
-    pub broker: SocketAddr,
+    /// The broker.
+    pub broker: Target,
     /// Docks that send events.
     pub docks: u32,
     /// Applications that subscribe to every event.
@@ -62,19 +62,19 @@ pub async fn run(plan: Plan) -> io::Result<Report> {
 
 async fn run_local(plan: Plan) -> io::Result<Report> {
     let ledger: Shared = Rc::new(RefCell::new(Ledger {
-        report: Report::new(plan)?,
+        report: Report::new(&plan)?,
         sent: vec![0; plan.docks as usize],
         finished: 0,
         delivered: 0,
     }));
     let mut apps = Vec::new();
     for number in 0..plan.apps {
-        let app = app::App::connect(plan, number, Rc::clone(&ledger)).await?;
+        let app = app::App::connect(&plan, number, Rc::clone(&ledger)).await?;
         apps.push(tokio::task::spawn_local(app.run()));
     }
     let mut docks = Vec::new();
     for number in 0..plan.docks {
-        docks.push(dock::Dock::connect(plan, number, Rc::clone(&ledger)).await?);
+        docks.push(dock::Dock::connect(&plan, number, Rc::clone(&ledger)).await?);
     }
     let began = Instant::now();
     let until = began + plan.time;

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use dockside_mqtt::QoS;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
@@ -11,7 +12,11 @@ use super::Plan;
 /// What a load found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    plan: Plan,
+    docks: u32,
+    apps: u32,
+    window: u16,
+    qos: QoS,
+    time: Duration,
     /// Events that were answered rightly.
     pub replies: u64,
     /// Replies or deliveries that were wrong.
@@ -29,11 +34,15 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(plan: Plan) -> io::Result<Self> {
+    pub(super) fn new(plan: &Plan) -> io::Result<Self> {
         let round_trips =
             Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(io::Error::other)?;
         Ok(Self {
-            plan,
+            docks: plan.docks,
+            apps: plan.apps,
+            window: plan.window,
+            qos: plan.qos,
+            time: plan.time,
             replies: 0,
             wrong: 0,
             duplicate: 0,
@@ -60,14 +69,14 @@ impl Report {
     /// Events per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.replies as f64 / self.plan.time.as_secs_f64()
+        self.replies as f64 / self.time.as_secs_f64()
     }
 
     /// Prints it, the last line as JSON.
     pub fn print(&self) {
         let us = |quantile: f64| self.round_trips.value_at_quantile(quantile) as f64 / 1000.0;
         let max = self.round_trips.max() as f64 / 1000.0;
-        let Plan { docks, apps, window, qos, .. } = self.plan;
+        let Self { docks, apps, window, qos, .. } = self;
         println!("{docks} docks, {apps} applications, window {window}, QoS {}", qos.bits());
         println!("{:.0} events/s", self.rate());
         println!(
@@ -83,7 +92,7 @@ impl Report {
         );
         let line = json!({
             "docks": docks, "apps": apps, "window": window, "qos": qos.bits(),
-            "seconds": self.plan.time.as_secs_f64(), "events": self.replies,
+            "seconds": self.time.as_secs_f64(), "events": self.replies,
             "events_per_second": self.rate(),
             "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99), "p999_us": us(0.999),
             "max_us": max, "wrong": self.wrong, "duplicate": self.duplicate,

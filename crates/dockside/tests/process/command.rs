@@ -1,99 +1,14 @@
-//! The `dockside` command as a process: its command line, its configuration, its signals, its
-//! metrics, and other people's programs as clients.
-
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! The command line, the configuration, signals and metrics.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
+use crate::broker::{Process, command, installed, stderr};
 
-const DOCKSIDE: &str = env!("CARGO_BIN_EXE_dockside");
 const EVENT: &str =
     r#"{"tid":"t","bid":"b","method":"flighttask_progress","data":{},"need_reply":1}"#;
-
-/// A broker process on ports of its own.
-struct Process {
-    child: Child,
-    mqtt: SocketAddr,
-    admin: SocketAddr,
-    _dir: TempDir,
-}
-
-impl Process {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut child = command(dir.path())
-            .args(["--mqtt", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap_or_else(|| panic!("{line}")).parse().unwrap()
-        };
-        let mqtt = address("mqtt listening on ");
-        let admin = address("admin listening on ");
-        Self { child, mqtt, admin, _dir: dir }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(self.admin).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    /// The value of one series; 0 if there is none.
-    fn metric(&self, series: &str) -> f64 {
-        let text = self.get("/metrics");
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
-    }
-
-    fn signal(&mut self, name: &str) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The command in a directory of its own, without the environment's configuration.
-fn command(dir: &Path) -> Command {
-    let mut command = Command::new(DOCKSIDE);
-    command.current_dir(dir);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOCKSIDE_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Whether a program that is not ours is there; where `CI` is set it must be.
-fn installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--help").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "{program} must be installed in CI");
-    if !found {
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    found
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// One line, exit code 64, and the line names key and source.
 #[track_caller]
@@ -174,7 +89,8 @@ fn both_signals_stop_it_in_order() {
         let mut process = Process::start();
         // A socket that never says anything does not hold it up.
         let _silent = TcpStream::connect(process.mqtt).unwrap();
-        assert_eq!(process.signal(name), Some(0), "{name}");
+        process.signal(name);
+        assert_eq!(process.wait(), Some(0), "{name}");
     }
 }
 

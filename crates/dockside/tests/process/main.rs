@@ -1,0 +1,10 @@
+//! The `dockside` command as a process: its command line, its configuration, its signals, its
+//! metrics, and other people's programs as clients.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod broker;
+mod command;
+mod import;
+mod site;
+mod users;

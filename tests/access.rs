@@ -1,0 +1,259 @@
+//! Users and rules, each with an allowed and a refused case: what the client is told, and what the
+//! others see of it.
+
+use dockside_access::hash::Hash;
+use dockside_mqtt::packet::{Ack, Connect, Packet, Will};
+use dockside_mqtt::property::Properties;
+use dockside_mqtt::{QoS, ReasonCode, Version};
+
+use crate::peer::{Peer, VERSIONS, at, connect, id, publish};
+use crate::site::{PASSWORD, Site, login};
+
+const EVENT: &[u8] =
+    br#"{"tid":"t","bid":"b","method":"flighttask_progress","data":{},"need_reply":1}"#;
+
+fn events(sn: &str) -> String {
+    format!("thing/product/{sn}/events")
+}
+
+/// Publishes at QoS 1 and returns the acknowledgement's reason, which 3.1.1 does not have.
+async fn publish_for(peer: &mut Peer, topic: &str, payload: &[u8]) -> ReasonCode {
+    peer.send(&Packet::Publish(publish(topic, payload, QoS::AtLeastOnce, 5))).await;
+    let bytes = peer.packet().await;
+    match crate::peer::read(&bytes, peer.version) {
+        Packet::Puback(Ack { packet_id, reason, .. }) if packet_id == id(5) => reason,
+        other => panic!("unexpected packet {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_answered_with_the_right_code() {
+    let site = Site::start(&["DOCK1"]).await;
+    for version in [Version::V31, Version::V311, Version::V5] {
+        for (asks, expected) in [
+            (login(version, "DOCK1", PASSWORD), ReasonCode::Success),
+            (login(version, "DOCK1", "Secret"), ReasonCode::BadUserNameOrPassword),
+            (login(version, "DOCK1", ""), ReasonCode::BadUserNameOrPassword),
+            (login(version, "nobody", PASSWORD), ReasonCode::BadUserNameOrPassword),
+            (connect(version, ""), ReasonCode::NotAuthorized),
+            (
+                Connect { password: None, ..login(version, "DOCK1", "") },
+                ReasonCode::BadUserNameOrPassword,
+            ),
+        ] {
+            let (mut peer, reason) = site.try_connect(Connect { client_id: "c", ..asks }).await;
+            assert_eq!(reason, expected, "{version:?}");
+            if reason == ReasonCode::Success {
+                peer.ping().await;
+            } else {
+                peer.expect_closed().await;
+            }
+        }
+    }
+    site.broker.stop().await;
+}
+
+/// [MQTT-3.1.4-5]: what is not told apart outside, is told apart for the engineer.
+#[tokio::test]
+async fn who_need_not_log_in_is_nobody() {
+    let allow = "rules = [{ anonymous = true, publish = ['open'], subscribe = ['open'] }]";
+    let site =
+        Site::start_with(&["DOCK1"], allow, |config| config.mqtt.allow_anonymous = true).await;
+    let (mut peer, reason) = site.try_connect(connect(Version::V5, "DOCK1")).await;
+    assert_eq!(reason, ReasonCode::Success);
+    assert_eq!(publish_for(&mut peer, "open", b"").await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut peer, &events("DOCK1"), b"").await, ReasonCode::NotAuthorized);
+    let (_, reason) = site.try_connect(login(Version::V5, "nobody", PASSWORD)).await;
+    assert_eq!(reason, ReasonCode::BadUserNameOrPassword, "a name that is given must be right");
+}
+
+/// Hard case 28.
+#[tokio::test]
+async fn only_the_owner_of_a_serial_number_publishes_its_events() {
+    let applications = "groups = { applications = ['backend'] }";
+    let site = Site::start_with(&["DOCK1", "DOCK2", "backend"], applications, |_| {}).await;
+    for version in VERSIONS {
+        let mut backend = site.log_in(version, "backend", "").await;
+        backend.subscribe("thing/product/+/events", at(QoS::AtLeastOnce)).await;
+        let mut owner = site.log_in(version, "DOCK1", "").await;
+        owner.subscribe("thing/product/DOCK1/events_reply", at(QoS::AtLeastOnce)).await;
+        for user in ["DOCK2", "backend"] {
+            // Its client identifier says what it likes.
+            let mut other = site.log_in(version, user, "-DOCK1").await;
+            let reason = publish_for(&mut other, &events("DOCK1"), EVENT).await;
+            let told =
+                if version.is_v5() { ReasonCode::NotAuthorized } else { ReasonCode::Success };
+            assert_eq!(reason, told, "{user}");
+            let topic = events("DOCK1");
+            other.send(&Packet::Publish(publish(&topic, EVENT, QoS::AtMostOnce, 1))).await;
+            other.send(&Packet::Publish(publish(&topic, EVENT, QoS::ExactlyOnce, 6))).await;
+            other.expect(Packet::Pubrec(Ack::new(id(6), told))).await;
+            other.ping().await;
+        }
+        assert_eq!(publish_for(&mut owner, &events("DOCK1"), EVENT).await, ReasonCode::Success);
+        assert_eq!(owner.receive().await.topic, "thing/product/DOCK1/events_reply");
+        // The first that comes is the owner's.
+        let received = backend.receive().await;
+        assert_eq!((received.topic, &*received.payload), (events("DOCK1"), EVENT));
+        backend.ping().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_is_granted_or_refused_filter_by_filter() {
+    let site = Site::start(&["DOCK1"]).await;
+    for version in VERSIONS {
+        let mut dock = site.log_in(version, "DOCK1", "").await;
+        let filters = ["thing/product/DOCK1/services", "thing/product/DOCK2/services", "#"];
+        let filters = filters.map(|filter| (filter, at(QoS::AtLeastOnce)));
+        let reasons = dock.subscribe_all(&filters, Properties::EMPTY).await;
+        let refused =
+            if version.is_v5() { ReasonCode::NotAuthorized } else { ReasonCode::UnspecifiedError };
+        assert_eq!(reasons, [ReasonCode::GrantedQos1, refused, refused]);
+    }
+}
+
+#[tokio::test]
+async fn a_will_needs_the_right_to_publish_it() {
+    let site = Site::start(&["DOCK1"]).await;
+    let will = |topic| Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic,
+        payload: b"gone",
+        properties: Properties::EMPTY,
+    };
+    for version in VERSIONS {
+        for (topic, expected) in [
+            ("thing/product/DOCK1/state", ReasonCode::Success),
+            ("thing/product/DOCK2/state", ReasonCode::NotAuthorized),
+        ] {
+            let asks = Connect { will: Some(will(topic)), ..login(version, "DOCK1", PASSWORD) };
+            assert_eq!(site.try_connect(asks).await.1, expected, "{topic}");
+        }
+    }
+}
+
+/// A client identifier is no secret: it takes over nothing of another user's.
+#[tokio::test]
+async fn a_client_identifier_of_another_user_is_refused_and_ones_own_taken_over() {
+    let site = Site::start(&["DOCK1", "DOCK2"]).await;
+    for version in VERSIONS {
+        let asks = |user| Connect { client_id: "same", ..login(version, user, PASSWORD) };
+        let (mut first, _) = site.try_connect(asks("DOCK1")).await;
+        let (mut other, reason) = site.try_connect(asks("DOCK2")).await;
+        assert_eq!(reason, ReasonCode::ClientIdentifierNotValid);
+        other.expect_closed().await;
+        first.ping().await;
+        let (mut second, reason) = site.try_connect(asks("DOCK1")).await;
+        assert_eq!(reason, ReasonCode::Success);
+        first.expect_ended(ReasonCode::SessionTakenOver).await;
+        second.ping().await;
+        second
+            .send(&Packet::Disconnect(dockside_mqtt::packet::Disconnect {
+                reason: ReasonCode::Success,
+                properties: Properties::EMPTY,
+            }))
+            .await;
+        second.expect_closed().await;
+    }
+}
+
+#[tokio::test]
+async fn an_aircraft_is_its_gateways_once_it_is_announced() {
+    let site = Site::start(&["DOCK1", "DOCK2"]).await;
+    let mut dock = site.log_in(Version::V5, "DOCK1", "").await;
+    let osd = "thing/product/DRONE1/osd";
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::NotAuthorized);
+    let topo = |sns: &str| {
+        format!(
+            r#"{{"tid":"t","bid":"b","method":"update_topo","data":{{"sub_devices":[{sns}]}}}}"#
+        )
+    };
+    // Its own aircraft, and another user's dock as if it were one.
+    let announced = topo(r#"{"sn":"DRONE1"},{"sn":"DOCK2"}"#);
+    let status = "sys/product/DOCK1/status";
+    assert_eq!(publish_for(&mut dock, status, announced.as_bytes()).await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, &events("DOCK2"), EVENT).await, ReasonCode::NotAuthorized);
+    let mut other = site.log_in(Version::V311, "DOCK2", "").await;
+    let mut second = site.log_in(Version::V5, "DOCK1", "-drc").await;
+    assert_eq!(publish_for(&mut second, osd, b"{}").await, ReasonCode::Success, "the user's");
+    // Another gateway cannot announce for this one.
+    publish_for(&mut other, status, topo("").as_bytes()).await;
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, status, topo("").as_bytes()).await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::NotAuthorized);
+}
+
+#[tokio::test]
+async fn a_reload_closes_who_is_gone_ends_what_is_not_allowed_and_leaves_the_rest() {
+    let rules = |topic: &str| {
+        format!(
+            "preset = 'none'\nrules = [{{ publish = ['{topic}'], subscribe = ['{topic}', 'fence/#'] }}, {{ publish = ['fence/#'] }}]"
+        )
+    };
+    let mut site = Site::start_with(&["ann", "bob"], &rules("a/#"), |_| {}).await;
+    for version in VERSIONS {
+        site.set_users(&["ann", "bob"]);
+        site.reload(&rules("a/#"));
+        let mut ann = site.log_in(version, "ann", "").await;
+        let mut bob = site.log_in(version, "bob", "").await;
+        for filter in ["a/x", "a/y"] {
+            ann.subscribe(filter, at(QoS::AtLeastOnce)).await;
+        }
+        site.set_users(&["ann", "cid"]);
+        site.reload(&rules("a/x"));
+        bob.expect_ended(ReasonCode::NotAuthorized).await;
+        let (_, reason) = site.try_connect(login(version, "bob", PASSWORD)).await;
+        assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
+        // Somebody new speaks under the new rules, and the old ones come back for a moment: what
+        // was ended stays ended.
+        let mut cid = site.log_in(version, "cid", "").await;
+        cid.publish("a/x", b"allowed", QoS::AtLeastOnce).await;
+        assert_eq!(ann.receive().await.payload, b"allowed");
+        ann.ping().await;
+        site.reload(&rules("a/#"));
+        cid.publish("a/y", b"not any more", QoS::AtLeastOnce).await;
+        ann.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_password_file_leaves_everything_as_it_was() {
+    let site = Site::start(&["DOCK1"]).await;
+    let mut dock = site.log_in(Version::V5, "DOCK1", "").await;
+    std::fs::write(&site.config.users.password_file, "DOCK1 no hash\n").unwrap();
+    let reloaded = site.broker.reloader.reload(&site.config.broker());
+    assert_eq!(reloaded.problems.len(), 1);
+    assert_eq!(reloaded.problems[0].key, "users.password_file");
+    dock.ping().await;
+    site.log_in(Version::V311, "DOCK1", "2").await.ping().await;
+}
+
+/// Many docks at once wait for the workers that verify passwords, not for their own timeout.
+#[tokio::test]
+async fn the_queue_of_passwords_times_nobody_out() {
+    let docks: Vec<String> = (0..60).map(|n| format!("DOCK{n}")).collect();
+    let users: Vec<&str> = docks.iter().map(String::as_str).collect();
+    let site = Site::start_with(&users, "", |config| config.mqtt.connect_timeout_ms = 50).await;
+    let hash = Hash::create(PASSWORD.as_bytes()).unwrap();
+    let text: String = docks.iter().map(|dock| format!("{dock}:{}\n", hash.as_str())).collect();
+    std::fs::write(&site.config.users.password_file, text).unwrap();
+    assert_eq!(site.broker.reloader.reload(&site.config.broker()).problems, []);
+    let began = std::time::Instant::now();
+    let mut peers = Vec::new();
+    for dock in &docks {
+        let mut peer = site.broker.socket(Version::V311).await;
+        peer.send(&Packet::Connect(Box::new(Connect {
+            client_id: dock,
+            ..login(Version::V311, dock, PASSWORD)
+        })))
+        .await;
+        peers.push(peer);
+    }
+    for peer in &mut peers {
+        assert_eq!(peer.packet().await, b"\x20\x02\0\0", "let in");
+    }
+    assert!(began.elapsed().as_millis() > 50, "the queue was longer than the timeout");
+}
