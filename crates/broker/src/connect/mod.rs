@@ -75,13 +75,14 @@ pub(crate) async fn serve<S>(mut io: S, arrived: Arrived, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    // Boxed, each: what it takes to come in is not kept by a connection's task all its life.
     let outcome = tokio::select! {
-        outcome = arrive(&mut io, arrived, &shared) => outcome,
+        outcome = Box::pin(arrive(&mut io, arrived, &shared)) => outcome,
         () = shared.stopping.cancelled() => Err(Refusal::unavailable()),
     };
     match outcome {
-        Ok((admitted, rest)) => enter(io, admitted, rest, shared).await,
-        Err(refusal) => refuse(io, arrived, &shared, refusal).await,
+        Ok(arrived) => enter(io, arrived, shared).await,
+        Err(refusal) => Box::pin(refuse(io, arrived, &shared, refusal)).await,
     }
 }
 
@@ -90,7 +91,7 @@ async fn arrive<S>(
     io: &mut S,
     arrived: Arrived,
     shared: &Arc<Shared>,
-) -> Result<(Admitted, Vec<u8>), Refusal>
+) -> Result<(Box<Admitted>, Vec<u8>), Refusal>
 where
     S: AsyncRead + Unpin,
 {
@@ -104,7 +105,7 @@ where
     let connect = decode(&buffer)?;
     let admitted = admit(&connect, arrived, shared).await;
     let admitted = admitted.map_err(|refusal| refusal.of_client(&connect))?;
-    Ok((admitted, buffer[used..].to_vec()))
+    Ok((Box::new(admitted), buffer[used..].to_vec()))
 }
 
 fn late(silent: bool) -> Refusal {
@@ -192,12 +193,13 @@ fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
 }
 
 /// Waits for the former owner of the client identifier, begins the session and serves it to its end.
-async fn enter<S>(io: S, admitted: Admitted, rest: Vec<u8>, shared: Arc<Shared>)
+async fn enter<S>(io: S, (admitted, rest): (Box<Admitted>, Vec<u8>), shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Admitted { client, will, connack, window, mailbox, claim, _slot } = admitted;
+    let Admitted { client, will, connack, window, mailbox, claim, _slot } = *admitted;
     let claim = claim.settled().await;
     let guard = SessionGuard::begin(&shared, &client, &mailbox, claim, will);
-    Connection::new(io, shared, client, mailbox, guard, window).run(connack, rest).await;
+    let connection = Connection::new(io, shared, client, mailbox, guard, window);
+    Box::new(connection).run(connack, rest).await;
 }

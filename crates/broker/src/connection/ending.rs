@@ -232,7 +232,7 @@ impl Drop for SessionGuard {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ends the session, tells the client why and closes. The session does not wait for the socket.
-    pub(super) async fn end(mut self, ended: Ended) {
+    pub(super) async fn end(mut self: Box<Self>, ended: Ended) {
         self.shared.metrics.closed(ended.label());
         match ended.cause() {
             Some((stage, cause)) => {
@@ -243,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if ended == Ended::Client {
             self.guard.will = None;
         }
-        let Self { mut io, guard, accepting, unsent, client, .. } = self;
+        let Self { mut io, guard, accepting, unsent, client, .. } = *self;
         drop((guard, accepting));
         if matches!(ended, Ended::Network) {
             return;
@@ -270,7 +270,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
     let until_closed = async {
         if io.shutdown().await.is_ok() {
-            let mut sink = [0; 4096];
+            // On the heap: every connection's task would hold it all its life.
+            let mut sink = vec![0; 4096];
             while matches!(io.read(&mut sink).await, Ok(count) if count > 0) {}
         }
     };

@@ -177,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Sends the CONNACK, then serves the client to its end. `rest` came behind the CONNECT.
-    pub(crate) async fn run(mut self, connack: Vec<u8>, rest: Vec<u8>) {
+    pub(crate) async fn run(mut self: Box<Self>, connack: Vec<u8>, rest: Vec<u8>) {
         self.unsent.push(&connack);
         self.unread = rest;
         let deadline = self.client.keep_alive.map(|_| tokio::time::sleep_until(self.deadline()));
@@ -190,7 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         })
         .await;
-        self.end(ended).await;
+        // Boxed: no connection's task holds all its life what its end takes.
+        Box::pin(self.end(ended)).await;
     }
 
     /// When the client must have been heard of.
