@@ -28,16 +28,18 @@ async fn publish_for(peer: &mut Peer, topic: &str, payload: &[u8]) -> ReasonCode
 
 #[tokio::test]
 async fn a_login_is_answered_with_the_right_code() {
-    let site = Site::start(&["DOCK1"]).await;
-    for version in [Version::V31, Version::V311, Version::V5] {
+    // One user each: the third wrong password in a row is followed by a pause.
+    let site = Site::start(&["DOCK1", "DOCK2", "DOCK3"]).await;
+    let versions = [Version::V31, Version::V311, Version::V5];
+    for (version, user) in versions.into_iter().zip(["DOCK1", "DOCK2", "DOCK3"]) {
         for (asks, expected) in [
-            (login(version, "DOCK1", PASSWORD), ReasonCode::Success),
-            (login(version, "DOCK1", "Secret"), ReasonCode::BadUserNameOrPassword),
-            (login(version, "DOCK1", ""), ReasonCode::BadUserNameOrPassword),
+            (login(version, user, PASSWORD), ReasonCode::Success),
+            (login(version, user, "Secret"), ReasonCode::BadUserNameOrPassword),
+            (login(version, user, ""), ReasonCode::BadUserNameOrPassword),
             (login(version, "nobody", PASSWORD), ReasonCode::BadUserNameOrPassword),
             (connect(version, ""), ReasonCode::NotAuthorized),
             (
-                Connect { password: None, ..login(version, "DOCK1", "") },
+                Connect { password: None, ..login(version, user, "") },
                 ReasonCode::BadUserNameOrPassword,
             ),
         ] {
@@ -217,6 +219,42 @@ async fn a_reload_closes_who_is_gone_ends_what_is_not_allowed_and_leaves_the_res
         cid.publish("a/y", b"not any more", QoS::AtLeastOnce).await;
         ann.expect_nothing().await;
     }
+}
+
+/// A will was allowed when its client connected; it must be when it is published.
+#[tokio::test]
+async fn a_will_that_is_not_allowed_any_more_is_not_published() {
+    let rules = |topic: &str| {
+        format!(
+            "preset = 'none'\nrules = [{{ publish = ['{topic}'] }}, {{ publish = ['fence/#'], subscribe = ['#'] }}]"
+        )
+    };
+    let mut site = Site::start_with(&["ann", "bob", "cid"], &rules("will/#"), |_| {}).await;
+    let mut cid = site.log_in(Version::V5, "cid", "").await;
+    cid.subscribe("will/#", at(QoS::AtLeastOnce)).await;
+    let mut peers = Vec::new();
+    for (user, topic) in [("ann", "will/ann"), ("ann", "will/free"), ("bob", "will/free")] {
+        let will = Will {
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic,
+            payload: user.as_bytes(),
+            properties: Properties::EMPTY,
+        };
+        let asks = login(Version::V5, user, PASSWORD);
+        let (peer, reason) = site.try_connect(Connect { will: Some(will), ..asks }).await;
+        assert_eq!(reason, ReasonCode::Success);
+        peers.push(peer);
+    }
+    site.set_users(&["ann", "cid"]);
+    site.reload(&rules("will/free"));
+    // One is not allowed its topic any more, one is gone; the third is as it was.
+    for peer in &mut peers[..2] {
+        peer.ping().await;
+    }
+    drop(peers);
+    assert_eq!(cid.receive().await.payload, b"ann");
+    cid.expect_nothing().await;
 }
 
 #[tokio::test]

@@ -200,6 +200,11 @@ impl SessionGuard {
         Self { shared, instance: client.instance, will, connected, _claim: claim }
     }
 
+    /// Forgets the will if its topic is one of these.
+    pub(super) fn forget_will(&mut self, which: impl Fn(&str) -> bool) {
+        self.will = self.will.take().filter(|will| !which(&will.topic));
+    }
+
     /// Publishes the will, once.
     pub(crate) fn publish_will(&mut self) {
         let Some(will) = self.will.take() else { return };

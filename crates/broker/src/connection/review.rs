@@ -2,16 +2,25 @@
 
 use super::ending::Ended;
 use super::{Connection, Turn};
+use crate::access::Denied;
 use crate::record::Entry;
 
 impl<S> Connection<S> {
-    /// Looks at itself under new rules: its user must still be there, and subscriptions that are
-    /// not allowed any more end. What it publishes is checked anyway.
+    /// Looks at itself under new rules: its user must still be there, and a will and subscriptions
+    /// that are not allowed any more end. What it publishes is checked anyway.
     pub(super) fn review(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
         let access = &self.shared.access;
         if !access.is_current(&self.client.identity) {
             let renewed = access.renew(&self.client.identity, &self.client.id);
-            self.client.identity = renewed.map_err(|_| Ended::UserGone)?;
+            match renewed {
+                Ok(identity) => self.client.identity = identity,
+                Err(Denied) => {
+                    self.guard.forget_will(|_| true);
+                    return Err(Ended::UserGone);
+                }
+            }
+            let identity = &self.client.identity;
+            self.guard.forget_will(|topic| identity.publish(topic).is_err());
             self.reviewing = true;
         }
         if self.reviewing {
