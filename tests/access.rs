@@ -179,13 +179,28 @@ async fn an_aircraft_is_its_gateways_once_it_is_announced() {
     assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
     assert_eq!(publish_for(&mut dock, &events("DOCK2"), EVENT).await, ReasonCode::NotAuthorized);
     let mut other = site.log_in(Version::V311, "DOCK2", "").await;
+    // It is with the first that announced it.
+    let theirs = topo(r#"{"sn":"DRONE1"}"#);
+    publish_for(&mut other, "sys/product/DOCK2/status", theirs.as_bytes()).await;
+    let mut liar = site.log_in(Version::V5, "DOCK2", "-v5").await;
+    assert_eq!(publish_for(&mut liar, osd, b"{}").await, ReasonCode::NotAuthorized);
     let mut second = site.log_in(Version::V5, "DOCK1", "-drc").await;
     assert_eq!(publish_for(&mut second, osd, b"{}").await, ReasonCode::Success, "the user's");
     // Another gateway cannot announce for this one.
     publish_for(&mut other, status, topo("").as_bytes()).await;
     assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
+    second.subscribe("thing/product/DRONE1/#", at(QoS::AtLeastOnce)).await;
+    assert_eq!(publish_for(&mut dock, osd, b"heard").await, ReasonCode::Success);
+    assert_eq!(second.receive().await.payload, b"heard");
     assert_eq!(publish_for(&mut dock, status, topo("").as_bytes()).await, ReasonCode::Success);
     assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::NotAuthorized);
+    // Now it is with the other, and what was allowed because of it has ended.
+    second.ping().await;
+    assert_eq!(publish_for(&mut liar, osd, b"not any more").await, ReasonCode::Success);
+    let fence = "thing/product/DOCK1/state";
+    second.subscribe(fence, at(QoS::AtLeastOnce)).await;
+    assert_eq!(publish_for(&mut dock, fence, b"fence").await, ReasonCode::Success);
+    assert_eq!(second.receive().await.payload, b"fence");
 }
 
 #[tokio::test]
@@ -255,6 +270,70 @@ async fn a_will_that_is_not_allowed_any_more_is_not_published() {
     drop(peers);
     assert_eq!(cid.receive().await.payload, b"ann");
     cid.expect_nothing().await;
+}
+
+/// Otherwise listeners that the network reaches would be open to everybody.
+#[tokio::test]
+async fn a_reload_without_users_does_not_open_a_broker_that_has_some() {
+    let mut site = Site::start(&["DOCK1"]).await;
+    site.config.users.password_file = "".into();
+    site.config.mqtt.allow_anonymous = true;
+    let reloaded = site.broker.reloader.reload(&site.config.broker());
+    assert_eq!(reloaded.problems.len(), 1, "{reloaded:?}");
+    assert_eq!(reloaded.problems[0].key, "users.password_file");
+    assert!(reloaded.need_restart.contains(&"mqtt"), "{reloaded:?}");
+    let (_, reason) = site.try_connect(connect(Version::V5, "anybody")).await;
+    assert_eq!(reason, ReasonCode::NotAuthorized);
+}
+
+#[tokio::test]
+async fn a_reload_that_brings_users_asks_who_is_there() {
+    let mut site = Site::start_with(&["DOCK1"], "", |c| c.users.password_file = "".into()).await;
+    let (mut anybody, reason) = site.try_connect(connect(Version::V5, "anybody")).await;
+    assert_eq!(reason, ReasonCode::Success);
+    site.config.users.password_file = site.users_file();
+    site.set_users(&["DOCK1"]);
+    site.reload("");
+    anybody.expect_ended(ReasonCode::NotAuthorized).await;
+    site.log_in(Version::V311, "DOCK1", "").await.ping().await;
+}
+
+/// A user that is removed while its password waits in the line does not come in.
+#[tokio::test]
+async fn a_reload_during_a_login_counts_for_it() {
+    let mut site = Site::start(&["DOCK1", "DOCK2"]).await;
+    for _ in 0..5 {
+        site.try_connect(login(Version::V5, "DOCK2", "wrong")).await;
+    }
+    let waits = login(Version::V5, "DOCK2", PASSWORD);
+    let mut waiting = site.broker.socket(Version::V5).await;
+    waiting.send(&Packet::Connect(Box::new(waits))).await;
+    // Its login is behind the throttle's pause, and another's is not.
+    site.log_in(Version::V5, "DOCK1", "").await.ping().await;
+    site.set_users(&["DOCK1"]);
+    site.reload("");
+    let connack = waiting.packet().await;
+    assert_eq!(connack[3], 0, "its password was right under the rules it came with");
+    waiting.expect_ended(ReasonCode::NotAuthorized).await;
+}
+
+/// What waits for its password and hangs up is noticed, and so is what it sends ahead.
+#[tokio::test]
+async fn a_client_may_hang_up_or_send_ahead_while_its_password_waits() {
+    let site = Site::start_with(&["DOCK1"], "", |config| config.limits.connections = 1).await;
+    for _ in 0..5 {
+        site.try_connect(login(Version::V5, "DOCK1", "wrong")).await;
+    }
+    for _ in 0..20 {
+        let mut peer = site.broker.socket(Version::V5).await;
+        peer.send(&Packet::Connect(Box::new(login(Version::V5, "DOCK1", "guess")))).await;
+        peer.vanish();
+    }
+    let mut ahead = site.broker.socket(Version::V5).await;
+    ahead.send(&Packet::Connect(Box::new(login(Version::V5, "DOCK1", PASSWORD)))).await;
+    ahead.send(&Packet::Pingreq).await;
+    assert_eq!(ahead.packet().await[3], 0);
+    ahead.expect(Packet::Pingresp).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ const HASH: &str = "$6$e1rh9bYiIuX2nEh6$9/84GMMHfI5HH4Y820zkkg64ZjOCXuqTyEIGGMqd
 pub(crate) struct Site {
     pub(crate) broker: TestBroker,
     pub(crate) config: Config,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Site {
@@ -40,13 +40,17 @@ impl Site {
         config.users.password_file = dir.path().join("users");
         config.access = toml::from_str(access).unwrap();
         change(&mut config);
-        write_users(&config.users.password_file, users);
+        write_users(&dir.path().join("users"), users);
         let broker = TestBroker::start_with(|c| c.clone_from(&config)).await;
-        Self { broker, config, _dir: dir }
+        Self { broker, config, dir }
+    }
+
+    pub(crate) fn users_file(&self) -> PathBuf {
+        self.dir.path().join("users")
     }
 
     pub(crate) fn set_users(&self, users: &[&str]) {
-        write_users(&self.config.users.password_file, users);
+        write_users(&self.users_file(), users);
     }
 
     /// Takes over what the files and `access` say now.

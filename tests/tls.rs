@@ -31,6 +31,10 @@ struct Secure {
 
 impl Secure {
     async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut dockside::config::Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,6 +46,7 @@ impl Secure {
         let broker = TestBroker::start_with(|config| {
             let transport = Transport::Tls;
             config.listeners.push(Listener { listen, transport, certificate, key });
+            change(config);
         })
         .await;
         let address = broker.addresses[1];
@@ -133,6 +138,19 @@ async fn clients_that_never_finish_a_handshake_hold_up_nobody() {
         stuck.push(socket);
     }
     assert!(site.flies().await);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_is_ended() {
+    let site = Secure::start_with(|config| config.mqtt.connect_timeout_ms = 300).await;
+    for begun in [b"" as &[u8], b"\x16\x03\x01\x02\x00\x01\x00"] {
+        let mut socket = TcpStream::connect(site.address).await.unwrap();
+        socket.write_all(begun).await.unwrap();
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut rest));
+        // A reset is an end as well.
+        let _ = read.await.expect("ended in time");
+    }
 }
 
 #[tokio::test]

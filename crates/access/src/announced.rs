@@ -1,4 +1,7 @@
 //! The aircraft that gateways have announced, and through whom a user may speak for one.
+//!
+//! Several gateways may announce the same aircraft: it changes docks in flight, or somebody lies. Only
+//! the first counts, until it announces without it or is nobody's any more; then the next one does.
 
 use std::collections::HashMap;
 
@@ -12,41 +15,77 @@ pub const GATEWAYS_AT_MOST: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Announced {
     by_gateway: HashMap<Box<str>, Vec<Box<str>>>,
-    /// Gateways by aircraft: for a while two may have announced the same one, when it changes docks.
+    /// Gateways by aircraft, the one that counts first.
     by_aircraft: HashMap<Box<str>, Vec<Box<str>>>,
+}
+
+/// What an announcement changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Whether the gateway has lost an aircraft that it had.
+    pub lost: bool,
+    /// Aircraft that do not count yet, each with the gateway that comes first.
+    pub waiting: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Announced {
     /// A gateway's newest announcement takes the place of its former one. Aircraft beyond
     /// [`AIRCRAFT_AT_MOST`], and gateways beyond [`GATEWAYS_AT_MOST`], are left out.
-    pub fn announce<'a>(&mut self, gateway: &str, aircraft: impl IntoIterator<Item = &'a str>) {
-        for before in self.by_gateway.remove(gateway).unwrap_or_default() {
-            if let Some(gateways) = self.by_aircraft.get_mut(&before) {
-                gateways.retain(|known| **known != *gateway);
-                if gateways.is_empty() {
-                    self.by_aircraft.remove(&before);
-                }
-            }
-        }
+    pub fn announce<'a>(
+        &mut self,
+        gateway: &str,
+        aircraft: impl IntoIterator<Item = &'a str>,
+    ) -> Outcome {
         let mut now: Vec<Box<str>> = Vec::new();
         for sn in aircraft.into_iter().take(AIRCRAFT_AT_MOST) {
             if !now.iter().any(|known| **known == *sn) {
                 now.push(sn.into());
             }
         }
+        let before = self.by_gateway.remove(gateway).unwrap_or_default();
+        let mut outcome = Outcome::default();
+        for sn in before.iter().filter(|sn| !now.contains(sn)) {
+            self.leave(gateway, sn);
+            outcome.lost = true;
+        }
         if now.is_empty() || self.by_gateway.len() >= GATEWAYS_AT_MOST {
-            return;
+            return outcome;
         }
         for sn in &now {
-            self.by_aircraft.entry(sn.clone()).or_default().push(gateway.into());
+            let gateways = self.by_aircraft.entry(sn.clone()).or_default();
+            if !gateways.iter().any(|known| **known == *gateway) {
+                gateways.push(gateway.into());
+            }
+            if *gateways[0] != *gateway {
+                outcome.waiting.push((sn.clone(), gateways[0].clone()));
+            }
         }
         self.by_gateway.insert(gateway.into(), now);
+        outcome
     }
 
-    /// The gateways that have announced this aircraft.
+    /// Forgets the announcements of gateways that are nobody's any more.
+    pub fn retain(&mut self, is_owned: impl Fn(&str) -> bool) {
+        let gone: Vec<_> =
+            self.by_gateway.keys().filter(|gateway| !is_owned(gateway)).cloned().collect();
+        for gateway in gone {
+            self.announce(&gateway, []);
+        }
+    }
+
+    /// The gateway whose announcement of this aircraft counts.
     #[must_use]
-    pub fn gateways(&self, aircraft: &str) -> &[Box<str>] {
-        self.by_aircraft.get(aircraft).map_or(&[], Vec::as_slice)
+    pub fn gateway(&self, aircraft: &str) -> Option<&str> {
+        self.by_aircraft.get(aircraft).and_then(|gateways| gateways.first()).map(|sn| &**sn)
+    }
+
+    fn leave(&mut self, gateway: &str, aircraft: &str) {
+        if let Some(gateways) = self.by_aircraft.get_mut(aircraft) {
+            gateways.retain(|known| **known != *gateway);
+            if gateways.is_empty() {
+                self.by_aircraft.remove(aircraft);
+            }
+        }
     }
 }
 
@@ -55,18 +94,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_announcement_of_a_gateway_counts() {
+    fn the_first_that_announces_an_aircraft_has_it_until_it_lets_go() {
         let mut announced = Announced::default();
-        announced.announce("DOCK1", ["A", "B", "A"]);
-        announced.announce("DOCK2", ["B"]);
-        assert_eq!(announced.gateways("A"), ["DOCK1".into()]);
-        assert_eq!(announced.gateways("B"), ["DOCK1".into(), "DOCK2".into()]);
-        announced.announce("DOCK1", ["C"]);
-        assert!(announced.gateways("A").is_empty());
-        assert_eq!(announced.gateways("B"), ["DOCK2".into()]);
+        assert_eq!(announced.announce("DOCK1", ["A", "B", "A"]), Outcome::default());
+        let second = announced.announce("DOCK2", ["B"]);
+        assert_eq!(second.waiting, [("B".into(), "DOCK1".into())]);
+        assert_eq!(announced.gateway("A"), Some("DOCK1"));
+        assert_eq!(announced.gateway("B"), Some("DOCK1"));
+        assert!(!announced.announce("DOCK1", ["B", "A"]).lost, "the same again");
+        let third = announced.announce("DOCK1", ["C"]);
+        assert!(third.lost && third.waiting.is_empty());
+        assert_eq!(announced.gateway("A"), None);
+        assert_eq!(announced.gateway("B"), Some("DOCK2"));
         announced.announce("DOCK1", []);
         announced.announce("DOCK2", []);
         assert!(announced.by_gateway.is_empty() && announced.by_aircraft.is_empty());
+    }
+
+    #[test]
+    fn a_gateway_that_is_nobodys_has_nothing() {
+        let mut announced = Announced::default();
+        announced.announce("DOCK1", ["A"]);
+        announced.announce("DOCK2", ["A"]);
+        announced.retain(|gateway| gateway == "DOCK2");
+        assert_eq!(announced.gateway("A"), Some("DOCK2"));
     }
 
     #[test]

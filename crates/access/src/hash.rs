@@ -98,6 +98,19 @@ impl Hash {
         }
     }
 
+    /// Grows with what a comparison costs.
+    pub(crate) fn cost(&self) -> u64 {
+        match &self.form {
+            // Far above the others, whatever its parameters.
+            Form::Argon2id(hash) => {
+                let params = Params::try_from(&**hash).unwrap_or_default();
+                u64::from(u32::MAX) + u64::from(params.m_cost()) * u64::from(params.t_cost())
+            }
+            Form::Pbkdf2 { iterations, .. } => iterations.get().into(),
+            Form::Sha512 { .. } => 0,
+        }
+    }
+
     /// The text as it stands in the file.
     #[must_use]
     pub fn as_str(&self) -> &str {

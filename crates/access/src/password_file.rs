@@ -16,6 +16,7 @@ pub const USER_BYTES_AT_MOST: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PasswordFile {
     users: HashMap<Arc<str>, Hash>,
+    slowest: Option<Hash>,
 }
 
 /// What is wrong with a password file. Never repeats a hash.
@@ -57,7 +58,8 @@ impl PasswordFile {
                 }
             }
         }
-        if invalid.is_empty() { Ok(Self { users }) } else { Err(invalid) }
+        let slowest = users.values().max_by_key(|hash| hash.cost()).cloned();
+        if invalid.is_empty() { Ok(Self { users, slowest }) } else { Err(invalid) }
     }
 
     /// The name as it is kept, and the stored password.
@@ -72,10 +74,10 @@ impl PasswordFile {
         self.users.contains_key(user)
     }
 
-    /// Some stored password, to compare with where there is no user.
+    /// A stored password that takes the longest to compare with, for where there is no user.
     #[must_use]
-    pub fn any_hash(&self) -> Option<&Hash> {
-        self.users.values().next()
+    pub fn slowest_hash(&self) -> Option<&Hash> {
+        self.slowest.as_ref()
     }
 
     /// How many users there are.

@@ -7,7 +7,7 @@ use crate::announced::Announced;
 use crate::config::{Access, Effect, Preset, Rule};
 use crate::password_file::PasswordFile;
 use crate::pattern::{Asker, Pattern};
-use crate::preset;
+use crate::preset::{self, APPLICATIONS};
 
 const RULES_AT_MOST: usize = 10_000;
 
@@ -93,12 +93,17 @@ impl Policy {
         self.users.as_ref()
     }
 
-    /// Whether a user owns a serial number by configuration: its own name, or what the table says.
+    /// Whether a user owns a serial number by configuration: what the table says, or its own name,
+    /// unless the table gives that to another, or the user is an application.
     #[must_use]
     pub fn owns(&self, user: &str, serial_number: &str) -> bool {
         match self.gateways.get(user) {
             Some(owned) => owned.contains(serial_number),
-            None => user == serial_number,
+            None => {
+                user == serial_number
+                    && !self.listed.contains(serial_number)
+                    && !self.is_in(user, APPLICATIONS)
+            }
         }
     }
 
@@ -106,15 +111,16 @@ impl Policy {
     #[must_use]
     pub fn is_owned(&self, serial_number: &str) -> bool {
         self.listed.contains(serial_number)
-            || (!self.gateways.contains_key(serial_number)
-                && self.users.as_ref().is_some_and(|users| users.contains(serial_number)))
+            || (self.users.as_ref().is_some_and(|users| users.contains(serial_number))
+                && self.owns(serial_number, serial_number))
+    }
+
+    fn is_in(&self, user: &str, group: &str) -> bool {
+        self.groups.get(user).is_some_and(|groups| groups.iter().any(|known| known == group))
     }
 
     fn speaks_about(&self, rule: &Rule, user: Option<&str>, client_id: &str) -> bool {
-        let in_group = |group: &String| {
-            let groups = user.and_then(|user| self.groups.get(user));
-            groups.is_some_and(|groups| groups.contains(group))
-        };
+        let in_group = |group: &String| user.is_some_and(|user| self.is_in(user, group));
         rule.user.as_ref().is_none_or(|name| user == Some(name))
             && rule.group.as_ref().is_none_or(in_group)
             && rule.client_id.as_ref().is_none_or(|id| id == client_id)
@@ -218,9 +224,9 @@ impl Rights {
             return true;
         }
         let announced = self.announced.read().unwrap_or_else(PoisonError::into_inner);
-        let mut gateways = announced.gateways(serial_number).iter();
+        let gateway = announced.gateway(serial_number);
         // A serial number that has become somebody's own is not the announcer's any more.
-        gateways.any(|gateway| self.policy.owns(user, gateway))
+        gateway.is_some_and(|gateway| self.policy.owns(user, gateway))
             && !self.policy.is_owned(serial_number)
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::{Effect, Rule};
 
 /// The group of the site's own programs.
-const APPLICATIONS: &str = "applications";
+pub(crate) const APPLICATIONS: &str = "applications";
 
 /// What a gateway, or the aircraft it has announced, says.
 const UP: [&str; 8] = [

@@ -4,7 +4,7 @@
 //! stand behind one router; and never a user name alone, or anybody could lock a dock out.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// Failed attempts that cost nothing: somebody mistypes.
@@ -65,6 +65,15 @@ impl Throttle {
         Ok(wait)
     }
 
+    /// The attempt ended before its password was looked at: those behind it move up.
+    pub fn abandoned(&mut self, address: IpAddr, user: &str, now: Duration) {
+        if let Some(entry) = self.entry(address, user, now) {
+            let pause = pause(entry.failures.saturating_add(entry.waiting));
+            entry.free_at = entry.free_at.saturating_sub(pause);
+            entry.waiting = entry.waiting.saturating_sub(1);
+        }
+    }
+
     /// The password was wrong.
     pub fn failed(&mut self, address: IpAddr, user: &str, now: Duration) {
         if let Some(entry) = self.entry(address, user, now) {
@@ -78,24 +87,32 @@ impl Throttle {
             self.old = std::mem::take(&mut self.young);
         }
         let entry = Entry { failures: 1, waiting: 0, free_at: now, last: now };
-        self.young.insert((address, user.into()), entry);
+        self.young.insert((network(address), user.into()), entry);
     }
 
     /// The password was right.
     pub fn succeeded(&mut self, address: IpAddr, user: &str) {
-        let key = (address, user.into());
+        let key = (network(address), user.into());
         self.young.remove(&key);
         self.old.remove(&key);
     }
 
     fn entry(&mut self, address: IpAddr, user: &str, now: Duration) -> Option<&mut Entry> {
-        let key = (address, user.into());
+        let key = (network(address), user.into());
         let half = if self.young.contains_key(&key) { &mut self.young } else { &mut self.old };
         let forgotten = half.get(&key)?.last + MEMORY < now;
         if forgotten {
             half.remove(&key);
         }
         half.get_mut(&key)
+    }
+}
+
+/// What one host can choose addresses from: in IPv6 the lower 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -159,6 +176,33 @@ mod tests {
         let now = seconds(1);
         let admitted = (0..1_000).filter(|_| throttle.admit(HERE, "dock", now).is_ok()).count();
         assert!(admitted < 8, "{admitted} within ten seconds");
+    }
+
+    #[test]
+    fn a_host_that_changes_its_address_within_its_network_is_the_same() {
+        let mut throttle = Throttle::default();
+        let address = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        for n in 0..9 {
+            throttle.failed(address(n), "dock", Duration::ZERO);
+        }
+        assert!(throttle.admit(address(99), "dock", Duration::ZERO).unwrap() > seconds(1));
+        let elsewhere = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+        assert_eq!(throttle.admit(elsewhere, "dock", Duration::ZERO), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn who_gives_up_leaves_its_place() {
+        let mut throttle = Throttle::default();
+        for _ in 0..3 {
+            throttle.failed(HERE, "dock", Duration::ZERO);
+        }
+        for n in 1..20 {
+            throttle.admit(HERE, "dock", seconds(10 * n)).unwrap();
+            throttle.abandoned(HERE, "dock", seconds(10 * n));
+        }
+        throttle.admit(HERE, "dock", seconds(500)).unwrap();
+        let next = throttle.admit(HERE, "dock", seconds(500)).unwrap();
+        assert_eq!(next, 2 * FIRST_PAUSE, "as if the others had not been there");
     }
 
     #[test]

@@ -177,6 +177,7 @@ fn the_preset_gives_applications_the_other_side() {
     assert!(backend.may_subscribe("sys/product/#"));
     assert!(!backend.may_subscribe("#"));
     assert!(!backend.may_publish("thing/product/DOCK1/events"), "only the owner publishes events");
+    assert!(!backend.may_publish("sys/product/backend/status"), "an application is no gateway");
 }
 
 #[test]
@@ -188,6 +189,9 @@ fn a_table_maps_a_shared_account_to_serial_numbers() {
     assert!(pilot.may_publish("thing/product/RC2/events"));
     assert!(!pilot.may_publish("thing/product/RC3/events"));
     assert!(!pilot.may_publish("thing/product/pilot/events"), "the table is all it owns");
+    // A user whose name the table gives to another has it no more.
+    let site = Site::new(&["pilot", "RC1", "RC3"], access);
+    assert!(!site.rights("RC1", "c").may_publish("thing/product/RC1/events"));
     assert!(site.policy.is_owned("RC1") && site.policy.is_owned("RC3"));
     assert!(!site.policy.is_owned("pilot") && !site.policy.is_owned("DRONE1"));
 }
@@ -202,8 +206,11 @@ fn an_announced_aircraft_is_its_gateways_until_it_announces_another() {
     assert!(one.may_subscribe("thing/product/DRONE1/services"));
     assert!(!two.may_publish("thing/product/DRONE1/osd"));
     assert!(!one.may_publish("thing/product/DOCK2/events"), "another user's own serial number");
+    site.announced.write().unwrap().announce("DOCK2", ["DRONE1"]);
+    assert!(!two.may_publish("thing/product/DRONE1/osd"), "the first has it");
     site.announced.write().unwrap().announce("DOCK1", []);
     assert!(!one.may_publish("thing/product/DRONE1/osd"));
+    assert!(two.may_publish("thing/product/DRONE1/osd"), "the next one has it");
 }
 
 #[test]

@@ -102,6 +102,7 @@ struct State {
     bytes: usize,
     completed: Ticket,
     command: Option<Command>,
+    review: bool,
     waker: Option<Waker>,
 }
 
@@ -111,6 +112,8 @@ pub(crate) struct Taken {
     /// Every job up to this one is done.
     pub(crate) completed: Ticket,
     pub(crate) command: Option<Command>,
+    /// Whether it should look at what it may do.
+    pub(crate) review: bool,
 }
 
 impl Mailbox {
@@ -159,6 +162,13 @@ impl Mailbox {
         wake(state);
     }
 
+    /// Lets the connection look at what it may do.
+    pub(crate) fn ask_for_review(&self) {
+        let mut state = self.state();
+        state.review = true;
+        wake(state);
+    }
+
     /// Lets the connection have a turn.
     pub(crate) fn wake(&self) {
         wake(self.state());
@@ -174,7 +184,8 @@ impl Mailbox {
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
-        Taken { completed: state.completed, command: state.command }
+        let review = std::mem::take(&mut state.review);
+        Taken { completed: state.completed, command: state.command, review }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

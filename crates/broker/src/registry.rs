@@ -141,6 +141,13 @@ impl Registry {
         connected.take(NAMED_AT_MOST).collect()
     }
 
+    /// Lets every connection of a user look at what it may do.
+    pub(crate) fn ask_for_review(&self, user: &str) {
+        let owners = self.owners();
+        let theirs = owners.by_client.values().filter(|owner| owner.user.as_deref() == Some(user));
+        theirs.for_each(|owner| owner.mailbox.ask_for_review());
+    }
+
     /// Lets every connection have a turn, in which it looks at itself.
     pub(crate) fn wake_all(&self) {
         self.owners().by_client.values().for_each(|owner| owner.mailbox.wake());

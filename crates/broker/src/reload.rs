@@ -19,7 +19,7 @@ pub struct Reloader {
 pub struct Reloaded {
     /// What could not be taken over; what was there before stays.
     pub problems: Vec<Problem>,
-    /// Tables that differ and are only read at the next start.
+    /// Tables and keys that differ and are only read at the next start.
     pub need_restart: Vec<&'static str>,
 }
 
@@ -31,6 +31,11 @@ impl Reloader {
     pub fn reload(&self, config: &Config) -> Reloaded {
         let mut reloaded = Reloaded::default();
         match files::policy(config) {
+            // Listeners that the network reaches are open, and nobody would have to log in.
+            Ok(policy) if policy.users().is_none() && self.shared.access.has_users() => {
+                let remedy = "is gone from the configuration, and a broker that runs with users is not opened to everybody; restart it if that is meant";
+                reloaded.problems.push(Problem::new("users.password_file", remedy));
+            }
             Ok(policy) => {
                 self.shared.access.replace(policy);
                 self.shared.registry.wake_all();
@@ -51,14 +56,12 @@ impl Reloader {
     }
 }
 
-/// The tables that differ and that a reload does not take over.
+/// The tables and keys that differ and that a reload does not take over.
 fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let users = old.users.cache_ms != new.users.cache_ms
-        || old.users.are_configured() != new.users.are_configured();
     [
         ("mqtt", old.mqtt != new.mqtt),
         ("listeners", old.listeners != new.listeners),
-        ("users", users),
+        ("users.cache_ms", old.users.cache_ms != new.users.cache_ms),
         ("admin", old.admin != new.admin),
         ("metrics", old.metrics != new.metrics),
         ("limits", old.limits != new.limits),

@@ -11,7 +11,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use dockside::config::{Arguments, Config};
+use dockside::config::{Config, Problem};
 
 use crate::command_line::{Command, Request};
 
@@ -27,21 +27,22 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match command {
-        Command::Run => with_config(&arguments, |config| run::run(config, &arguments)),
-        Command::Check => with_config(&arguments, |_| {
+        Command::Run => with(Config::load(&arguments), |config| run::run(config, &arguments)),
+        Command::Check => with(Config::load(&arguments), |_| {
             println!("the configuration is sound");
             ExitCode::SUCCESS
         }),
         Command::Passwd(what) => passwd::passwd(&what),
+        // Without the files: it is asked when one of them is bad.
         Command::Why { query, json } => {
-            with_config(&arguments, |config| why::why(config, query.as_deref(), json))
+            with(Config::load_values(&arguments), |config| why::why(config, query.as_deref(), json))
         }
         Command::Import { file } => import(&file),
     }
 }
 
-fn with_config(arguments: &Arguments, work: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
-    match Config::load(arguments) {
+fn with(config: Result<Config, Vec<Problem>>, work: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
+    match config {
         Ok(config) => work(&config),
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("dockside: {problem}"));

@@ -107,7 +107,8 @@ async fn reload(mut hangup: Signal, reloader: Reloader, arguments: Arguments) {
 }
 
 fn reload_once(reloader: &Reloader, arguments: &Arguments) {
-    let config = match Config::load(arguments) {
+    // Files are read by the reload: a bad certificate must not keep a removed user in.
+    let config = match Config::load_values(arguments) {
         Ok(config) => config,
         Err(problems) => {
             problems.iter().for_each(|problem| tracing::error!("{problem}"));

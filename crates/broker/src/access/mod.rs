@@ -7,7 +7,7 @@ mod verifier;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use dockside_access::announced::Announced;
 use dockside_access::policy::{Policy, Rights, is_serial_number};
@@ -42,6 +42,24 @@ pub(crate) enum NoLogin {
     Anonymous,
     /// What it gave is wrong.
     Wrong(Wrong),
+}
+
+/// A client that has logged in, or need not, and the rules it did that under.
+#[derive(Debug)]
+pub(crate) struct Login {
+    user: Option<Arc<str>>,
+    generation: u64,
+}
+
+/// What became of an announcement.
+#[derive(Debug)]
+pub(crate) struct Announcing {
+    /// Serial numbers that are another user's by configuration: they do not count.
+    pub(crate) owned: Vec<String>,
+    /// Aircraft that another gateway has announced before, and that gateway.
+    pub(crate) waiting: Vec<(Box<str>, Box<str>)>,
+    /// Whether the gateway has lost an aircraft.
+    pub(crate) lost: bool,
 }
 
 /// Who a connection is, and what it may do.
@@ -101,6 +119,17 @@ impl Access {
         &self,
         connect: &Connect<'_>,
         address: IpAddr,
+    ) -> Result<Login, NoLogin> {
+        // Read before the policy: a client that came in under old rules looks at itself at once.
+        let generation = self.generation.load(Ordering::Acquire);
+        let user = self.user(connect, address).await?;
+        Ok(Login { user, generation })
+    }
+
+    async fn user(
+        &self,
+        connect: &Connect<'_>,
+        address: IpAddr,
     ) -> Result<Option<Arc<str>>, NoLogin> {
         let policy = self.policy();
         let Some(users) = policy.users() else { return Ok(None) };
@@ -118,9 +147,8 @@ impl Access {
     }
 
     /// What a user, or nobody, may do as this client.
-    pub(crate) fn identity(&self, user: Option<Arc<str>>, client_id: &Arc<str>) -> Identity {
-        // Read before the policy: at worst the client looks at itself once more.
-        let generation = self.generation.load(Ordering::Acquire);
+    pub(crate) fn identity(&self, login: Login, client_id: &Arc<str>) -> Identity {
+        let Login { user, generation } = login;
         let announced = Arc::clone(&self.announced);
         let rights = Rights::new(self.policy(), announced, user, Arc::clone(client_id));
         Identity { rights, generation }
@@ -141,35 +169,54 @@ impl Access {
         client_id: &Arc<str>,
     ) -> Result<Identity, Denied> {
         let user = identity.user().cloned();
+        let generation = self.generation.load(Ordering::Acquire);
         let policy = self.policy();
         let stays = match (policy.users(), &user) {
             (None, _) => true,
             (Some(users), Some(user)) => users.contains(user),
             (Some(_), None) => self.allow_anonymous,
         };
-        if stays { Ok(self.identity(user, client_id)) } else { Err(Denied) }
+        let login = Login { user, generation };
+        if stays { Ok(self.identity(login, client_id)) } else { Err(Denied) }
     }
 
     /// A gateway says which aircraft are with it. Counts only from the user that owns the gateway,
     /// and only for serial numbers that are nobody's by configuration.
-    pub(crate) fn announce(&self, user: Option<&str>, gateway: &str, aircraft: &[String]) {
+    pub(crate) fn announce(
+        &self,
+        user: &str,
+        gateway: &str,
+        aircraft: &[String],
+    ) -> Option<Announcing> {
         let policy = self.policy();
-        if !user.is_some_and(|user| policy.owns(user, gateway)) {
-            return;
+        if !policy.owns(user, gateway) {
+            return None;
         }
         let free = |sn: &&String| is_serial_number(sn) && !policy.is_owned(sn);
-        let (free, taken): (Vec<_>, Vec<_>) = aircraft.iter().partition(free);
-        if !taken.is_empty() {
-            tracing::warn!(gateway, ?taken, "announced serial numbers that are another user's");
-        }
-        let mut announced = self.announced.write().unwrap_or_else(PoisonError::into_inner);
-        announced.announce(gateway, free.into_iter().map(String::as_str));
+        let (free, owned): (Vec<_>, Vec<_>) = aircraft.iter().partition(free);
+        let owned = owned.into_iter().filter(|sn| !policy.owns(user, sn));
+        let outcome = self.announced_mut().announce(gateway, free.into_iter().map(String::as_str));
+        Some(Announcing {
+            owned: owned.cloned().collect(),
+            waiting: outcome.waiting,
+            lost: outcome.lost,
+        })
+    }
+
+    fn announced_mut(&self) -> RwLockWriteGuard<'_, Announced> {
+        self.announced.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether clients have to log in now.
+    pub(crate) fn has_users(&self) -> bool {
+        self.policy().users().is_some()
     }
 
     /// Puts new rules in force.
     pub(crate) fn replace(&self, policy: Policy) {
+        self.verifier.forget_all_but(policy.users());
+        self.announced_mut().retain(|gateway| policy.is_owned(gateway));
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
-        self.verifier.forget();
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -12,11 +12,14 @@ use dockside_access::password_file::PasswordFile;
 use dockside_access::throttle::{Throttle, TooMany};
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Verifications at the same time; each may take a core and some 20 MiB.
 const WORKERS_AT_MOST: usize = 8;
+
+/// Attempts with names that are no user's that may wait; more are refused unseen.
+const STRANGERS_AT_MOST: usize = 64;
 
 /// Why a user name with its password is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,9 +36,11 @@ pub(crate) enum Wrong {
 
 /// The verification of passwords, its queue and its memory.
 pub(crate) struct Verifier {
-    workers: Semaphore,
-    /// Names that are no user's take one place of the queue at most: guessing makes no dock wait.
+    workers: Arc<Semaphore>,
+    /// Names that are no user's stand in a line of their own, which ends in one place of the queue:
+    /// guessing names makes no dock wait.
     strangers: Semaphore,
+    stranger: Arc<Semaphore>,
     throttle: Mutex<Throttle>,
     started: Instant,
     remembered: Mutex<HashMap<Arc<str>, Remembered>>,
@@ -55,8 +60,9 @@ impl Verifier {
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         Self {
-            workers: Semaphore::new(workers.min(WORKERS_AT_MOST)),
-            strangers: Semaphore::new(1),
+            workers: Arc::new(Semaphore::new(workers.min(WORKERS_AT_MOST))),
+            strangers: Semaphore::new(STRANGERS_AT_MOST),
+            stranger: Arc::new(Semaphore::new(1)),
             throttle: Mutex::default(),
             started: Instant::now(),
             remembered: Mutex::default(),
@@ -80,61 +86,78 @@ impl Verifier {
         {
             return Ok(Arc::clone(name));
         }
-        // Names that are no user's stand in a line of their own.
-        let stranger = if known.is_none() { self.strangers.acquire().await.ok() } else { None };
-        let worker = self.turn(address, user).await?;
-        // Without a user it takes as long as with one, so that the time tells nobody who is one.
-        let hash = known.map(|(_, hash)| hash).or(users.any_hash());
+        // Who is a stranger is known without a look: beyond the line's end it is simply said.
+        let _line = match known {
+            Some(_) => None,
+            None => Some(self.strangers.try_acquire().map_err(|_| Wrong::User)?),
+        };
+        let (place, attempt) = self.turn(known.is_none(), address, user).await?;
+        // Without a user it takes as long as with one.
+        let hash = known.map(|(_, hash)| hash).or(users.slowest_hash());
         // Another connection of this user may have been first.
         let right = known.is_some_and(|(name, hash)| self.remembers(name, hash, password))
             || match hash {
-                Some(hash) => hashed(hash, password).await?,
+                Some(hash) => hashed(hash, password, place).await?,
                 None => false,
             };
-        drop((worker, stranger));
-        match known {
-            Some((name, hash)) if right => {
-                lock(&self.throttle).succeeded(address, user);
+        let outcome = known.filter(|_| right);
+        attempt.looked_at(outcome.is_some());
+        match (known, outcome) {
+            (_, Some((name, hash))) => {
                 self.remember(name, hash, password);
                 Ok(Arc::clone(name))
             }
-            _ => {
-                lock(&self.throttle).failed(address, user, self.started.elapsed());
-                Err(if known.is_some() { Wrong::Password } else { Wrong::User })
-            }
+            (Some(_), None) => Err(Wrong::Password),
+            (None, None) => Err(Wrong::User),
         }
     }
 
     /// Waits for a worker, and for the pause that failed attempts have earned. It is asked for with
     /// the worker in hand, so that many attempts at once gain nothing.
-    async fn turn(&self, address: IpAddr, user: &str) -> Result<SemaphorePermit<'_>, Wrong> {
-        let worker = self.workers.acquire().await.map_err(|_| Wrong::Unverified)?;
+    async fn turn<'a>(
+        &'a self,
+        stranger: bool,
+        address: IpAddr,
+        user: &'a str,
+    ) -> Result<(Place, Attempt<'a>), Wrong> {
+        let place = self.place(stranger).await?;
         let wait = lock(&self.throttle).admit(address, user, self.started.elapsed());
-        match wait {
-            Err(TooMany) => Err(Wrong::TooMany),
-            Ok(wait) if wait.is_zero() => Ok(worker),
-            Ok(wait) => {
-                drop(worker);
-                tokio::time::sleep(wait).await;
-                self.workers.acquire().await.map_err(|_| Wrong::Unverified)
-            }
+        let wait = wait.map_err(|TooMany| Wrong::TooMany)?;
+        let attempt = Attempt { verifier: self, address, user, closed: false };
+        if wait.is_zero() {
+            return Ok((place, attempt));
         }
+        drop(place);
+        tokio::time::sleep(wait).await;
+        Ok((self.place(stranger).await?, attempt))
     }
 
-    /// Forgets every password.
-    pub(crate) fn forget(&self) {
-        lock(&self.remembered).clear();
+    /// A worker; for a stranger the one that strangers may have.
+    async fn place(&self, stranger: bool) -> Result<Place, Wrong> {
+        let one = async |places: &Arc<Semaphore>| {
+            let place = Arc::clone(places).acquire_owned().await;
+            place.map_err(|_| Wrong::Unverified)
+        };
+        let stranger = if stranger { Some(one(&self.stranger).await?) } else { None };
+        Ok(Place { _worker: one(&self.workers).await?, _stranger: stranger })
     }
 
+    /// Forgets the passwords of users that are gone. A changed one is not remembered anyway.
+    pub(crate) fn forget_all_but(&self, users: Option<&PasswordFile>) {
+        lock(&self.remembered).retain(|user, _| users.is_some_and(|users| users.contains(user)));
+    }
+
+    /// Whether this password was right not long ago; then it is remembered for longer.
     fn remembers(&self, user: &str, hash: &Hash, password: &[u8]) -> bool {
-        let remembered = lock(&self.remembered);
-        let Some(known) = remembered.get(user) else { return false };
-        let message = message(hash, password);
-        known.until > Instant::now()
-            && self
-                .key
-                .as_ref()
-                .is_some_and(|key| hmac::verify(key, &message, known.tag.as_ref()).is_ok())
+        let mut remembered = lock(&self.remembered);
+        let (Some(known), Some(key)) = (remembered.get_mut(user), &self.key) else { return false };
+        let now = Instant::now();
+        let right = known.until > now
+            && hmac::verify(key, &message(hash, password), known.tag.as_ref()).is_ok();
+        if right {
+            known.until = now + self.remember_for;
+        }
+        right
     }
 
     /// Bounded by the number of users: one entry for each.
@@ -154,10 +177,50 @@ fn message(hash: &Hash, password: &[u8]) -> Vec<u8> {
     [hash.as_str().as_bytes(), b"\0", password].concat()
 }
 
-async fn hashed(hash: &Hash, password: &[u8]) -> Result<bool, Wrong> {
+/// A place among the workers.
+struct Place {
+    _worker: OwnedSemaphorePermit,
+    _stranger: Option<OwnedSemaphorePermit>,
+}
+
+/// The place is taken until the work is done, though its client may have gone meanwhile.
+async fn hashed(hash: &Hash, password: &[u8], place: Place) -> Result<bool, Wrong> {
     let (hash, password) = (hash.clone(), password.to_vec());
-    let work = tokio::task::spawn_blocking(move || hash.verify(&password));
+    let work = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        hash.verify(&password)
+    });
     work.await.map_err(|_| Wrong::Unverified)
+}
+
+/// An attempt in the throttle's books, closed whatever becomes of it.
+struct Attempt<'a> {
+    verifier: &'a Verifier,
+    address: IpAddr,
+    user: &'a str,
+    closed: bool,
+}
+
+impl Attempt<'_> {
+    fn looked_at(mut self, right: bool) {
+        let mut throttle = lock(&self.verifier.throttle);
+        if right {
+            throttle.succeeded(self.address, self.user);
+        } else {
+            throttle.failed(self.address, self.user, self.verifier.started.elapsed());
+        }
+        drop(throttle);
+        self.closed = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            let now = self.verifier.started.elapsed();
+            lock(&self.verifier.throttle).abandoned(self.address, self.user, now);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -197,7 +260,9 @@ mod tests {
         assert!(!verifier.remembers("other", hash, b"secret"));
         let changed = Hash::create(b"secret").unwrap();
         assert!(!verifier.remembers(name, &changed, b"secret"), "the stored password is another");
-        verifier.forget();
+        verifier.forget_all_but(Some(&users));
+        assert!(verifier.remembers(name, hash, b"secret"));
+        verifier.forget_all_but(None);
         assert!(!verifier.remembers(name, hash, b"secret"));
         let never = Verifier::new(0);
         never.verify(&users, "dock", b"secret", HERE).await.unwrap();
@@ -215,6 +280,45 @@ mod tests {
         let now = Instant::now();
         verifier.verify(&users, "dock", b"secret", HERE).await.unwrap();
         assert_eq!(now.elapsed(), Duration::ZERO, "it did not wait");
+    }
+
+    /// Names that are no user's have one worker at most, whatever their number.
+    #[tokio::test(start_paused = true)]
+    async fn a_user_does_not_wait_behind_strangers() {
+        let hash = Hash::create(b"secret").unwrap();
+        let users = Arc::new(PasswordFile::parse(&format!("dock:{}\n", hash.as_str())).unwrap());
+        let verifier = Arc::new(Verifier::new(60_000));
+        let mut strangers: tokio::task::JoinSet<_> = (0..1_000)
+            .map(|n| {
+                let (verifier, users) = (Arc::clone(&verifier), Arc::clone(&users));
+                let name = format!("nobody {n}");
+                async move { verifier.verify(&users, &name, b"secret", HERE).await.unwrap_err() }
+            })
+            .collect();
+        // Beyond the line's end they are told at once.
+        for _ in 0..1_000 - STRANGERS_AT_MOST {
+            assert_eq!(strangers.join_next().await.unwrap().unwrap(), Wrong::User);
+        }
+        verifier.verify(&users, "dock", b"secret", HERE).await.unwrap();
+        assert!(strangers.len() > STRANGERS_AT_MOST - 8, "{} are still waiting", strangers.len());
+        assert!(strangers.join_all().await.iter().all(|wrong| *wrong == Wrong::User));
+    }
+
+    /// A client that hangs up takes its place in the line with it.
+    #[tokio::test(start_paused = true)]
+    async fn who_hangs_up_leaves_nothing_behind() {
+        let (verifier, users) = (Verifier::new(60_000), users());
+        for _ in 0..4 {
+            verifier.verify(&users, "dock", b"guess", HERE).await.unwrap_err();
+        }
+        for _ in 0..50 {
+            let waiting = verifier.verify(&users, "dock", b"guess", HERE);
+            let soon = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+            assert!(soon.is_err(), "it waits for its turn");
+        }
+        let began = Instant::now();
+        assert_eq!(verifier.verify(&users, "dock", b"secret", HERE).await.as_deref(), Ok("dock"));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     /// Many attempts at once are no way around the pause.

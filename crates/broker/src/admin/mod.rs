@@ -7,6 +7,7 @@
 //!
 //! Whatever is not in the first line asks for the token, if one is configured.
 
+mod bounded;
 mod token;
 mod why;
 
@@ -18,9 +19,14 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
+use self::bounded::Bounded;
 use crate::metrics;
 use crate::shared::Shared;
+
+/// Rendering takes a core; one scrape does it at a time.
+static RENDERING: Mutex<()> = Mutex::const_new(());
 
 /// Serves everything until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: Arc<Shared>) {
@@ -42,12 +48,13 @@ fn observed(shared: Arc<Shared>) -> Router {
 }
 
 async fn run(listener: TcpListener, routes: Router, name: &str) {
-    if let Err(error) = axum::serve(listener, routes).await {
+    if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
         tracing::error!(%error, "the {name} listener ended");
     }
 }
 
 async fn render() -> impl IntoResponse {
+    let _one = RENDERING.lock().await;
     let body = tokio::task::spawn_blocking(|| {
         metrics_process::Collector::default().collect();
         metrics::recorder().render()

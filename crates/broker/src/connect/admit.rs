@@ -57,15 +57,15 @@ pub(super) async fn admit(
     shared: &Arc<Shared>,
 ) -> Result<Admitted, Refusal> {
     check(connect)?;
-    let user = shared.access.log_in(connect, arrived.peer.ip().to_canonical()).await;
-    let user = user.map_err(|why| no_login(connect, why))?;
+    let login = shared.access.log_in(connect, arrived.peer.ip().to_canonical()).await;
+    let login = login.map_err(|why| no_login(connect, why))?;
     let instance = shared.new_instance();
     let assigned = connect
         .client_id
         .is_empty()
         .then(|| format!("dockside-{:016x}", RandomState::new().hash_one(instance)));
     let id: Arc<str> = assigned.as_deref().unwrap_or(connect.client_id).into();
-    let identity = shared.access.identity(user, &id);
+    let identity = shared.access.identity(login, &id);
     let will =
         connect.will.map(|will| check_will(connect, &will, &identity, shared)).transpose()?;
     // Whoever takes a session over gets the place of the connection that it ends.

@@ -103,9 +103,33 @@ where
         Err(_) => return Err(late(buffer.is_empty())),
     };
     let connect = decode(&buffer)?;
-    let admitted = admit(&connect, arrived, shared).await;
+    let mut rest = buffer[used..].to_vec();
+    let admitted = tokio::select! {
+        biased;
+        admitted = admit(&connect, arrived, shared) => admitted,
+        refusal = gone(io, &mut rest) => Err(refusal),
+    };
     let admitted = admitted.map_err(|refusal| refusal.of_client(&connect))?;
-    Ok((Box::new(admitted), buffer[used..].to_vec()))
+    Ok((Box::new(admitted), rest))
+}
+
+/// Bytes behind a CONNECT that are read before it is answered.
+const AHEAD_BYTES: usize = 16 << 10;
+
+/// Resolves when the client hangs up before it is answered, so that it waits for nothing; reads what
+/// it sends ahead meanwhile.
+async fn gone<S: AsyncRead + Unpin>(io: &mut S, rest: &mut Vec<u8>) -> Refusal {
+    while rest.len() < AHEAD_BYTES {
+        match io.read_buf(rest).await {
+            Ok(count) if count > 0 => {}
+            _ => {
+                let detail = "hung up before its login was answered";
+                let remedy = "the client may be impatient: passwords wait in line after a cold start; give it a longer connect timeout";
+                return Refusal::silent(Rejected::Network, detail, remedy);
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 fn late(silent: bool) -> Refusal {

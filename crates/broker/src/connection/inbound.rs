@@ -139,8 +139,7 @@ impl<S> Connection<S> {
         let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
         self.acknowledge(publish, ReasonCode::Success);
         if let Some(announcement) = accepted.announcement {
-            let user = self.client.identity.user().map(|user| &**user);
-            shared.access.announce(user, &announcement.gateway, &announcement.aircraft);
+            self.announce(topic, &announcement);
         }
         if let Some(unanswered) = accepted.unanswered {
             self.note(Stage::Event, topic, (unanswered.reason, unanswered.remedy));

@@ -102,6 +102,8 @@ pub(crate) struct Connection<S> {
     unsent: Unsent,
     /// Whether the transport has passed on all that it was given.
     flushed: bool,
+    /// Something besides the rules has changed what it may do.
+    review_asked: bool,
     /// Subscriptions may be there that new rules do not allow.
     reviewing: bool,
     last_read: Instant,
@@ -171,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             accepting,
             unsent: Unsent::default(),
             flushed: true,
+            review_asked: false,
             reviewing: false,
             last_read: Instant::now(),
         }
@@ -255,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let started = Instant::now();
         let taken = self.mailbox.take(&mut self.backlog, turn.waker);
         let stopping = self.obey(taken.command)?;
+        self.review_asked |= taken.review;
         self.review(turn)?;
         self.release_answers(taken.completed, turn)?;
         let handled = self.read(cx, read, started, turn);

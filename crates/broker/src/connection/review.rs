@@ -1,16 +1,23 @@
 //! What a connection does when the rules of access are new ones.
 
+use dockside_interceptor::Announcement;
+use dockside_mqtt::topic::Filter;
+
 use super::ending::Ended;
 use super::{Connection, Turn};
-use crate::access::Denied;
+use crate::access::{Denied, Identity};
 use crate::record::Entry;
+use crate::refusals::Stage;
+
+const WITH_ANOTHER: &str = "it counts once that gateway announces without it; an aircraft that flies between two docks is listed for the users of both under access.gateways";
 
 impl<S> Connection<S> {
     /// Looks at itself under new rules: its user must still be there, and a will and subscriptions
     /// that are not allowed any more end. What it publishes is checked anyway.
     pub(super) fn review(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
         let access = &self.shared.access;
-        if !access.is_current(&self.client.identity) {
+        if !access.is_current(&self.client.identity) || self.review_asked {
+            self.review_asked = false;
             let renewed = access.renew(&self.client.identity, &self.client.id);
             match renewed {
                 Ok(identity) => self.client.identity = identity,
@@ -29,19 +36,52 @@ impl<S> Connection<S> {
         Ok(())
     }
 
+    /// Its gateway says which aircraft are with it. Aircraft that are let go end what was allowed on
+    /// their topics, on all connections of the user.
+    pub(super) fn announce(&self, topic: &str, announcement: &Announcement) {
+        let Announcement { gateway, aircraft } = announcement;
+        let Some(user) = self.client.identity.user() else { return };
+        let Some(outcome) = self.shared.access.announce(user, gateway, aircraft) else { return };
+        for sn in &outcome.owned {
+            let reason =
+                format!("announced {sn} as its aircraft, which is another user's by configuration");
+            self.note(
+                Stage::Acl,
+                topic,
+                (reason, "only its owner speaks for it; see access.gateways"),
+            );
+        }
+        for (sn, first) in &outcome.waiting {
+            let reason = format!("announced aircraft {sn}, which is with gateway {first}");
+            self.note(Stage::Acl, topic, (reason, WITH_ANOTHER));
+        }
+        if outcome.lost {
+            self.shared.registry.ask_for_review(user);
+        }
+    }
+
     /// Ends what is not allowed, as far as the writer's budget goes; the rest has its turn when some
     /// of it has come back.
     fn end_subscriptions(&mut self, turn: &mut Turn<'_>) {
         let identity = &self.client.identity;
-        while let Some(filter) = self.subscriptions.first(|f| identity.subscribe(f).is_err()) {
+        let mut at = 0;
+        while let Some((place, filter)) =
+            self.subscriptions.next(at, |filter| !may_subscribe(identity, filter))
+        {
+            at = place;
             let (instance, size) = (self.client.instance, filter.len() + 32);
             if !turn.batch.charge_ordered(&self.shared, instance, size, turn.waker) {
                 return;
             }
             turn.batch.order(&Entry::Unsubscribe(instance, &filter));
             self.subscriptions.remove(&filter);
-            tracing::info!(client_id = ?self.client.id, %filter, "subscription ended by new rules");
+            tracing::info!(client_id = ?self.client.id, ?filter, "subscription ended: not allowed now");
         }
         self.reviewing = false;
     }
+}
+
+/// Whether a filter, as it stands in a SUBSCRIBE, is allowed.
+pub(super) fn may_subscribe(identity: &Identity, filter: &str) -> bool {
+    Filter::parse(filter).is_ok_and(|parsed| identity.subscribe(parsed.levels).is_ok())
 }

@@ -35,10 +35,15 @@ impl Subscriptions {
         self.list.iter().any(|(known, ..)| **known == *filter)
     }
 
-    /// The first filter that `wanted` picks.
-    pub(super) fn first(&self, wanted: impl Fn(&str) -> bool) -> Option<Box<str>> {
-        let mut filters = self.list.iter().map(|(filter, ..)| filter);
-        filters.find(|filter| wanted(filter)).cloned()
+    /// The next filter from this place on that `wanted` picks, and its place.
+    pub(super) fn next(
+        &self,
+        place: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Option<(usize, Box<str>)> {
+        let mut rest = self.list.iter().enumerate().skip(place);
+        let (place, (filter, ..)) = rest.find(|(_, (filter, ..))| wanted(filter))?;
+        Some((place, filter.clone()))
     }
 
     pub(super) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {

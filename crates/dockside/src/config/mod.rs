@@ -128,6 +128,20 @@ impl Config {
     /// # Errors
     /// Every problem found.
     pub fn load(arguments: &Arguments) -> Result<Self, Vec<Problem>> {
+        let (config, figment) = Self::read(arguments)?;
+        let problems = config.broker().file_problems();
+        if problems.is_empty() { Ok(config) } else { Err(sources::locate(&problems, &figment)) }
+    }
+
+    /// Reads all sources, but not the files that they name.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn load_values(arguments: &Arguments) -> Result<Self, Vec<Problem>> {
+        Self::read(arguments).map(|(config, _)| config)
+    }
+
+    fn read(arguments: &Arguments) -> Result<(Self, Figment), Vec<Problem>> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = &arguments.file {
             sources::check_readable(file).map_err(|problem| vec![problem])?;
@@ -140,15 +154,12 @@ impl Config {
         let config: Self = figment
             .extract()
             .map_err(|errors| errors.into_iter().map(sources::describe).collect::<Vec<_>>())?;
-        let broker = config.broker();
-        let mut problems = broker.problems();
+        let problems = config.broker().problems();
         if problems.is_empty() {
-            problems = broker.file_problems();
+            Ok((config, figment))
+        } else {
+            Err(sources::locate(&problems, &figment))
         }
-        if problems.is_empty() {
-            return Ok(config);
-        }
-        Err(problems.into_iter().map(|problem| sources::locate(&problem, &figment)).collect())
     }
 
     /// The broker's part.

@@ -61,11 +61,17 @@ impl Provider for Flag {
     }
 }
 
-/// A broker's problem as a line; its key may point into a list, which came from one source as a whole.
-pub(super) fn locate(problem: &dockside_broker::config::Problem, figment: &Figment) -> Problem {
-    let key = problem.key.split('[').next().unwrap_or_default();
-    let source = figment.find_metadata(key).map_or("defaults".to_owned(), origin);
-    Problem(format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
+/// A broker's problems as lines; a key may point into a list, which came from one source as a whole.
+pub(super) fn locate(
+    problems: &[dockside_broker::config::Problem],
+    figment: &Figment,
+) -> Vec<Problem> {
+    let line = |problem: &dockside_broker::config::Problem| {
+        let key = problem.key.split('[').next().unwrap_or_default();
+        let source = figment.find_metadata(key).map_or("defaults".to_owned(), origin);
+        Problem(format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
+    };
+    problems.iter().map(line).collect()
 }
 
 /// Variables that an orchestrator sets for a service named `dockside`, or a build sets, are not the

@@ -23,6 +23,8 @@ struct Section {
     whose: Whose,
     denied: Rule,
     allowed: Rule,
+    /// A denial could not be carried: what is allowed would be more than there.
+    broken: bool,
 }
 
 impl Section {
@@ -34,7 +36,7 @@ impl Section {
             Whose::Everybody => {}
         }
         let denied = Rule { effect: Effect::Deny, ..rule.clone() };
-        Self { whose, denied, allowed: rule }
+        Self { whose, denied, allowed: rule, broken: false }
     }
 
     fn add(&mut self, access: &str, topic: &str) {
@@ -87,13 +89,21 @@ pub(super) fn rules(text: &str, notes: &mut Vec<String>) -> Vec<Rule> {
         // In a topic line these two stand for themselves there, and for something else here.
         let literal = word == "topic" && (topic.contains("%u") || topic.contains("%c"));
         if literal || topic.contains("%s") || Pattern::parse(topic).is_err() {
-            notes.push(format!("acl_file line {}: {line}", number + 1));
+            let mut note = format!("acl_file line {}: {line}", number + 1);
+            if access == "deny" {
+                section.broken = true;
+                note += "; what is allowed beside this denial is left out too";
+            }
+            notes.push(note);
             continue;
         }
         section.add(access, topic);
     }
     sections.push(patterns);
-    let rules = sections.into_iter().flat_map(|section| [section.denied, section.allowed]);
+    let rules = sections.into_iter().flat_map(|section| {
+        let allowed = if section.broken { Rule::default() } else { section.allowed };
+        [section.denied, allowed]
+    });
     rules.filter(|rule| !rule.publish.is_empty() || !rule.subscribe.is_empty()).collect()
 }
 
@@ -152,5 +162,15 @@ topic write late
         let text = "user ann\ntopic a/%u\ntopic a/#/b\nwhatever x\npattern %s/x\n";
         assert!(rules(text, &mut notes).is_empty());
         assert_eq!(notes.len(), 4, "{notes:?}");
+    }
+
+    #[test]
+    fn a_denial_that_cannot_be_carried_takes_what_it_guards_with_it() {
+        let mut notes = Vec::new();
+        let text = "user ann\ntopic site/#\ntopic deny site/%u/x\nuser bob\ntopic site/#\n";
+        let rules = rules(text, &mut notes);
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules[0].user.as_deref(), Some("bob"));
+        assert!(notes[0].contains("left out too"), "{notes:?}");
     }
 }

@@ -27,7 +27,12 @@ pub(super) struct Conf {
     pub(super) listeners: Vec<ListenerConf>,
     pub(super) password_file: Option<String>,
     pub(super) acl_file: Option<String>,
+    /// Whether something that is not carried decides about users or rules.
+    pub(super) has_plugin: bool,
     anonymous: Option<bool>,
+    per_listener: bool,
+    /// Whether there is no listener but the one that mosquitto has without any.
+    is_local: bool,
     /// Numbers by option.
     pub(super) limits: Vec<(String, i64)>,
 }
@@ -40,6 +45,7 @@ pub(super) struct ListenerConf {
     certificate: Option<String>,
     key: Option<String>,
     asks_for_certificate: bool,
+    anonymous: Option<bool>,
     pre_shared_keys: bool,
 }
 
@@ -81,11 +87,22 @@ impl Conf {
                 }
                 "password_file" => conf.once(|conf| &mut conf.password_file, line, notes),
                 "acl_file" => conf.once(|conf| &mut conf.acl_file, line, notes),
-                "allow_anonymous" => conf.anonymous = Some(value == "true"),
-                "per_listener_settings" if value == "true" => notes.push(
-                    "per_listener_settings true: users and rules are the same on every listener"
-                        .to_owned(),
-                ),
+                "allow_anonymous" => {
+                    conf.anonymous = Some(value == "true");
+                    let listener = conf.listeners.last_mut().unwrap_or(&mut default);
+                    listener.anonymous = conf.anonymous;
+                }
+                "per_listener_settings" if value == "true" => {
+                    conf.per_listener = true;
+                    notes.push(
+                        "per_listener_settings true: users and rules are the same on every listener"
+                            .to_owned(),
+                    );
+                }
+                "plugin" | "auth_plugin" | "global_plugin" => {
+                    conf.has_plugin = true;
+                    notes.push(format!("{option} {value}"));
+                }
                 "per_listener_settings" => {}
                 "persistence" if value == "true" => notes.push(
                     "persistence true: sessions and retained messages are not kept yet".to_owned(),
@@ -106,6 +123,7 @@ impl Conf {
                 // Without any listener mosquitto 2 is there for this machine only.
                 default.address.get_or_insert_with(|| "127.0.0.1".to_owned());
             }
+            conf.is_local = !default_used;
             conf.listeners.insert(0, default);
         }
         conf
@@ -114,8 +132,11 @@ impl Conf {
     /// Since mosquitto 2 nobody is let in anonymously unless the file says so, but on a broker that
     /// has no listener of its own.
     pub(super) fn allow_anonymous(&self) -> bool {
-        let local = self.listeners.iter().all(|l| l.address.as_deref() == Some("127.0.0.1"));
-        self.anonymous.unwrap_or(local && self.password_file.is_none())
+        if self.per_listener && !self.is_local {
+            // One answer for all: the strictest.
+            return self.listeners.iter().all(|listener| listener.anonymous == Some(true));
+        }
+        self.anonymous.unwrap_or(self.is_local && self.password_file.is_none())
     }
 
     /// One value for the whole broker; a second, different one cannot be carried.
@@ -215,7 +236,9 @@ impl ListenerConf {
             return None;
         }
         if self.asks_for_certificate {
-            notes.push(format!("{name}: client certificates are not asked for yet; clients need a user name and a password"));
+            // Without the certificate that it asks for, it would be open to more than there.
+            notes.push(format!("{name}: client certificates are not asked for yet"));
+            return None;
         }
         let listen = SocketAddr::new(address, port);
         match (&self.certificate, &self.key) {

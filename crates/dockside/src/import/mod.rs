@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dockside_access::password_file::PasswordFile;
-use dockside_broker::config::{Listen, Preset, Rule, Transport};
+use dockside_broker::config::{Effect, Listen, Preset, Rule, Transport};
 
 use self::conf::{Conf, Line, ListenerConf};
 use crate::config::Config;
@@ -99,7 +99,7 @@ fn users(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
     let Some(file) = &conf.password_file else {
         if !conf.allow_anonymous() {
             notes.push(
-                "no password_file and allow_anonymous false: nobody could log in; make users with `dockside passwd FILE USER` and set users.password_file".to_owned(),
+                "no password_file and allow_anonymous false: there nobody is let in, here everybody on this machine is until there are users; make them with `dockside passwd FILE USER` and set users.password_file".to_owned(),
             );
         }
         return;
@@ -143,17 +143,31 @@ fn rules(conf: &Conf, notes: &mut Vec<String>) -> Vec<Rule> {
         subscribe: vec!["#".to_owned(), "$SYS/#".to_owned()],
         ..Rule::default()
     };
-    let Some(file) = &conf.acl_file else { return vec![everything()] };
+    let nothing = || Rule {
+        effect: Effect::Deny,
+        publish: vec!["#".to_owned()],
+        subscribe: vec!["#".to_owned(), "$SYS/#".to_owned()],
+        ..Rule::default()
+    };
+    if conf.has_plugin {
+        notes.push(
+            "a plugin decides there who may do what: nobody may do anything until you write [[access.rules]]".to_owned(),
+        );
+    }
+    let Some(file) = &conf.acl_file else {
+        return vec![if conf.has_plugin { nothing() } else { everything() }];
+    };
     match fs::read_to_string(file) {
         Ok(text) => {
             notes.push(format!(
                 "acl_file {file}: mosquitto lets a client subscribe to anything and withholds what it may not read; Dockside refuses a subscription that is wider than its rules"
             ));
-            acl::rules(&text, notes)
+            // The last word, also where nobody has to log in and a request would be allowed.
+            acl::rules(&text, notes).into_iter().chain([nothing()]).collect()
         }
         Err(error) => {
             notes.push(format!("acl_file {file}: cannot be read: {error}; nobody may do anything"));
-            Vec::new()
+            vec![nothing()]
         }
     }
 }

@@ -105,6 +105,9 @@ listener 1883
 listener 8883 192.0.2.1
 certfile /etc/site.pem
 keyfile /etc/site.key
+listener 8884
+certfile /etc/site.pem
+keyfile /etc/site.key
 require_certificate true
 listener 9001
 protocol websockets
@@ -115,6 +118,7 @@ allow_anonymous false
 ";
     let output = import(dir.path(), conf);
     let (toml, notes) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
+    assert!(!toml.contains("8884"), "{toml}");
     for line in [
         "listen = \"0.0.0.0:1883\"",
         "listen = \"192.0.2.1:8883\"",
@@ -124,7 +128,7 @@ allow_anonymous false
         assert!(toml.lines().any(|found| found == line), "{line} is missing in\n{toml}");
     }
     for note in [
-        "listener 8883: client certificates",
+        "listener 8884: client certificates",
         "listener 9001: protocol websockets",
         "listener 1884 eth0",
         "listener 0",
@@ -133,6 +137,45 @@ allow_anonymous false
     ] {
         assert!(notes.contains(note), "{note} is missing in\n{notes}");
     }
+}
+
+/// Nothing is allowed that was not, however the file is written.
+#[test]
+fn what_cannot_be_carried_widens_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("acl"), "topic read open/#\n").unwrap();
+    let toml = |conf: &str| {
+        let output = import(dir.path(), conf);
+        (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
+    };
+    let denies = |toml: &str| {
+        let last = toml.rsplit("[[access.rules]]").next().unwrap();
+        last.contains("effect = \"deny\"") && last.contains("publish = [\"#\"]")
+    };
+    for conf in [
+        "allow_anonymous true\nacl_file acl\n",
+        "allow_anonymous true\nacl_file none\n",
+        "allow_anonymous true\nplugin /lib/x.so\n",
+    ] {
+        assert!(denies(&toml(conf).0), "{conf}: {}", toml(conf).0);
+    }
+    assert!(!denies(&toml("allow_anonymous true\n").0));
+    let strictest = "per_listener_settings true\nlistener 8883\nallow_anonymous false\n\
+        listener 1883 127.0.0.1\nallow_anonymous true\n";
+    let open = "per_listener_settings true\nlistener 8883\nallow_anonymous true\n";
+    assert!(!toml(strictest).0.contains("allow_anonymous"));
+    assert!(toml(open).0.contains("allow_anonymous = true"));
+    if !installed("mosquitto_pub") {
+        return;
+    }
+    let (config, _) = toml("listener 11884 127.0.0.1\nallow_anonymous true\nacl_file acl\n");
+    let site = Process::start_in(tempfile::tempdir().unwrap(), &config, &[]);
+    let port = site.mqtt.port().to_string();
+    let publish = Command::new("mosquitto_pub")
+        .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-m", "x", "-t", "secret/x"])
+        .output()
+        .unwrap();
+    assert!(stderr(&publish).contains("Not authorized"), "{}", stderr(&publish));
 }
 
 #[test]
@@ -146,7 +189,7 @@ fn mosquittos_own_defaults_are_dockside_s() {
     assert!(check.status.success(), "{}", stderr(&check));
     // A listener, and nobody said that anybody may come: mosquitto 2 lets nobody in.
     let output = import(dir.path(), "listener 1883\n");
-    assert!(stderr(&output).contains("nobody could log in"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nobody is let in"), "{}", stderr(&output));
     assert!(!String::from_utf8_lossy(&output.stdout).contains("allow_anonymous = true"));
     let output = command(dir.path()).args(["import", "none.conf"]).output().unwrap();
     assert_eq!(output.status.code(), Some(66));

@@ -253,7 +253,8 @@ fn nobody_hears_of_a_secret() {
     fs::write(site.file("users"), users.replace(":$argon2id", ":argon2id")).unwrap();
     fs::write(site.file("site.pem"), &key).unwrap();
     site.signal("HUP");
-    site.wait_for_log("was not reloaded");
+    site.wait_for_log("; what was there before stays");
+    site.wait_for_log("the certificate that was read before stays in use");
     let checked = site.command(&["check"]);
     assert_eq!(checked.status.code(), Some(64));
     let right = format!("Authorization: Bearer {TOKEN}\r\n");
@@ -274,6 +275,7 @@ fn sighup_takes_users_over_and_keeps_what_it_has_when_they_are_bad() {
         return;
     }
     let site = site();
+    let certificate = fs::read(site.file("site.pem")).unwrap();
     let publish = || {
         let topic = "thing/product/SIMDOCK2/state";
         mosquitto_pub(site.mqtt, &["-t", topic, "-q", "1", "-u", "SIMDOCK2", "-P", PASSWORD])
@@ -281,11 +283,14 @@ fn sighup_takes_users_over_and_keeps_what_it_has_when_they_are_bad() {
     assert_eq!(publish(), Some(4));
     assert!(passwd(site.dir.path(), "SIMDOCK2", PASSWORD).status.success());
     assert_eq!(publish(), Some(4), "not before the reload");
+    // A certificate that is bad at the same time keeps nobody out, and nobody in.
+    fs::write(site.file("site.pem"), "half a file").unwrap();
     site.signal("HUP");
     site.wait_for_log("were reloaded");
     assert_eq!(publish(), Some(0));
     let successful = "dockside_config_last_reload_successful";
-    assert_eq!(site.metric(successful), 1.0);
+    assert_eq!(site.metric(successful), 0.0, "the certificate was not taken over");
+    fs::write(site.file("site.pem"), certificate).unwrap();
     fs::write(site.file("dockside.toml"), format!("{CONFIG}\n[limits]\nconnections = 0\n"))
         .unwrap();
     site.signal("HUP");
