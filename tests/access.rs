@@ -286,6 +286,32 @@ async fn a_reload_without_users_does_not_open_a_broker_that_has_some() {
     assert_eq!(reason, ReasonCode::NotAuthorized);
 }
 
+/// Rules may let others publish there; the gateway's own word it is not.
+#[tokio::test]
+async fn only_its_own_user_announces_for_a_gateway() {
+    let access = "rules = [{ user = 'map', publish = ['sys/product/+/status'] }]";
+    let site = Site::start_with(&["DOCK1", "map"], access, |_| {}).await;
+    let mut map = site.log_in(Version::V5, "map", "").await;
+    let mut dock = site.log_in(Version::V5, "DOCK1", "").await;
+    let topo = br#"{"method":"update_topo","data":{"sub_devices":[{"sn":"DRONE1"}]}}"#;
+    let (status, osd) = ("sys/product/DOCK1/status", "thing/product/DRONE1/osd");
+    assert_eq!(publish_for(&mut map, status, topo).await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::NotAuthorized);
+    assert_eq!(publish_for(&mut dock, status, topo).await, ReasonCode::Success);
+    assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
+}
+
+/// Half a file, or a slip, would end every connection.
+#[tokio::test]
+async fn an_emptied_password_file_is_not_taken_over() {
+    let site = Site::start(&["DOCK1"]).await;
+    let mut dock = site.log_in(Version::V5, "DOCK1", "").await;
+    site.set_users(&[]);
+    let reloaded = site.broker.reloader.reload(&site.config.broker());
+    assert_eq!(reloaded.problems[0].key, "users.password_file");
+    dock.ping().await;
+}
+
 #[tokio::test]
 async fn a_reload_that_brings_users_asks_who_is_there() {
     let mut site = Site::start_with(&["DOCK1"], "", |c| c.users.password_file = "".into()).await;

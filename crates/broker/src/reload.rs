@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dockside_access::password_file::PasswordFile;
+
 use crate::config::{Config, Problem};
 use crate::listener::{self, tls};
 use crate::shared::Shared;
@@ -19,6 +21,8 @@ pub struct Reloader {
 pub struct Reloaded {
     /// What could not be taken over; what was there before stays.
     pub problems: Vec<Problem>,
+    /// Users there are now.
+    pub users: usize,
     /// Tables and keys that differ and are only read at the next start.
     pub need_restart: Vec<&'static str>,
 }
@@ -32,11 +36,23 @@ impl Reloader {
         let mut reloaded = Reloaded::default();
         match files::policy(config) {
             // Listeners that the network reaches are open, and nobody would have to log in.
-            Ok(policy) if policy.users().is_none() && self.shared.access.has_users() => {
+            Ok(policy) if policy.users().is_none() && self.shared.access.asks_for_login() => {
                 let remedy = "is gone from the configuration, and a broker that runs with users is not opened to everybody; restart it if that is meant";
                 reloaded.problems.push(Problem::new("users.password_file", remedy));
             }
+            // Half a file, or a slip: it would end every connection.
+            Ok(policy)
+                if policy.users().is_some_and(PasswordFile::is_empty)
+                    && self.shared.access.has_users() =>
+            {
+                let remedy = format!(
+                    "{} holds no user; a broker that runs with users keeps them until it does",
+                    config.users.password_file.display()
+                );
+                reloaded.problems.push(Problem::new("users.password_file", remedy));
+            }
             Ok(policy) => {
+                reloaded.users = policy.users().map_or(0, PasswordFile::len);
                 self.shared.access.replace(policy);
                 self.shared.registry.wake_all();
             }

@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use dockside::config::{Arguments, Config, Level};
 use dockside_broker::config::Transport;
@@ -50,7 +51,12 @@ async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
     };
     say_addresses(&broker);
     warn_of_open_listeners(config, &broker);
-    let reloading = tokio::spawn(reload(hangup, broker.reloader(), arguments.clone()));
+    let reloading = tokio::spawn(reload(
+        hangup,
+        broker.reloader(),
+        arguments.clone(),
+        Arc::new(config.clone()),
+    ));
     notify(&[NotifyState::Ready]);
     let outcome = broker.run(stop).await;
     reloading.abort();
@@ -90,15 +96,22 @@ fn warn_of_open_listeners(config: &Config, broker: &Broker) {
 }
 
 /// Follows SIGHUP for as long as the broker runs.
-async fn reload(mut hangup: Signal, reloader: Reloader, arguments: Arguments) {
+async fn reload(
+    mut hangup: Signal,
+    reloader: Reloader,
+    arguments: Arguments,
+    started: Arc<Config>,
+) {
     while hangup.recv().await.is_some() {
         tracing::info!("SIGHUP: reloading");
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
         let (reloader, arguments) = (reloader.clone(), arguments.clone());
+        let started = Arc::clone(&started);
         // Files are read.
-        let work = tokio::task::spawn_blocking(move || reload_once(&reloader, &arguments));
+        let work =
+            tokio::task::spawn_blocking(move || reload_once(&reloader, &arguments, &started));
         if work.await.is_err() {
             tracing::error!("the reload failed; what was there before stays");
         }
@@ -106,7 +119,7 @@ async fn reload(mut hangup: Signal, reloader: Reloader, arguments: Arguments) {
     }
 }
 
-fn reload_once(reloader: &Reloader, arguments: &Arguments) {
+fn reload_once(reloader: &Reloader, arguments: &Arguments, started: &Config) {
     // Files are read by the reload: a bad certificate must not keep a removed user in.
     let config = match Config::load_values(arguments) {
         Ok(config) => config,
@@ -120,11 +133,17 @@ fn reload_once(reloader: &Reloader, arguments: &Arguments) {
     for problem in &reloaded.problems {
         tracing::error!("{}: {}; what was there before stays", problem.key, problem.remedy);
     }
-    for table in &reloaded.need_restart {
+    let others = [
+        ("data", started.data != config.data),
+        ("flight_task", started.flight_task != config.flight_task),
+        ("log", started.log != config.log),
+    ];
+    let others = others.into_iter().filter_map(|(table, differs)| differs.then_some(table));
+    for table in reloaded.need_restart.iter().copied().chain(others) {
         tracing::warn!("[{table}] differs from what runs; only a restart takes it over");
     }
     if reloaded.problems.is_empty() {
-        tracing::info!("users, rules and certificates were reloaded");
+        tracing::info!(users = reloaded.users, "users and rules were reloaded");
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Local};
 use dockside::config::Config;
 use serde::Deserialize;
 
-use crate::{CANNOT_CONNECT, CANNOT_READ, fail};
+use crate::{BAD_CONFIGURATION, CANNOT_CONNECT, CANNOT_READ, fail};
 
 /// The admin listener's answer, as far as it is shown.
 #[derive(Deserialize)]
@@ -36,8 +36,14 @@ struct Connected {
     address: String,
 }
 
+/// Longer ones name nobody: what clients choose is kept to this length.
+const QUERY_BYTES: usize = 256;
+
 /// Asks and shows.
 pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> ExitCode {
+    if query.is_some_and(|query| query.len() > QUERY_BYTES) {
+        return fail(BAD_CONFIGURATION, "a serial number or address has 256 bytes at most");
+    }
     let token = match token(config) {
         Ok(token) => token,
         Err(error) => return fail(CANNOT_READ, &error),

@@ -207,8 +207,13 @@ impl Access {
         self.announced.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether clients have to log in now.
+    /// Whether there is somebody to log in now.
     pub(crate) fn has_users(&self) -> bool {
+        self.policy().users().is_some_and(|users| !users.is_empty())
+    }
+
+    /// Whether clients have to log in now, though nobody may be there who could.
+    pub(crate) fn asks_for_login(&self) -> bool {
         self.policy().users().is_some()
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn admit(
     let owner = Owner::new(instance, Arc::clone(&mailbox), identity.user().cloned(), arrived.peer);
     let claim = shared.registry.claim(Arc::clone(&id), owner).map_err(|_| {
         let detail = "another user is connected with this client identifier";
-        let remedy = "give every client an identifier of its own, or log in as the same user";
+        let remedy = "give every client an identifier of its own; dockside why CLIENTID shows who is connected with this one";
         let told = (ReasonCode::ClientIdentifierNotValid, detail);
         Refusal::told(connect, Rejected::ClientId, told, remedy)
     })?;
@@ -137,6 +137,11 @@ fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
         NoLogin::Wrong(Wrong::User) => {
             let remedy = "there is no such user: add it with `dockside passwd FILE USER` and reload, or correct the client's user name";
             let told = (wrong.0, "no such user");
+            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
+        }
+        NoLogin::Wrong(Wrong::Password) if connect.password.is_none() => {
+            let told = (wrong.0, "a user name without a password");
+            let remedy = "give the client its password";
             Refusal::told(connect, Rejected::BadCredentials, told, remedy)
         }
         NoLogin::Wrong(Wrong::Password) => {

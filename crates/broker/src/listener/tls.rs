@@ -127,8 +127,10 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, BadPair> {
     if chain.is_empty() {
         return Err(bad(Whose::Certificate, certificate, &"holds no PEM certificate"));
     }
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| bad(Whose::Key, key, &pem(&error)))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let detail = format!("{} (a key must be there without a passphrase)", pem(&error));
+        bad(Whose::Key, key, &detail)
+    })?;
     let provider = ring::default_provider();
     // Compares the certificate's public key with the private one.
     CertifiedKey::from_der(chain, private, &provider).map_err(|error| match error {

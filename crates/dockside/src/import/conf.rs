@@ -210,6 +210,11 @@ impl ListenerConf {
     /// As Dockside has it.
     pub(super) fn carried(&self, notes: &mut Vec<String>) -> Option<Listener> {
         let name = format!("listener {}", self.port);
+        // Port 0 is a Unix socket there, and any free port here.
+        let Some(port) = self.port.parse().ok().filter(|port: &u16| *port > 0) else {
+            notes.push(format!("{name}: a Unix socket, or no port at all"));
+            return None;
+        };
         let address = match self.address.as_deref() {
             None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -220,11 +225,6 @@ impl ListenerConf {
                     return None;
                 }
             },
-        };
-        // Port 0 is a Unix socket there, and any free port here.
-        let Some(port) = self.port.parse().ok().filter(|port: &u16| *port > 0) else {
-            notes.push(format!("{name}: not a TCP port"));
-            return None;
         };
         if self.protocol.as_deref().is_some_and(|protocol| protocol != "mqtt") {
             let protocol = self.protocol.as_deref().unwrap_or_default();

@@ -31,7 +31,7 @@ const FILES_AT_MOST: usize = 100;
 /// It cannot be read.
 pub fn mosquitto(file: &Path) -> Result<Imported, String> {
     let mut notes = Vec::new();
-    let lines = read_lines(file, &mut notes)?;
+    let lines = read_lines(file)?;
     let conf = Conf::read(&lines, &mut notes);
     let mut config = Config::default();
     listeners(&conf, &mut config, &mut notes);
@@ -46,7 +46,7 @@ pub fn mosquitto(file: &Path) -> Result<Imported, String> {
 }
 
 /// The lines of a configuration; those of an `include_dir` stand at its place, file by file.
-fn read_lines(file: &Path, notes: &mut Vec<String>) -> Result<Vec<Line>, String> {
+fn read_lines(file: &Path) -> Result<Vec<Line>, String> {
     let text = |file: &Path| {
         fs::read_to_string(file)
             .map_err(|error| format!("{} cannot be read: {error}", file.display()))
@@ -57,19 +57,15 @@ fn read_lines(file: &Path, notes: &mut Vec<String>) -> Result<Vec<Line>, String>
             lines.push(line);
             continue;
         }
-        let Ok(entries) = fs::read_dir(&line.value) else {
-            notes.push(format!("include_dir {}: cannot be read", line.value));
-            continue;
-        };
+        // Users and rules may stand there: without them the result would allow too much.
+        let entries = fs::read_dir(&line.value)
+            .map_err(|error| format!("include_dir {} cannot be read: {error}", line.value))?;
         let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut files: Vec<PathBuf> =
             files.filter(|path| path.extension().is_some_and(|e| e == "conf")).collect();
         files.sort();
         for file in files.iter().take(FILES_AT_MOST) {
-            match text(file) {
-                Ok(text) => lines.extend(conf::lines(&text)),
-                Err(error) => notes.push(error),
-            }
+            lines.extend(conf::lines(&text(file)?));
         }
     }
     Ok(lines)
@@ -125,8 +121,10 @@ fn limits(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
         match option.as_str() {
             _ if unlimited => notes.push(format!("{option} without limit: the default stays")),
             "max_connections" => limits.connections = value,
-            "max_packet_size" | "message_size_limit" => {
-                limits.packet_bytes = u32::try_from(value).unwrap_or(u32::MAX).min(268_435_460);
+            "max_packet_size" => limits.packet_bytes = packet_bytes(value),
+            "message_size_limit" => {
+                notes.push("message_size_limit counts a message, limits.packet_bytes a whole packet: 1,024 bytes were added".to_owned());
+                limits.packet_bytes = packet_bytes(value.saturating_add(1_024));
             }
             "max_inflight_messages" => limits.inflight = u16::try_from(value).unwrap_or(u16::MAX),
             "max_queued_messages" => limits.mailbox_messages = value,
@@ -135,6 +133,10 @@ fn limits(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
             _ => notes.push(format!("{option} {value}")),
         }
     }
+}
+
+fn packet_bytes(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX).min(268_435_460)
 }
 
 fn rules(conf: &Conf, notes: &mut Vec<String>) -> Vec<Rule> {

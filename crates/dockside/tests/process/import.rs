@@ -131,7 +131,7 @@ allow_anonymous false
         "listener 8884: client certificates",
         "listener 9001: protocol websockets",
         "listener 1884 eth0",
-        "listener 0",
+        "listener 0: a Unix socket",
         "password_file none: cannot be read",
         "IPv4 only",
     ] {
@@ -193,4 +193,8 @@ fn mosquittos_own_defaults_are_dockside_s() {
     assert!(!String::from_utf8_lossy(&output.stdout).contains("allow_anonymous = true"));
     let output = command(dir.path()).args(["import", "none.conf"]).output().unwrap();
     assert_eq!(output.status.code(), Some(66));
+    // Debian keeps users and rules there: without them there is no result.
+    let output = import(dir.path(), "include_dir none.d\n");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(66), 0));
+    assert!(stderr(&output).contains("include_dir none.d"), "{}", stderr(&output));
 }

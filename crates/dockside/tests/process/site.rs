@@ -225,6 +225,8 @@ fn why_tells_what_was_refused_and_what_to_do() {
         let text = ask(query);
         assert!(words.iter().all(|word| text.contains(word)), "{query}: {text}");
     }
+    let long = site.command(&["why", &"x".repeat(100_000)]);
+    assert_eq!(long.status.code(), Some(64), "{}", stderr(&long));
     let json = site.command(&["why", "third", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let refusal = &json["refusals"][0];
