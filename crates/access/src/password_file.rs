@@ -137,6 +137,7 @@ fn is_comment(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Memory;
 
     const LINE: &str = "old:$6$e1rh9bYiIuX2nEh6$9/84GMMHfI5HH4Y820zkkg64ZjOCXuqTyEIGGMqd7figAXgOgKYpeDYbEOkD6q7/obbCzXUcZb5d1QLb4ftv7w==";
 
@@ -147,12 +148,19 @@ mod tests {
         let two = with_user(&text, "DOCK1", Some(&hash));
         assert!(two.starts_with(&text) && two.ends_with(&format!("DOCK1:{}\n", hash.as_str())));
         let file = PasswordFile::parse(&two).unwrap();
-        assert!(file.get("DOCK1").unwrap().1.verify(b"x"));
-        assert!(file.get("old").unwrap().1.verify(b"secret"));
+        assert!(file.get("DOCK1").unwrap().1.verify(b"x", &mut Memory::default()));
+        assert!(file.get("old").unwrap().1.verify(b"secret", &mut Memory::default()));
         assert_eq!((file.len(), file.contains("DOCK")), (2, false));
         let changed = with_user(&two, "old", Some(&hash));
         assert_eq!(changed.lines().count(), two.lines().count());
-        assert!(PasswordFile::parse(&changed).unwrap().get("old").unwrap().1.verify(b"x"));
+        assert!(
+            PasswordFile::parse(&changed)
+                .unwrap()
+                .get("old")
+                .unwrap()
+                .1
+                .verify(b"x", &mut Memory::default())
+        );
         assert_eq!(with_user(&two, "DOCK1", None), text);
         assert_eq!(with_user(&text, "nobody", None), text);
     }

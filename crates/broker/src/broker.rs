@@ -226,6 +226,7 @@ async fn upkeep(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         metrics::recorder().run_upkeep();
+        shared.access.tidy();
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());
     }
 }

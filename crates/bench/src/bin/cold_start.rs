@@ -63,6 +63,15 @@ impl Broker {
     }
 }
 
+impl Broker {
+    fn resident_mib(&self) -> io::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmRSS"))
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         // It may have ended by itself.
@@ -104,5 +113,8 @@ async fn main() -> io::Result<ExitCode> {
         );
         all_in &= refused == 0 && last <= seconds;
     }
+    // By then the workers' memory has been given back.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    println!("the broker holds {:.1} MiB", broker.resident_mib()?);
     Ok(if all_in { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

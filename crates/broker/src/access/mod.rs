@@ -207,6 +207,11 @@ impl Access {
         self.announced.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives back what logins have taken; called now and then.
+    pub(crate) fn tidy(&self) {
+        self.verifier.tidy();
+    }
+
     /// Whether there is somebody to log in now.
     pub(crate) fn has_users(&self) -> bool {
         self.policy().users().is_some_and(|users| !users.is_empty())

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dockside_access::hash::Hash;
+use dockside_access::hash::{Hash, Memory};
 use dockside_access::password_file::PasswordFile;
 use dockside_access::throttle::{Throttle, TooMany};
 use ring::hmac;
@@ -36,11 +36,14 @@ pub(crate) enum Wrong {
 
 /// The verification of passwords, its queue and its memory.
 pub(crate) struct Verifier {
+    places: usize,
     workers: Arc<Semaphore>,
     /// Names that are no user's stand in a line of their own, which ends in one place of the queue:
     /// guessing names makes no dock wait.
     strangers: Semaphore,
     stranger: Arc<Semaphore>,
+    /// What the workers work in, while there is work.
+    memories: Arc<Mutex<Vec<Memory>>>,
     throttle: Mutex<Throttle>,
     started: Instant,
     remembered: Mutex<HashMap<Arc<str>, Remembered>>,
@@ -60,9 +63,11 @@ impl Verifier {
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         Self {
+            places: workers.min(WORKERS_AT_MOST),
             workers: Arc::new(Semaphore::new(workers.min(WORKERS_AT_MOST))),
             strangers: Semaphore::new(STRANGERS_AT_MOST),
             stranger: Arc::new(Semaphore::new(1)),
+            memories: Arc::default(),
             throttle: Mutex::default(),
             started: Instant::now(),
             remembered: Mutex::default(),
@@ -97,7 +102,7 @@ impl Verifier {
         // Another connection of this user may have been first.
         let right = known.is_some_and(|(name, hash)| self.remembers(name, hash, password))
             || match hash {
-                Some(hash) => hashed(hash, password, place).await?,
+                Some(hash) => self.hashed(hash, password, place).await?,
                 None => false,
             };
         let outcome = known.filter(|_| right);
@@ -142,6 +147,28 @@ impl Verifier {
         Ok(Place { _worker: one(&self.workers).await?, _stranger: stranger })
     }
 
+    /// The place is taken until the work is done, though its client may have gone meanwhile.
+    async fn hashed(&self, hash: &Hash, password: &[u8], place: Place) -> Result<bool, Wrong> {
+        let (hash, password) = (hash.clone(), password.to_vec());
+        let memories = Arc::clone(&self.memories);
+        let work = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut memory = lock(&memories).pop().unwrap_or_default();
+            let right = hash.verify(&password, &mut memory);
+            // As many as there are workers, at most.
+            lock(&memories).push(memory);
+            right
+        });
+        work.await.map_err(|_| Wrong::Unverified)
+    }
+
+    /// Gives the workers' memory back if nobody has just used it; called now and then.
+    pub(crate) fn tidy(&self) {
+        if self.workers.available_permits() == self.places {
+            lock(&self.memories).clear();
+        }
+    }
+
     /// Forgets the passwords of users that are gone. A changed one is not remembered anyway.
     pub(crate) fn forget_all_but(&self, users: Option<&PasswordFile>) {
         lock(&self.remembered).retain(|user, _| users.is_some_and(|users| users.contains(user)));
@@ -181,16 +208,6 @@ fn message(hash: &Hash, password: &[u8]) -> Vec<u8> {
 struct Place {
     _worker: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
-}
-
-/// The place is taken until the work is done, though its client may have gone meanwhile.
-async fn hashed(hash: &Hash, password: &[u8], place: Place) -> Result<bool, Wrong> {
-    let (hash, password) = (hash.clone(), password.to_vec());
-    let work = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        hash.verify(&password)
-    });
-    work.await.map_err(|_| Wrong::Unverified)
 }
 
 /// An attempt in the throttle's books, closed whatever becomes of it.
