@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -13,6 +13,10 @@ use crate::clock;
 
 /// Entries that are kept.
 const ENTRIES: usize = 1_000;
+
+/// Entries of one address; what comes beyond them is counted without saying whose it was. A client
+/// that makes up names pushes nobody out that comes from elsewhere.
+const OF_ONE_ADDRESS: usize = 700;
 
 /// Bytes of a text that a client chose.
 const TEXT_BYTES: usize = 256;
@@ -122,6 +126,7 @@ struct State {
     gone: usize,
     /// Place of an entry, counted from the first ever, by its hash.
     places: HashMap<u64, usize>,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 impl Refusals {
@@ -129,20 +134,22 @@ impl Refusals {
     /// eighth time, and so on, if `sparingly`.
     pub(crate) fn record(&self, whom: Whom<'_>, stage: Stage, cause: Cause, sparingly: bool) {
         let Whom { address, client_id, user, topic } = whom;
-        let key = (address.ip(), client_id, user, topic, stage, &cause.reason);
-        let hash = self.hasher.hash_one(key);
         let count = {
             let mut state = self.state();
-            match state.known(hash) {
-                Some(known) => {
-                    known.count += 1;
-                    known.time_ms = clock::wall_ms();
-                    known.address = address;
-                    known.count
-                }
-                None => {
+            let hash = self.hash(&whom, stage, &cause);
+            match state.again(hash, address) {
+                Some(count) => count,
+                None if state.of_address(address) < OF_ONE_ADDRESS => {
                     state.push(hash, &whom, stage, &cause);
                     1
+                }
+                None => {
+                    let somebody = Whom { client_id: None, user: None, topic: None, ..whom };
+                    let hash = self.hash(&somebody, stage, &cause);
+                    state.again(hash, address).unwrap_or_else(|| {
+                        state.push(hash, &somebody, stage, &cause);
+                        1
+                    })
                 }
             }
         };
@@ -171,24 +178,46 @@ impl Refusals {
         list
     }
 
+    fn hash(&self, whom: &Whom<'_>, stage: Stage, cause: &Cause) -> u64 {
+        let Whom { address, client_id, user, topic } = *whom;
+        self.hasher.hash_one((address.ip(), client_id, user, topic, stage, &cause.reason))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn known(&mut self, hash: u64) -> Option<&mut Refusal> {
+    /// It has happened before: how often by now.
+    fn again(&mut self, hash: u64, address: SocketAddr) -> Option<u64> {
         let place = self.places.get(&hash)?.checked_sub(self.gone)?;
-        self.entries.get_mut(place).map(|(_, refusal)| refusal)
+        let (_, known) = self.entries.get_mut(place)?;
+        known.count += 1;
+        known.time_ms = clock::wall_ms();
+        known.address = address;
+        Some(known.count)
+    }
+
+    fn of_address(&self, address: SocketAddr) -> usize {
+        self.by_address.get(&address.ip()).copied().unwrap_or(0)
     }
 
     fn push(&mut self, hash: u64, whom: &Whom<'_>, stage: Stage, cause: &Cause) {
         if self.entries.len() >= ENTRIES
-            && let Some((oldest, _)) = self.entries.pop_front()
+            && let Some((oldest, refusal)) = self.entries.pop_front()
         {
             self.places.remove(&oldest);
             self.gone += 1;
+            let address = refusal.address.ip();
+            let left = self.of_address(refusal.address).saturating_sub(1);
+            if left == 0 {
+                self.by_address.remove(&address);
+            } else {
+                self.by_address.insert(address, left);
+            }
         }
+        *self.by_address.entry(whom.address.ip()).or_default() += 1;
         let now = clock::wall_ms();
         let refusal = Refusal {
             time_ms: now,
@@ -238,17 +267,37 @@ mod tests {
         refusals.record(whom("a"), Stage::Acl, cause("wrong"), true);
         let list = refusals.list(None);
         assert_eq!(list.iter().map(|r| r.count).collect::<Vec<_>>(), [5, 1]);
-        for n in 0..3_000 {
-            refusals.record(whom(&n.to_string()), Stage::Connect, cause("x"), true);
+        for n in 0..3_000u16 {
+            let address = SocketAddr::from(([192, 0, (n / 100) as u8, 7], 1));
+            let name = n.to_string();
+            refusals.record(Whom { address, ..whom(&name) }, Stage::Connect, cause("x"), true);
         }
         assert_eq!(refusals.list(None).len(), ENTRIES);
         let state = refusals.state();
-        assert_eq!(state.places.len(), ENTRIES);
+        assert_eq!((state.places.len(), state.by_address.len()), (ENTRIES, 10));
         drop(state);
         // Known ones are found after others have gone.
-        refusals.record(whom("2999"), Stage::Connect, cause("x"), true);
+        let address = SocketAddr::from(([192, 0, 29, 7], 2));
+        let again = Whom { address, ..whom("2999") };
+        refusals.record(again, Stage::Connect, cause("x"), true);
         assert_eq!(refusals.list(Some("2999"))[0].count, 2);
         assert!(refusals.list(Some("0")).is_empty());
+    }
+
+    /// Somebody who makes up names pushes out nobody else, and is counted.
+    #[test]
+    fn one_address_has_its_share() {
+        let refusals = Refusals::default();
+        let address = SocketAddr::from(([192, 0, 2, 99], 1));
+        refusals.record(Whom { address, ..whom("dock") }, Stage::Password, cause("x"), false);
+        for n in 0..3_000 {
+            refusals.record(whom(&n.to_string()), Stage::Connect, cause("x"), true);
+        }
+        assert_eq!(refusals.list(Some("dock")).len(), 1);
+        let list = refusals.list(None);
+        assert_eq!(list.len(), 1 + OF_ONE_ADDRESS + 1);
+        let others = list.iter().find(|refusal| refusal.client_id.is_none()).unwrap();
+        assert_eq!(others.count, 3_000 - OF_ONE_ADDRESS as u64);
     }
 
     #[test]
