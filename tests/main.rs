@@ -10,6 +10,7 @@ mod hostile;
 mod load;
 mod peer;
 mod publish;
+mod reload;
 mod site;
 mod stop;
 mod subscribe;
