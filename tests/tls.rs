@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockside_broker::config::{Listener, Transport};
+use dockside_mqtt::packet::Packet;
+use dockside_mqtt::{QoS, Version};
+use docksim::client::Client;
 use docksim::target::Target;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,11 +121,37 @@ async fn a_load_over_tls_finds_nothing_wrong() {
         docks: 5,
         apps: 3,
         window: 32,
-        qos: dockside_mqtt::QoS::AtLeastOnce,
+        qos: QoS::AtLeastOnce,
         time: Duration::from_millis(500),
     };
     let report = docksim::load::run(plan).await.unwrap();
     assert!(report.is_perfect(), "{report:?}");
+}
+
+/// What TLS holds back when the socket is full goes out when it is not, without anything else to send.
+#[tokio::test]
+async fn a_slow_reader_over_tls_gets_everything() {
+    const MESSAGES: usize = 300;
+    let site = Secure::start().await;
+    let mut slow = Client::connect(&site.target(), "slow", "").await.unwrap();
+    slow.subscribe("w", QoS::AtMostOnce).await.unwrap();
+    let mut sender = site.broker.connect(Version::V5, "sender").await;
+    let payload = vec![7; 80_000];
+    for _ in 0..MESSAGES {
+        sender.publish("w", &payload, QoS::AtLeastOnce).await;
+    }
+    let mut received = 0;
+    while received < MESSAGES {
+        let read = tokio::time::timeout(Duration::from_secs(20), slow.read());
+        read.await.expect("more comes").unwrap();
+        let count = |packet: &Packet<'_>, _: &mut Vec<u8>| {
+            if let Packet::Publish(publish) = packet {
+                assert_eq!(publish.payload, payload);
+                received += 1;
+            }
+        };
+        slow.packets(count).unwrap();
+    }
 }
 
 #[tokio::test]
