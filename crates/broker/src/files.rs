@@ -31,7 +31,7 @@ impl Files {
         let mut problems = Vec::new();
         let mut keep = |found: Vec<Problem>| problems.extend(found);
         let policy = policy(config).map_err(&mut keep).ok();
-        let token = token(config).map_err(|problem| keep(vec![problem])).ok();
+        let token = config.admin_token().map_err(|problem| keep(vec![problem])).ok();
         let mut certificates = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
             if listener.transport == Transport::Tcp {
@@ -62,7 +62,32 @@ impl Config {
     pub fn file_problems(&self) -> Vec<Problem> {
         Files::read(self).err().unwrap_or_default()
     }
+
+    /// The token of `admin.token_file`; none if there is no such file configured.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no token.
+    pub fn admin_token(&self) -> Result<Option<String>, Problem> {
+        let file = &self.admin.token_file;
+        if file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let wrong = |detail: String| Problem::new("admin.token_file", detail);
+        let text = read_secret(file, 4_096).map_err(wrong)?;
+        let token = text.lines().next().unwrap_or_default().trim();
+        if token.len() < TOKEN_CHARACTERS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let detail = format!(
+                "{}: the first line must be a token of 16 or more visible ASCII characters; make one with `openssl rand -hex 32`",
+                file.display()
+            );
+            return Err(wrong(detail));
+        }
+        Ok(Some(token.to_owned()))
+    }
 }
+
+/// Shorter tokens can be guessed.
+const TOKEN_CHARACTERS: usize = 16;
 
 /// The password file and the rules.
 pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
@@ -87,27 +112,6 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
         };
         problems.into_iter().map(named).collect()
     })
-}
-
-/// Shorter tokens can be guessed.
-const TOKEN_CHARACTERS: usize = 16;
-
-fn token(config: &Config) -> Result<Option<String>, Problem> {
-    let file = &config.admin.token_file;
-    if file.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let wrong = |detail: String| Problem::new("admin.token_file", detail);
-    let text = read_secret(file, 4_096).map_err(wrong)?;
-    let token = text.lines().next().unwrap_or_default().trim();
-    if token.len() < TOKEN_CHARACTERS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let detail = format!(
-            "{}: the first line must be a token of 16 or more visible ASCII characters; make one with `openssl rand -hex 32`",
-            file.display()
-        );
-        return Err(wrong(detail));
-    }
-    Ok(Some(token.to_owned()))
 }
 
 /// Reads a file that nobody else should; says so in the log if others can.

@@ -44,9 +44,11 @@ pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> ExitCode 
     if query.is_some_and(|query| query.len() > QUERY_BYTES) {
         return fail(BAD_CONFIGURATION, "a serial number or address has 256 bytes at most");
     }
-    let token = match token(config) {
+    let token = match config.broker().admin_token() {
         Ok(token) => token,
-        Err(error) => return fail(CANNOT_READ, &error),
+        Err(problem) => {
+            return fail(CANNOT_READ, &format!("{}: {}", problem.key, problem.remedy));
+        }
     };
     let text = match ask(config, query, token.as_deref()) {
         Ok(text) => text,
@@ -65,16 +67,6 @@ pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> ExitCode 
             fail(CANNOT_CONNECT, &format!("the broker's answer is not understood: {error}"))
         }
     }
-}
-
-fn token(config: &Config) -> Result<Option<String>, String> {
-    let file = &config.admin.token_file;
-    if file.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("admin.token_file: {} cannot be read: {error}", file.display()))?;
-    Ok(text.lines().next().map(|line| line.trim().to_owned()))
 }
 
 fn ask(config: &Config, query: Option<&str>, token: Option<&str>) -> Result<String, String> {
