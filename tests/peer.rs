@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockside::config::Config;
-use dockside_broker::{Broker, Dead, Reloader};
+use dockside_broker::{Broker, Clock, Dead, Reloader};
 use dockside_interceptor::Interceptor;
 use dockside_mqtt::codec::{self, decode, split};
 use dockside_mqtt::packet::{
     Ack, Codes, Connack, Connect, Disconnect, Packet, PacketId, Publish, Subscribe,
     SubscriptionOptions,
 };
-use dockside_mqtt::property::{Properties, PropertyId};
+use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,6 +32,7 @@ pub(crate) struct TestBroker {
     /// All MQTT listeners, that of `address` first.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) reloader: Reloader,
+    clock: Arc<Clock>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Dead>>,
 }
@@ -43,6 +44,8 @@ impl TestBroker {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        // What the broker says about itself would come in between.
+        config.mqtt.sys_interval_s = 0;
         change(&mut config);
         let plugins = dockside::plugins(&config);
         Self::start_plugins(config, plugins).await
@@ -59,11 +62,17 @@ impl TestBroker {
         let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
         let address = addresses[0];
         let reloader = broker.reloader();
+        let clock = broker.clock();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(broker.run(async {
             let _ = stopped.await;
         }));
-        Self { address, addresses, reloader, stop, running }
+        Self { address, addresses, reloader, clock, stop, running }
+    }
+
+    /// Lets time pass at once.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     /// Stops it in order.
@@ -77,6 +86,29 @@ impl TestBroker {
         let connack = peer.connect(connect(version, client_id)).await;
         assert_eq!(connack, ReasonCode::Success);
         peer
+    }
+
+    /// Connects to a session that is kept for so many seconds (without an end in 3.1.1); whether it
+    /// was there.
+    pub(crate) async fn session(
+        &self,
+        version: Version,
+        client_id: &str,
+        expiry_seconds: u32,
+    ) -> (Peer, bool) {
+        let mut list = PropertyList::new();
+        list.number(PropertyId::SessionExpiryInterval, expiry_seconds);
+        let properties = list.as_properties();
+        let connect = Connect { clean_start: false, properties, ..connect(version, client_id) };
+        self.enter(connect).await
+    }
+
+    /// Connects; whether its session was there.
+    pub(crate) async fn enter(&self, connect: Connect<'_>) -> (Peer, bool) {
+        let mut peer = self.socket(connect.version).await;
+        let (present, reason) = peer.connack(connect).await;
+        assert_eq!(reason, ReasonCode::Success);
+        (peer, present)
     }
 
     /// A connection that has said nothing yet.
@@ -99,10 +131,19 @@ pub(crate) struct Peer {
 impl Peer {
     /// Sends a CONNECT and returns the CONNACK's reason; in 3.1.1 the nearest one.
     pub(crate) async fn connect(&mut self, connect: Connect<'_>) -> ReasonCode {
+        match self.connack(connect).await {
+            (false, reason) => reason,
+            (true, _) => panic!("a session where none was asked for"),
+        }
+    }
+
+    /// Sends a CONNECT and returns what the CONNACK says: whether a session was there, and how it
+    /// went.
+    pub(crate) async fn connack(&mut self, connect: Connect<'_>) -> (bool, ReasonCode) {
         self.send(&Packet::Connect(Box::new(connect))).await;
         let bytes = self.packet().await;
         match read(&bytes, self.version) {
-            Packet::Connack(Connack { session_present: false, reason, .. }) => reason,
+            Packet::Connack(Connack { session_present, reason, .. }) => (session_present, reason),
             other => unexpected(&other),
         }
     }
@@ -148,7 +189,7 @@ impl Peer {
         }
     }
 
-    /// The next packet is exactly this.
+    /// The next packet is exactly this; a sentence for people may stand beside a code.
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "reads as a conversation")]
     pub(crate) fn expect(&mut self, expected: Packet<'_>) -> impl Future<Output = ()> {
@@ -159,7 +200,9 @@ impl Peer {
         async move {
             let bytes = self.packet().await;
             let found = read(&bytes, self.version);
-            assert_eq!(bytes, out, "at {caller}: expected {described}, found {found:?}");
+            let mut encoded = Vec::new();
+            codec::encode(&mut encoded, &without_sentence(&found), self.version);
+            assert_eq!(encoded, out, "at {caller}: expected {described}, found {found:?}");
         }
     }
 
@@ -244,11 +287,29 @@ impl Peer {
 
     /// The next packet is a PUBLISH, which is acknowledged to its end.
     pub(crate) async fn receive(&mut self) -> Received {
+        let received = self.receive_only().await;
+        self.acknowledge(&received).await;
+        received
+    }
+
+    /// The payloads of the next messages, which are acknowledged.
+    pub(crate) async fn receive_payloads(&mut self, count: usize) -> Vec<String> {
+        let mut payloads = Vec::new();
+        for _ in 0..count {
+            payloads.push(String::from_utf8(self.receive().await.payload).unwrap());
+        }
+        payloads
+    }
+
+    /// The next packet is a PUBLISH, which is not acknowledged.
+    pub(crate) async fn receive_only(&mut self) -> Received {
         let bytes = self.packet().await;
         let Packet::Publish(publish) = read(&bytes, self.version) else {
             unexpected(&read(&bytes, self.version))
         };
-        let received = Received {
+        Received {
+            dup: publish.dup,
+            packet_id: publish.packet_id,
             topic: publish.topic.to_owned(),
             payload: publish.payload.to_vec(),
             qos: publish.qos,
@@ -264,9 +325,13 @@ impl Peer {
                     _ => 0,
                 })
                 .collect(),
-        };
+        }
+    }
+
+    /// Acknowledges a message; a QoS 2 one is released on the way to the next packet.
+    pub(crate) async fn acknowledge(&mut self, received: &Received) {
         let ack = |id| Ack::new(id, ReasonCode::Success);
-        match (publish.qos, publish.packet_id) {
+        match (received.qos, received.packet_id) {
             (QoS::AtLeastOnce, Some(id)) => self.send(&Packet::Puback(ack(id))).await,
             (QoS::ExactlyOnce, Some(id)) => {
                 self.received.insert(id);
@@ -274,7 +339,6 @@ impl Peer {
             }
             _ => {}
         }
-        received
     }
 
     /// Ends the connection without DISCONNECT.
@@ -284,6 +348,8 @@ impl Peer {
 /// A message as a subscriber got it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Received {
+    pub(crate) dup: bool,
+    pub(crate) packet_id: Option<PacketId>,
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
     pub(crate) qos: QoS,
@@ -295,6 +361,20 @@ pub(crate) struct Received {
 pub(crate) fn read(bytes: &[u8], version: Version) -> Packet<'_> {
     let (frame, _) = split(bytes, u32::MAX).unwrap().unwrap();
     decode(&frame, version).unwrap()
+}
+
+/// The packet without its reason string, if that is all the properties it has.
+fn without_sentence<'a>(packet: &Packet<'a>) -> Packet<'a> {
+    let mut packet = packet.clone();
+    let properties = match &mut packet {
+        Packet::Puback(ack) | Packet::Pubrec(ack) => &mut ack.properties,
+        Packet::Disconnect(disconnect) => &mut disconnect.properties,
+        _ => return packet,
+    };
+    if properties.iter().all(|property| property.id == PropertyId::ReasonString) {
+        *properties = Properties::EMPTY;
+    }
+    packet
 }
 
 #[track_caller]

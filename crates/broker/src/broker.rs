@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
 use crate::config::{Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::Files;
@@ -23,6 +24,7 @@ use crate::mailbox::Command;
 use crate::record::{self, Entry};
 use crate::reload::Reloader;
 use crate::shared::Shared;
+use crate::sys::SysTree;
 use crate::{Config, admin, listener, metrics, writer};
 
 /// A broker whose addresses are bound and whose live log is open.
@@ -141,6 +143,12 @@ impl Broker {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// The clock that sessions, wills, messages and keep alives age by.
+    #[must_use]
+    pub fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     /// What gives this broker a new configuration while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
@@ -222,11 +230,25 @@ fn accept(
 
 async fn upkeep(shared: Arc<Shared>) {
     let pending = metrics::PendingGauges::register();
+    let kept = metrics::KeptMetrics::register();
+    let mut tree = SysTree::default();
     let mut every = tokio::time::interval(UPKEEP);
     loop {
-        every.tick().await;
+        tokio::select! {
+            _ = every.tick() => {}
+            // Connections have deadlines of their own to look at.
+            () = shared.clock.pushed() => shared.registry.wake_all(),
+        }
         metrics::recorder().run_upkeep();
         shared.access.tidy();
+        let expired = shared.sessions.expire(&shared);
+        kept.expired(expired);
+        shared.sys.expired(expired);
+        let mut retained = shared.retained();
+        retained.expire(shared.clock.now_ms());
+        kept.set(shared.sessions.count(), (retained.len(), retained.bytes()));
+        drop(retained);
+        tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());
     }
 }
@@ -242,6 +264,7 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     shared.accepting.close();
     shared.stopping.cancel();
     shared.registry.command_all(Command::Quiet);
+    shared.sessions.publish_wills(shared);
     let deadline = shared.config.mqtt.stop_timeout();
     // Each step has the whole time: one that is late must not cost the next one its own.
     let quiet = timeout(deadline, shared.accepting.wait()).await;

@@ -1,13 +1,47 @@
-//! The two clocks: a monotonic one for ages and deadlines, the wall clock for what people read.
+//! The two clocks: a monotonic one for ages and deadlines, which tests can push forward, and the
+//! wall clock for what people read.
 
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+use tokio::sync::Notify;
 
-/// Milliseconds since the process first asked; never goes back.
-pub(crate) fn monotonic_ms() -> u64 {
-    START.elapsed().as_millis() as u64
+/// The monotonic clock of one broker: everything that expires looks at it.
+#[derive(Debug)]
+pub struct Clock {
+    start: Instant,
+    ahead_ms: AtomicU64,
+    pushed: Notify,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: Instant::now(), ahead_ms: AtomicU64::new(0), pushed: Notify::new() }
+    }
+}
+
+impl Clock {
+    /// Milliseconds since the broker was made; never goes back.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64 + self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass at once, for tests: sessions, wills, messages and keep alives age by it.
+    pub fn advance(&self, by: Duration) {
+        self.ahead_ms.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+        self.pushed.notify_one();
+    }
+
+    /// When something that lives for so many seconds from now on has expired.
+    pub(crate) fn in_seconds(&self, seconds: u32) -> u64 {
+        self.now_ms() + u64::from(seconds) * 1000
+    }
+
+    /// Resolves when the clock has been pushed forward.
+    pub(crate) async fn pushed(&self) {
+        self.pushed.notified().await;
+    }
 }
 
 /// Milliseconds since 1970.

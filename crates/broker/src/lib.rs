@@ -6,10 +6,11 @@
 //! - `writer`: everything that has to be ordered or kept.
 //! - `live_log`: the in-memory log (rumqttd), with `record` as its content and `budget` in front.
 //! - `dispatcher`: log to `mailbox`, and so back to `connection`.
-//! - `registry`: who owns which client identifier.
+//! - `registry`: who owns which client identifier; `sessions`: those without a connection; `will`.
+//! - `retained`: retained messages.
 //! - `refusals`: why somebody could not connect, publish or subscribe.
 //! - `files`, `reload`: what the configuration names, and how it becomes new while the broker runs.
-//! - `admin`, [`metrics`]: what operators look at.
+//! - `admin`, [`metrics`], `sys`: what operators look at.
 
 mod access;
 mod admin;
@@ -24,19 +25,25 @@ mod files;
 mod listener;
 mod live_log;
 mod mailbox;
+mod message;
 pub mod metrics;
 mod publish;
 mod record;
 mod refusals;
 mod registry;
 mod reload;
+mod retained;
+mod sessions;
 mod shared;
+mod sys;
+mod will;
 mod writer;
 
 /// The packets and topics that plugins and embedders meet.
 pub use dockside_mqtt as mqtt;
 
 pub use broker::{BindError, Broker};
+pub use clock::Clock;
 pub use config::Config;
 pub use live_log::Dead;
 pub use reload::Reloader;

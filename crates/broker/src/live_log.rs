@@ -21,6 +21,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config;
 use crate::mailbox::Mailbox;
+use crate::message::Delivery;
 use crate::record::{AsideNumber, Entries, LARGE, Lane, RECORD_HEADER, Record};
 
 const TOPIC: &str = "dockside";
@@ -61,6 +62,8 @@ pub(crate) enum Aside {
     Mailbox(std::sync::Arc<Mailbox>),
     /// Who waits for a barrier.
     Barrier(oneshot::Sender<()>),
+    /// Shared messages that nobody has acknowledged.
+    Returned(Vec<Delivery>),
 }
 
 /// The writing end.

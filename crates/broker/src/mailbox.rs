@@ -1,65 +1,19 @@
 //! Where everything that concerns a session from outside its own task arrives: messages from the
 //! dispatcher, completions from the writer, commands from the broker. One lock, one waker.
+//!
+//! It is also the queue of a session that has no connection: [`Mailbox::deliver`] appends,
+//! [`Mailbox::take`] reads what the connection has not read yet, and what was sent but not
+//! acknowledged is with the session ([`dockside_mqtt::session::Outgoing`]).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use dockside_mqtt::{QoS, ReasonCode};
 
 use crate::config::Limits;
-use crate::record::Published;
-
-/// A message, owned: what all its deliveries share.
-#[derive(Debug)]
-pub(crate) struct Message {
-    topic_len: u16,
-    properties_len: u32,
-    /// Topic, properties, payload.
-    bytes: Box<[u8]>,
-    pub(crate) expires_ms: u64,
-}
-
-impl Message {
-    pub(crate) fn new(published: &Published<'_>) -> Self {
-        let parts = [published.topic.as_bytes(), published.properties, published.payload];
-        Self {
-            topic_len: published.topic.len() as u16,
-            properties_len: published.properties.len() as u32,
-            bytes: parts.concat().into_boxed_slice(),
-            expires_ms: published.expires_ms,
-        }
-    }
-
-    pub(crate) fn topic(&self) -> &str {
-        let bytes = &self.bytes[..usize::from(self.topic_len)];
-        std::str::from_utf8(bytes).expect("made from a str")
-    }
-
-    pub(crate) fn properties(&self) -> &[u8] {
-        let start = usize::from(self.topic_len);
-        &self.bytes[start..start + self.properties_len as usize]
-    }
-
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.bytes[usize::from(self.topic_len) + self.properties_len as usize..]
-    }
-
-    /// What it counts for in a mailbox.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len() + 64
-    }
-}
-
-/// A message for one session.
-#[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) message: Arc<Message>,
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-    /// Identifiers of all subscriptions that matched.
-    pub(crate) subscription_ids: Arc<[u32]>,
-}
+use crate::message::{Delivery, Origin};
 
 /// Counts the jobs a connection has given to the writer.
 pub(crate) type Ticket = u64;
@@ -88,18 +42,49 @@ impl Command {
     }
 }
 
+/// What becomes of messages.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Mode {
+    /// The session ends with its connection: too many QoS 1 and 2 messages end both.
+    #[default]
+    Ephemeral,
+    /// The session is kept: too many messages cost it its oldest.
+    Kept,
+    /// As kept, and without a connection: QoS 0 is dropped.
+    Asleep,
+    /// The session has ended.
+    Closed,
+}
+
+/// Bytes that wait for all sessions without a connection.
+#[derive(Debug, Default)]
+pub(crate) struct AsleepBytes(AtomicUsize);
+
+impl AsleepBytes {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A session's mailbox.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     state: Mutex<State>,
     messages_at_most: usize,
     bytes_at_most: usize,
+    retained_at_most: usize,
+    asleep_at_most: usize,
+    asleep: Arc<AsleepBytes>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    mode: Mode,
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// Deliveries of retained messages among them, which have a bound of their own: their bytes are
+    /// the retained messages' anyway.
+    retained: usize,
     completed: Ticket,
     command: Option<Command>,
     review: bool,
@@ -116,36 +101,181 @@ pub(crate) struct Taken {
     pub(crate) review: bool,
 }
 
+/// What became of messages that were not put in.
+#[derive(Debug, Default)]
+pub(crate) struct Undelivered {
+    /// There was no room; for them or, in a session that is kept, for older ones.
+    pub(crate) full: u64,
+    /// QoS 0 for a session without a connection.
+    pub(crate) offline: u64,
+    /// Shared messages for a session that has no connection now: others may have them.
+    pub(crate) shared: Vec<Delivery>,
+}
+
 impl Mailbox {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, asleep: &Arc<AsleepBytes>) -> Self {
         Self {
             state: Mutex::default(),
             messages_at_most: limits.mailbox_messages,
             bytes_at_most: limits.mailbox_bytes,
+            // The largest answer to one SUBSCRIBE always fits.
+            retained_at_most: limits.retained_messages.saturating_mul(2),
+            asleep_at_most: limits.session_bytes,
+            asleep: Arc::clone(asleep),
         }
     }
 
-    /// Puts messages in; what does not fit is dropped if it is QoS 0 (their number is returned),
-    /// otherwise the client is too slow and will be disconnected.
-    pub(crate) fn deliver(&self, deliveries: &mut Vec<Delivery>) -> u64 {
-        let mut dropped = 0;
+    /// Puts messages in and says which could not be.
+    pub(crate) fn deliver(&self, deliveries: &mut Vec<Delivery>, undelivered: &mut Undelivered) {
         let mut state = self.state();
         for delivery in deliveries.drain(..) {
-            let bytes = state.bytes + delivery.message.size();
-            let full = state.deliveries.len() >= self.messages_at_most
-                || (bytes > self.bytes_at_most && !state.deliveries.is_empty());
-            if !full {
-                state.bytes = bytes;
-                state.deliveries.push_back(delivery);
-            } else {
-                dropped += 1;
-                if delivery.qos != QoS::AtMostOnce {
-                    state.command = state.command.max(Some(Command::SlowConsumer));
+            match state.mode {
+                Mode::Asleep | Mode::Closed if delivery.is_shared() => {
+                    undelivered.shared.push(delivery);
                 }
+                Mode::Closed => {}
+                Mode::Asleep if delivery.qos == QoS::AtMostOnce => undelivered.offline += 1,
+                _ => undelivered.full += self.put(&mut state, delivery),
             }
         }
         wake(state);
+    }
+
+    /// Puts one in; how many there was no room for.
+    fn put(&self, state: &mut State, delivery: Delivery) -> u64 {
+        if delivery.origin == Origin::Retained {
+            if state.retained >= self.retained_at_most {
+                // It subscribes on and on without reading.
+                state.command = state.command.max(Some(Command::SlowConsumer));
+                return 1;
+            }
+            self.push(state, delivery);
+            return 0;
+        }
+        let mut dropped = 0;
+        while self.is_full(state, delivery.message.size()) {
+            let keeps = matches!(state.mode, Mode::Kept | Mode::Asleep);
+            if delivery.qos == QoS::AtMostOnce || !keeps {
+                if delivery.qos != QoS::AtMostOnce {
+                    state.command = state.command.max(Some(Command::SlowConsumer));
+                }
+                return dropped + 1;
+            }
+            if self.pop(state).is_none() {
+                // All of it is other sessions': none is taken from those.
+                return dropped + 1;
+            }
+            dropped += 1;
+        }
+        self.push(state, delivery);
         dropped
+    }
+
+    /// Whether there is no room for so many bytes; one message passes, however large.
+    fn is_full(&self, state: &State, size: usize) -> bool {
+        let mine = state.deliveries.len() - state.retained >= self.messages_at_most
+            || (state.bytes > 0 && state.bytes + size > self.bytes_at_most);
+        mine || (state.mode == Mode::Asleep && self.asleep.get() + size > self.asleep_at_most)
+    }
+
+    fn push(&self, state: &mut State, delivery: Delivery) {
+        if delivery.origin == Origin::Retained {
+            state.retained += 1;
+        } else {
+            self.count(state, delivery.message.size(), true);
+        }
+        state.deliveries.push_back(delivery);
+    }
+
+    fn pop(&self, state: &mut State) -> Option<Delivery> {
+        let delivery = state.deliveries.pop_front()?;
+        if delivery.origin == Origin::Retained {
+            state.retained -= 1;
+        } else {
+            self.count(state, delivery.message.size(), false);
+        }
+        Some(delivery)
+    }
+
+    fn count(&self, state: &mut State, size: usize, add: bool) {
+        if add {
+            state.bytes += size;
+        } else {
+            state.bytes -= size;
+        }
+        if state.mode == Mode::Asleep {
+            if add {
+                self.asleep.0.fetch_add(size, Ordering::Relaxed);
+            } else {
+                self.asleep.0.fetch_sub(size, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The session is kept when its connection ends.
+    pub(crate) fn keep(&self) {
+        self.state().mode = Mode::Kept;
+    }
+
+    /// Whether the session has a connection.
+    pub(crate) fn is_online(&self) -> bool {
+        matches!(self.state().mode, Mode::Ephemeral | Mode::Kept)
+    }
+
+    /// Messages that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state().deliveries.len()
+    }
+
+    /// The session goes on without a connection, which gives back what it has not sent. Returns what
+    /// others may have: the shared messages. How many were dropped comes with it.
+    pub(crate) fn fall_asleep(&self, unsent: VecDeque<Delivery>) -> Undelivered {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.deliveries);
+        (state.bytes, state.retained, state.waker) = (0, 0, None);
+        state.mode = Mode::Asleep;
+        let mut undelivered = Undelivered::default();
+        for delivery in unsent.into_iter().chain(waiting) {
+            if delivery.is_shared() {
+                undelivered.shared.push(delivery);
+            } else if delivery.qos == QoS::AtMostOnce {
+                undelivered.offline += 1;
+            } else {
+                undelivered.full += self.put(&mut state, delivery);
+            }
+        }
+        undelivered
+    }
+
+    /// The session has ended; what others may have of it comes back.
+    pub(crate) fn close(&self, unsent: VecDeque<Delivery>) -> Vec<Delivery> {
+        let waiting = self.empty(Mode::Closed);
+        unsent.into_iter().chain(waiting).filter(Delivery::is_shared).collect()
+    }
+
+    /// Takes over what waits in the mailbox that the session had before, ahead of its own.
+    pub(crate) fn inherit(&self, before: &Self) {
+        let mut inherited = before.empty(Mode::Closed);
+        let mut state = self.state();
+        inherited.extend(std::mem::take(&mut state.deliveries));
+        if state.mode == Mode::Asleep {
+            self.asleep.0.fetch_sub(state.bytes, Ordering::Relaxed);
+        }
+        (state.bytes, state.retained) = (0, 0);
+        for delivery in inherited {
+            self.push(&mut state, delivery);
+        }
+        wake(state);
+    }
+
+    fn empty(&self, mode: Mode) -> VecDeque<Delivery> {
+        let mut state = self.state();
+        if state.mode == Mode::Asleep {
+            self.asleep.0.fetch_sub(state.bytes, Ordering::Relaxed);
+        }
+        state.mode = mode;
+        (state.bytes, state.retained) = (0, 0);
+        std::mem::take(&mut state.deliveries)
     }
 
     /// The writer has done every job up to `ticket`.
@@ -179,7 +309,7 @@ impl Mailbox {
         let mut state = self.state();
         if backlog.is_empty() && !state.deliveries.is_empty() {
             std::mem::swap(backlog, &mut state.deliveries);
-            state.bytes = 0;
+            (state.bytes, state.retained) = (0, 0);
         }
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
@@ -193,6 +323,12 @@ impl Mailbox {
     }
 }
 
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.empty(Mode::Closed);
+    }
+}
+
 fn wake(state: MutexGuard<'_, State>) {
     let waker = state.waker.clone();
     drop(state);
@@ -202,53 +338,4 @@ fn wake(state: MutexGuard<'_, State>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn delivery(qos: QoS, bytes: usize) -> Delivery {
-        let published = Published {
-            publisher: 0,
-            except_publisher: false,
-            qos,
-            retain: false,
-            expires_ms: u64::MAX,
-            topic: "t",
-            properties: b"",
-            payload: &vec![0; bytes],
-        };
-        let message = Arc::new(Message::new(&published));
-        Delivery { message, qos, retain: false, subscription_ids: Arc::new([]) }
-    }
-
-    fn limits(mailbox_messages: usize, mailbox_bytes: usize) -> Limits {
-        Limits { mailbox_messages, mailbox_bytes, ..Limits::default() }
-    }
-
-    #[test]
-    fn qos_0_beyond_the_bound_is_dropped_and_counted() {
-        let mailbox = Mailbox::new(&limits(2, 1 << 20));
-        let mut three = vec![delivery(QoS::AtMostOnce, 1); 3];
-        assert_eq!(mailbox.deliver(&mut three), 1);
-        let mut backlog = VecDeque::new();
-        let taken = mailbox.take(&mut backlog, Waker::noop());
-        assert_eq!((backlog.len(), taken.command), (2, None));
-    }
-
-    #[test]
-    fn qos_1_beyond_the_bound_ends_the_connection() {
-        let mailbox = Mailbox::new(&limits(100, 300));
-        mailbox
-            .deliver(&mut vec![delivery(QoS::AtLeastOnce, 200), delivery(QoS::AtLeastOnce, 200)]);
-        let taken = mailbox.take(&mut VecDeque::new(), Waker::noop());
-        assert_eq!(taken.command, Some(Command::SlowConsumer));
-    }
-
-    #[test]
-    fn one_message_passes_however_large() {
-        let mailbox = Mailbox::new(&limits(100, 300));
-        assert_eq!(mailbox.deliver(&mut vec![delivery(QoS::AtLeastOnce, 5_000)]), 0);
-        let mut backlog = VecDeque::new();
-        assert_eq!(mailbox.take(&mut backlog, Waker::noop()).command, None);
-        assert_eq!(backlog.len(), 1);
-    }
-}
+mod tests;

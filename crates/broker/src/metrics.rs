@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::clock;
 use crate::config::Transport;
+use crate::mailbox::Undelivered;
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -45,7 +46,11 @@ fn describe() {
     c!("dockside_connections_opened_total", "Clients that were let in");
     c!("dockside_connections_closed_total", "Connections that ended, by who ended them and why");
     c!("dockside_connects_rejected_total", "Connections that ended before they were let in");
-    g!("dockside_subscriptions", "Subscriptions of connected clients");
+    g!("dockside_subscriptions", "Subscriptions, shared ones apart");
+    g!("dockside_sessions", "Sessions that are kept, with and without a connection");
+    c!("dockside_sessions_expired_total", "Sessions that nobody came back to in time");
+    g!("dockside_retained_messages", "Retained messages");
+    g!("dockside_retained_bytes", Unit::Bytes, "What retained messages hold");
     c!("dockside_messages_received_total", "PUBLISH packets from clients");
     c!("dockside_messages_sent_total", "PUBLISH packets to clients");
     c!("dockside_message_bytes_received_total", Unit::Bytes, "Payload of PUBLISH from clients");
@@ -167,6 +172,8 @@ pub(crate) struct ConnectionMetrics {
     dropped_expired: Counter,
     dropped_too_large: Counter,
     dropped_acl: Counter,
+    dropped_full: Counter,
+    dropped_offline: Counter,
     publishes_allowed: Counter,
     publishes_denied: Counter,
     pub(crate) reply_duration: Histogram,
@@ -211,6 +218,8 @@ impl ConnectionMetrics {
             dropped_expired: dropped("expired"),
             dropped_too_large: dropped("too_large"),
             dropped_acl: dropped("acl"),
+            dropped_full: dropped("queue_full"),
+            dropped_offline: dropped("offline"),
             publishes_allowed: acl_check("publish", "allow"),
             publishes_denied: acl_check("publish", "deny"),
             reply_duration: histogram!("dockside_event_reply_duration_seconds"),
@@ -228,6 +237,16 @@ impl ConnectionMetrics {
 
     pub(crate) fn closed(&self, reason: Closed) {
         self.closed[reason as usize].increment(1);
+    }
+
+    /// Messages that a session could not keep when its connection ended.
+    pub(crate) fn undelivered(&self, undelivered: &Undelivered) {
+        if undelivered.full > 0 {
+            self.dropped_full.increment(undelivered.full);
+        }
+        if undelivered.offline > 0 {
+            self.dropped_offline.increment(undelivered.offline);
+        }
     }
 
     pub(crate) fn rejected(&self, reason: Rejected) {
@@ -272,6 +291,8 @@ pub(crate) struct Counts {
     pub(crate) sent: [u64; 3],
     pub(crate) message_bytes_received: [u64; 3],
     pub(crate) message_bytes_sent: [u64; 3],
+    pub(crate) packets_received: u64,
+    pub(crate) packets_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) dropped_expired: u64,
@@ -290,6 +311,7 @@ impl Counts {
     }
 
     pub(crate) fn sent(&mut self, qos: QoS, payload: &[u8]) {
+        self.packets_sent += 1;
         self.sent[usize::from(qos.bits())] += 1;
         self.message_bytes_sent[usize::from(qos.bits())] += payload.len() as u64;
     }
@@ -313,24 +335,70 @@ impl PendingGauges {
     }
 }
 
+/// Sessions and retained messages.
+pub(crate) struct KeptMetrics {
+    connected: Gauge,
+    asleep: Gauge,
+    expired: Counter,
+    retained: Gauge,
+    retained_bytes: Gauge,
+}
+
+impl KeptMetrics {
+    pub(crate) fn register() -> Self {
+        let sessions = |state: &'static str| gauge!("dockside_sessions", "state" => state);
+        Self {
+            connected: sessions("connected"),
+            asleep: sessions("disconnected"),
+            expired: counter!("dockside_sessions_expired_total"),
+            retained: gauge!("dockside_retained_messages"),
+            retained_bytes: gauge!("dockside_retained_bytes"),
+        }
+    }
+
+    /// Sessions that are kept and those of them without a connection; messages and their bytes.
+    pub(crate) fn set(&self, (kept, asleep): (usize, usize), (messages, bytes): (usize, usize)) {
+        self.connected.set(kept.saturating_sub(asleep) as f64);
+        self.asleep.set(asleep as f64);
+        self.retained.set(messages as f64);
+        self.retained_bytes.set(bytes as f64);
+    }
+
+    pub(crate) fn expired(&self, count: u64) {
+        self.expired.increment(count);
+    }
+}
+
 /// Counters of the dispatcher.
 pub(crate) struct DispatcherMetrics {
-    pub(crate) subscriptions: Gauge,
+    plain: Gauge,
+    shared: Gauge,
     pub(crate) no_subscriber: Counter,
-    pub(crate) mailbox_full: Counter,
+    pub(crate) queue_full: Counter,
+    pub(crate) offline: Counter,
+    pub(crate) retained_full: Counter,
 }
 
 impl DispatcherMetrics {
     pub(crate) fn register() -> Self {
         let dropped =
             |reason: &'static str| counter!("dockside_messages_dropped_total", "reason" => reason);
-        let subscriptions = gauge!("dockside_subscriptions", "kind" => "plain");
-        subscriptions.set(0.0);
-        Self {
-            subscriptions,
+        let subscriptions = |kind: &'static str| gauge!("dockside_subscriptions", "kind" => kind);
+        let metrics = Self {
+            plain: subscriptions("plain"),
+            shared: subscriptions("shared"),
             no_subscriber: dropped("no_subscriber"),
-            mailbox_full: dropped("queue_full"),
-        }
+            queue_full: dropped("queue_full"),
+            offline: dropped("offline"),
+            retained_full: dropped("retained_full"),
+        };
+        metrics.subscriptions(0, 0);
+        metrics
+    }
+
+    pub(crate) fn subscriptions(&self, plain: usize, shared: usize) {
+        self.plain.set(plain as f64);
+        self.shared.set(shared as f64);
     }
 }
 

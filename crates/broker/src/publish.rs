@@ -127,19 +127,31 @@ pub(crate) struct Routable<'a> {
     claimed: bool,
 }
 
-/// Finds the lane of a permitted publish and takes its charge; `None` while the lane's budget is
-/// used up (then `waker` is woken when it is worth trying again). Nothing else has happened by then.
+/// Which way a publish goes, and whether a plugin claims it. QoS 0 with nothing to keep is direct,
+/// unless it `follows` one that was not.
+pub(crate) fn lane(
+    shared: &Shared,
+    permit: &Permit<'_>,
+    publish: &Publish<'_>,
+    follows: bool,
+) -> (Lane, bool) {
+    let claimed = shared.interceptors.claim(permit.topic());
+    let direct = publish.qos == QoS::AtMostOnce && !publish.retain && !follows && !claimed;
+    (if direct { Lane::Direct } else { Lane::Writer }, claimed)
+}
+
+/// Takes the charge of a permitted publish; `None` while the lane's budget is used up (then `waker`
+/// is woken when it is worth trying again). Nothing else has happened by then.
 pub(crate) fn take_charge<'a>(
     shared: &Shared,
     permit: Permit<'a>,
     publish: &Publish<'_>,
+    (lane, claimed): (Lane, bool),
     (instance, waker): (Instance, &Waker),
 ) -> Option<Routable<'a>> {
-    let claimed = shared.interceptors.claim(permit.topic());
-    let (lane, budget) = if publish.qos == QoS::AtMostOnce && !claimed {
-        (Lane::Direct, &shared.direct_budget)
-    } else {
-        (Lane::Writer, &shared.writer_budget)
+    let budget = match lane {
+        Lane::Direct => &shared.direct_budget,
+        Lane::Writer => &shared.writer_budget,
     };
     let effects = if claimed { EFFECTS_BYTES } else { 0 };
     let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
@@ -175,7 +187,7 @@ pub(crate) fn route(
     let out = batch.entries(routable.lane);
     if verdict == Verdict::Forward {
         let mut forwarded = Vec::new();
-        let (properties, expiry) = forwardable(publish.properties, &mut forwarded);
+        let (properties, expiry) = forwardable(shared, publish.properties, &mut forwarded);
         let published = Published {
             publisher,
             except_publisher: false,
@@ -238,7 +250,11 @@ fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted
 
 /// The properties a subscriber gets, in the order they came: all but the topic alias, which is the
 /// publisher's own, and the expiry, which counts down. With it when the message expires.
-fn forwardable<'a>(properties: Properties<'a>, kept: &'a mut Vec<u8>) -> (&'a [u8], u64) {
+fn forwardable<'a>(
+    shared: &Shared,
+    properties: Properties<'a>,
+    kept: &'a mut Vec<u8>,
+) -> (&'a [u8], u64) {
     let special = |id| matches!(id, PropertyId::TopicAlias | PropertyId::MessageExpiryInterval);
     if !properties.iter().any(|property| special(property.id)) {
         return (properties.raw(), u64::MAX);
@@ -247,7 +263,7 @@ fn forwardable<'a>(properties: Properties<'a>, kept: &'a mut Vec<u8>) -> (&'a [u
     for property in properties.iter() {
         match (property.id, property.value) {
             (PropertyId::MessageExpiryInterval, Value::Number(seconds)) => {
-                expires_ms = clock::monotonic_ms() + u64::from(seconds) * 1000;
+                expires_ms = shared.clock.in_seconds(seconds);
             }
             (id, _) if special(id) => {}
             _ => kept.extend_from_slice(property.raw),

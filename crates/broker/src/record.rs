@@ -34,11 +34,15 @@ pub(crate) enum Entry<'a> {
     Large(AsideNumber),
     /// A session begins; its mailbox travels beside the log.
     Begin(Instance, AsideNumber),
+    /// A session has a new connection, with a mailbox that takes over what waits in the old one.
+    Attach(Instance, AsideNumber),
     End(Instance),
     Subscribe(Subscribed<'a>),
     Unsubscribe(Instance, &'a str),
     /// Everything before it has been dispatched: somebody waits to hear that.
     Barrier(AsideNumber),
+    /// Shared messages that a session which has left did not acknowledge: others may have them.
+    Return(AsideNumber),
 }
 
 /// A message with all that the dispatcher needs to know of it.
@@ -103,6 +107,11 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         Entry::End(instance) => number_entry(out, 3, *instance),
+        Entry::Attach(instance, number) => {
+            number_entry(out, 7, *instance);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Entry::Return(number) => number_entry(out, 8, *number),
         Entry::Subscribe(s) => {
             number_entry(out, 4, s.instance);
             out.push(s.options.bits());
@@ -213,6 +222,8 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry<'_>> {
         }
         5 => Entry::Unsubscribe(number, std::str::from_utf8(rest).ok()?),
         6 => Entry::Barrier(number),
+        7 => Entry::Attach(number, u64::from_le_bytes(rest.try_into().ok()?)),
+        8 => Entry::Return(number),
         _ => return None,
     })
 }

@@ -183,7 +183,7 @@ mod tests {
     use crate::config::Limits;
 
     fn mailbox() -> Arc<Mailbox> {
-        Arc::new(Mailbox::new(&Limits::default()))
+        Arc::new(Mailbox::new(&Limits::default(), &Arc::default()))
     }
 
     fn told(mailbox: &Mailbox) -> Option<Command> {

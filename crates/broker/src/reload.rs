@@ -55,6 +55,7 @@ impl Reloader {
                 reloaded.users = policy.users().map_or(0, PasswordFile::len);
                 self.shared.access.replace(policy);
                 self.shared.registry.wake_all();
+                self.shared.sessions.review(&self.shared, None);
             }
             Err(problems) => reloaded.problems = problems,
         }

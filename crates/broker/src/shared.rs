@@ -1,7 +1,7 @@
 //! What every connection shares.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
@@ -11,14 +11,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::live_log::LiveLog;
 use crate::mailbox::{Mailbox, Ticket};
+use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::ConnectionMetrics;
 use crate::publish::Interceptors;
 use crate::record::Instance;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
+use crate::retained::Retained;
+use crate::sessions::Sessions;
+use crate::sys::SysCounters;
 use crate::writer::WriterQueue;
 
 /// The parts of the broker that connections meet.
@@ -29,6 +34,10 @@ pub(crate) struct Shared {
     pub(crate) direct_budget: Budget,
     pub(crate) writer_budget: Budget,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) sessions: Sessions,
+    pub(crate) retained: Arc<Mutex<Retained>>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) sys: SysCounters,
     pub(crate) access: Access,
     pub(crate) refusals: Refusals,
     pub(crate) interceptors: Interceptors,
@@ -56,6 +65,10 @@ impl Shared {
             direct_budget: Budget::new(config.live_log.direct_budget_bytes),
             writer_budget: Budget::new(config.live_log.writer_budget_bytes),
             registry: Arc::default(),
+            sessions: Sessions::new(&config.limits),
+            retained: Arc::new(Mutex::new(Retained::new(&config.limits))),
+            clock: Arc::default(),
+            sys: SysCounters::default(),
             access: Access::new(&config, policy),
             refusals: Refusals::default(),
             interceptors: Interceptors::new(plugins),
@@ -72,6 +85,17 @@ impl Shared {
     /// A number no other session has had.
     pub(crate) fn new_instance(&self) -> Instance {
         self.instances.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// All retained messages.
+    pub(crate) fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().expect("no panic while it is held")
+    }
+
+    /// Whether there is room for a retained message of a topic: `size` bytes of topic, properties and
+    /// payload.
+    pub(crate) fn can_retain(&self, topic: &str, size: usize) -> bool {
+        self.retained().admits(topic, size + MESSAGE_OVERHEAD).is_ok()
     }
 
     /// Appends entries of QoS 0 with nothing to keep.

@@ -187,6 +187,7 @@ fn properties_keep_their_order_and_bytes() {
 #[test]
 fn a_message_to_a_subscriber_carries_expiry_and_identifiers() {
     let message = codec::Message {
+        alias: None,
         topic: "a",
         properties: Properties::EMPTY,
         payload: b"x",

@@ -87,6 +87,7 @@ fn publish(frame: &Frame<'_>, output: &mut Vec<u8>) {
         properties: Properties::EMPTY,
         payload: &reply,
         expiry: None,
+        alias: None,
     };
     let how = (QoS::AtLeastOnce, Some(PacketId::MIN));
     codec::publish(output, Version::V311, &message, how, false, &[]);

@@ -34,6 +34,7 @@ async fn main() -> io::Result<()> {
                     properties: Properties::EMPTY,
                     payload: &reply,
                     expiry: None,
+                    alias: None,
                 };
                 let how = (QoS::AtLeastOnce, PacketId::new(id));
                 codec::publish(output, Version::V311, &message, how, false, &[]);

@@ -63,7 +63,7 @@ pub(crate) struct Announcing {
 }
 
 /// Who a connection is, and what it may do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     rights: Rights,
     generation: u64,

@@ -47,6 +47,10 @@ pub struct Mqtt {
     pub connect_timeout_ms: u64,
     /// How long a stop may take, milliseconds.
     pub stop_timeout_ms: u64,
+    /// Longest keep alive, seconds; a 5.0 client that asks for more, or for none, is told. 0: any.
+    pub keep_alive_max_s: u16,
+    /// How often the `$SYS` tree is published, seconds; 0 is never.
+    pub sys_interval_s: u32,
 }
 
 /// Who may connect.
@@ -99,10 +103,22 @@ pub struct Limits {
     pub inflight: u16,
     /// Topic aliases a 5.0 client may define.
     pub topic_aliases: u16,
+    /// Topic aliases the broker uses towards a 5.0 client that takes some.
+    pub topic_aliases_out: u16,
     /// Messages that wait for one client.
     pub mailbox_messages: usize,
     /// Bytes that wait for one client.
     pub mailbox_bytes: usize,
+    /// Sessions that are kept, connected or not.
+    pub sessions: usize,
+    /// How long a session is kept without a connection, seconds, whatever its client asks for.
+    pub session_expiry_s: u32,
+    /// Bytes that wait for all clients that are not connected.
+    pub session_bytes: usize,
+    /// Retained messages.
+    pub retained_messages: usize,
+    /// Bytes of all retained messages.
+    pub retained_bytes: usize,
 }
 
 /// The in-memory log between publishers and subscribers.
@@ -126,6 +142,8 @@ impl Default for Mqtt {
             allow_anonymous: false,
             connect_timeout_ms: 10_000,
             stop_timeout_ms: 10_000,
+            keep_alive_max_s: 0,
+            sys_interval_s: 10,
         }
     }
 }
@@ -155,8 +173,14 @@ impl Default for Limits {
             receive_maximum: 1_000,
             inflight: u16::MAX,
             topic_aliases: 16,
+            topic_aliases_out: 16,
             mailbox_messages: 100_000,
             mailbox_bytes: 32 << 20,
+            sessions: 10_000,
+            session_expiry_s: 7 * 24 * 3600,
+            session_bytes: 256 << 20,
+            retained_messages: 100_000,
+            retained_bytes: 128 << 20,
         }
     }
 }

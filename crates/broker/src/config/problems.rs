@@ -98,6 +98,8 @@ fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
     check(limits.connections <= 1_000_000, "limits.connections", "must be at most 1000000");
     let remedy = "must be 128 to 268435460, the largest packet MQTT has";
     check((128..=268_435_460).contains(&limits.packet_bytes), "limits.packet_bytes", remedy);
+    let retained = limits.retained_messages <= 10_000_000;
+    check(retained, "limits.retained_messages", "must be at most 10000000");
     let connect = limits.connect_packet_bytes >= 128;
     check(connect, "limits.connect_packet_bytes", "must be at least 128");
 }

@@ -3,30 +3,30 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use dockside_mqtt::packet::{Connack, Connect, Packet, Will};
-use dockside_mqtt::property::{PropertyId, PropertyList};
-use dockside_mqtt::{ProtocolError, ReasonCode, codec};
+use dockside_mqtt::packet::{Connect, Will};
+use dockside_mqtt::property::PropertyId;
+use dockside_mqtt::{ProtocolError, ReasonCode};
 
 use super::Arrived;
+use super::connack::{Asked, Granted};
 use super::refusal::Refusal;
 use crate::access::{Identity, NoLogin, Wrong};
-use crate::connection::{Client, WillMessage};
+use crate::connection::Client;
 use crate::mailbox::Mailbox;
 use crate::metrics::Rejected;
 use crate::publish;
 use crate::refusals::Stage;
 use crate::registry::{Owner, Pending};
 use crate::shared::Shared;
+use crate::will::WillMessage;
 
 /// A client that may come in.
 pub(super) struct Admitted {
     pub(super) client: Client,
     pub(super) will: Option<WillMessage>,
-    pub(super) connack: Vec<u8>,
-    /// Unacknowledged messages from it and to it.
-    pub(super) window: (u32, u16),
+    pub(super) asked: Asked,
+    pub(super) granted: Granted,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) claim: Pending,
     pub(super) _slot: ClientSlot,
@@ -75,7 +75,7 @@ pub(super) async fn admit(
         let remedy = "raise limits.connections, or find out who holds them (dockside_connections)";
         Refusal::told(connect, Rejected::Limit, told, remedy)
     })?;
-    let mailbox = Arc::new(Mailbox::new(&shared.config.limits));
+    let mailbox = Arc::new(Mailbox::new(&shared.config.limits, &shared.sessions.bytes));
     let owner = Owner::new(instance, Arc::clone(&mailbox), identity.user().cloned(), arrived.peer);
     let claim = shared.registry.claim(Arc::clone(&id), owner).map_err(|_| {
         let detail = "another user is connected with this client identifier";
@@ -83,21 +83,18 @@ pub(super) async fn admit(
         let told = (ReasonCode::ClientIdentifierNotValid, detail);
         Refusal::told(connect, Rejected::ClientId, told, remedy)
     })?;
-    let connack = connack(connect, assigned.as_deref(), shared);
-    let window = window(connect, shared);
-    let client = client(connect, arrived, id, instance, identity);
-    Ok(Admitted { client, will, connack, window, mailbox, claim, _slot: slot })
+    let asked = Asked::by(connect);
+    let granted = Granted::to(asked, &shared.config);
+    let client = client(connect, arrived, (id, instance, identity), &granted);
+    Ok(Admitted { client, will, asked, granted, mailbox, claim, _slot: slot })
 }
 
 fn client(
     connect: &Connect<'_>,
     arrived: Arrived,
-    id: Arc<str>,
-    instance: u64,
-    identity: Identity,
+    (id, instance, identity): (Arc<str>, u64, Identity),
+    granted: &Granted,
 ) -> Client {
-    let keep_alive = Duration::from_secs(connect.keep_alive.into());
-    let number = |id| connect.properties.number(id);
     Client {
         id,
         id_is_assigned: connect.client_id.is_empty(),
@@ -107,22 +104,12 @@ fn client(
         user: connect.username.map(Arc::from),
         peer: arrived.peer,
         transport: arrived.transport,
-        keep_alive: (!keep_alive.is_zero()).then(|| keep_alive.mul_f32(1.5)),
-        maximum_packet: number(PropertyId::MaximumPacketSize)
-            .unwrap_or(codec::MAX_PACKET)
-            .min(codec::MAX_PACKET),
-        session_expiry: number(PropertyId::SessionExpiryInterval).unwrap_or(0),
+        keep_alive: granted.silence(),
+        maximum_packet: granted.maximum_packet,
+        session_expiry: granted.session_expiry,
+        topic_aliases: granted.topic_aliases,
+        wants_reasons: Asked::by(connect).wants_reasons,
     }
-}
-
-/// Unacknowledged messages from the client and to it.
-fn window(connect: &Connect<'_>, shared: &Shared) -> (u32, u16) {
-    let limits = &shared.config.limits;
-    let asked = connect.properties.number(PropertyId::ReceiveMaximum);
-    let asked = asked.and_then(|n| u16::try_from(n).ok()).unwrap_or(u16::MAX);
-    let v5 = connect.version.is_v5();
-    let granted = if v5 { limits.receive_maximum.into() } else { u32::MAX };
-    (granted, asked.min(limits.inflight))
 }
 
 fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
@@ -207,9 +194,9 @@ fn check_will(
         let remedy = "allow the will's topic under access.rules, or let the client do without it";
         Refusal::told(connect, Rejected::NotAuthorized, told, remedy)
     })?;
-    if will.retain && connect.version.is_v5() {
+    if will.retain && connect.version.is_v5() && shared.config.limits.retained_messages == 0 {
         // [MQTT-3.2.2-13]
-        let detail = "retained messages are not offered yet";
+        let detail = "retained messages are not offered";
         return Err(refused(ProtocolError::new(ReasonCode::RetainNotSupported, detail)));
     }
     let lies = will.properties.number(PropertyId::PayloadFormatIndicator) == Some(1)
@@ -219,32 +206,4 @@ fn check_will(
         return Err(refused(ProtocolError::new(ReasonCode::PayloadFormatInvalid, detail)));
     }
     Ok(WillMessage::new(will))
-}
-
-/// What a 5.0 client must know: what is granted, and what is not offered.
-fn connack(connect: &Connect<'_>, assigned: Option<&str>, shared: &Shared) -> Vec<u8> {
-    let limits = &shared.config.limits;
-    let mut list = PropertyList::new();
-    list.number(PropertyId::ReceiveMaximum, limits.receive_maximum.into())
-        .number(PropertyId::RetainAvailable, 0)
-        .number(PropertyId::MaximumPacketSize, limits.packet_bytes)
-        .number(PropertyId::SharedSubscriptionAvailable, 0);
-    if limits.topic_aliases > 0 {
-        list.number(PropertyId::TopicAliasMaximum, limits.topic_aliases.into());
-    }
-    if connect.properties.number(PropertyId::SessionExpiryInterval).is_some_and(|s| s > 0) {
-        // Sessions end with their connection [MQTT-3.2.2-15].
-        list.number(PropertyId::SessionExpiryInterval, 0);
-    }
-    if let Some(id) = assigned {
-        list.text(PropertyId::AssignedClientIdentifier, id);
-    }
-    let connack = Packet::Connack(Connack {
-        session_present: false,
-        reason: ReasonCode::Success,
-        properties: list.as_properties(),
-    });
-    let mut out = Vec::new();
-    codec::encode(&mut out, &connack, connect.version);
-    out
 }

@@ -2,6 +2,7 @@
 //! (MQTT 5.0 sections 3.1, 3.2).
 
 mod admit;
+mod connack;
 mod refusal;
 
 use std::net::SocketAddr;
@@ -18,12 +19,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::admit::{Admitted, admit};
+use self::connack::{Asked, Granted};
 use self::refusal::{Refusal, refuse};
 use crate::config::Transport;
-use crate::connection::{Connection, SessionGuard};
+use crate::connection::{Client, Connection, SessionGuard};
 use crate::listener::tls;
 use crate::metrics::Rejected;
+use crate::record::Instance;
 use crate::refusals::{Cause, Stage, Whom};
+use crate::sessions::Session;
 use crate::shared::Shared;
 
 /// A socket that was accepted.
@@ -81,7 +85,7 @@ where
         () = shared.stopping.cancelled() => Err(Refusal::unavailable()),
     };
     match outcome {
-        Ok(arrived) => enter(io, arrived, shared).await,
+        Ok(admitted) => enter(io, arrived, admitted, shared).await,
         Err(refusal) => Box::pin(refuse(io, arrived, &shared, refusal)).await,
     }
 }
@@ -216,14 +220,67 @@ fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
     }
 }
 
-/// Waits for the former owner of the client identifier, begins the session and serves it to its end.
-async fn enter<S>(io: S, (admitted, rest): (Box<Admitted>, Vec<u8>), shared: Arc<Shared>)
-where
+/// Waits for the former owner of the client identifier, begins or resumes the session and serves it
+/// to its end.
+async fn enter<S>(
+    io: S,
+    arrived: Arrived,
+    (admitted, rest): (Box<Admitted>, Vec<u8>),
+    shared: Arc<Shared>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Admitted { client, will, connack, window, mailbox, claim, _slot } = *admitted;
+    let Admitted { mut client, will, asked, granted, mailbox, claim, _slot } = *admitted;
     let claim = claim.settled().await;
-    let guard = SessionGuard::begin(&shared, &client, &mailbox, claim, will);
-    let connection = Connection::new(io, shared, client, mailbox, guard, window);
+    let entered = match session(&shared, &client, asked, &granted) {
+        Ok(entered) => entered,
+        Err(refusal) => return Box::pin(refuse(io, arrived, &shared, refusal)).await,
+    };
+    let Entered { session, resumed, connack } = entered;
+    client.instance = resumed.unwrap_or(client.instance);
+    if session.kept.is_some() {
+        mailbox.keep();
+    }
+    let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, resumed.is_some()), will);
+    let connection = Connection::new(io, shared, client, mailbox, guard, session);
     Box::new(connection).run(connack, rest).await;
+}
+
+/// The session that a client enters, and what it is told of it.
+struct Entered {
+    session: Session,
+    /// The session that it was, if it was there before.
+    resumed: Option<Instance>,
+    connack: Vec<u8>,
+}
+
+fn session(
+    shared: &Shared,
+    client: &Client,
+    asked: Asked,
+    granted: &Granted,
+) -> Result<Entered, Refusal> {
+    let who = (&client.identity, &client.id);
+    let resumed = shared.sessions.take(shared, who, asked.clean_start);
+    let assigned = client.id_is_assigned.then_some(&*client.id);
+    let Some(connack) = granted.connack(resumed.is_some(), assigned, &shared.config) else {
+        // What was there stays there.
+        resumed.into_iter().for_each(|asleep| shared.sessions.put(asleep));
+        let detail = "CONNACK is larger than the client's maximum packet size";
+        let told = (ReasonCode::PacketTooLarge, detail);
+        return Err(Refusal::of(client, Rejected::Protocol, told, "let it take larger packets"));
+    };
+    if let Some(asleep) = resumed {
+        let session = asleep.session.resumed(&granted.window);
+        return Ok(Entered { session, resumed: Some(asleep.instance), connack });
+    }
+    let kept = match granted.session_expiry {
+        0 => None,
+        _ => Some(shared.sessions.place().ok_or_else(|| {
+            let told = (ReasonCode::QuotaExceeded, "limits.sessions is reached");
+            let remedy = "raise limits.sessions, or let clients that need no session connect clean; limits.session_expiry_s ends those that nobody comes back to";
+            Refusal::of(client, Rejected::Limit, told, remedy)
+        })?),
+    };
+    Ok(Entered { session: Session::new(kept, &granted.window), resumed: None, connack })
 }

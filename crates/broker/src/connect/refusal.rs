@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dockside_mqtt::packet::{Connack, Connect, Packet};
-use dockside_mqtt::property::Properties;
+use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{ProtocolError, ReasonCode, Version, codec};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -12,6 +12,9 @@ use crate::connection::linger;
 use crate::metrics::Rejected;
 use crate::refusals::{Cause, Stage, Whom};
 use crate::shared::Shared;
+
+/// A CONNACK with nothing but a code: what everybody takes, whoever it is.
+const BARE: u32 = 5;
 
 /// Why a client is not let in, and whether it is told.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(super) struct Refusal {
     remedy: &'static str,
     stage: Stage,
     client: Option<Box<Client>>,
+    /// The largest packet the client takes, as far as it has said.
+    maximum_packet: u32,
 }
 
 /// Who it says it is.
@@ -68,6 +73,21 @@ impl Refusal {
         Self::new(Some(connect.version), why, error, remedy)
     }
 
+    /// Of a client that had been let in.
+    pub(super) fn of(
+        client: &crate::connection::Client,
+        why: Rejected,
+        (reason, detail): (ReasonCode, &'static str),
+        remedy: &'static str,
+    ) -> Self {
+        let error = ProtocolError::new(reason, detail);
+        let id = if client.id_is_assigned { "" } else { &*client.id };
+        let known = Client { id: id.into(), user: client.user.as_deref().map(Box::from) };
+        let refusal = Self::new(Some(client.version), why, error, remedy);
+        let maximum_packet = client.maximum_packet;
+        Self { client: Some(Box::new(known)), maximum_packet, ..refusal }
+    }
+
     fn new(
         version: Option<Version>,
         why: Rejected,
@@ -82,7 +102,28 @@ impl Refusal {
             Rejected::NotAuthorized => Stage::Acl,
             _ => Stage::Connect,
         };
-        Self { version, why, error, remedy, stage, client: None }
+        Self { version, why, error, remedy, stage, client: None, maximum_packet: BARE }
+    }
+
+    /// The CONNACK, with a sentence for people if that fits [MQTT-3.2.2-19]; nothing if not even the
+    /// code does [MQTT-3.1.2-24].
+    fn connack(&self, version: Version) -> Vec<u8> {
+        let mut list = PropertyList::new();
+        // Whoever tries names and passwords is not told which of them was wrong.
+        if self.stage != Stage::Password {
+            list.text(PropertyId::ReasonString, self.error.detail);
+        }
+        for properties in [list.as_properties(), Properties::EMPTY] {
+            // [MQTT-3.2.2-6]
+            let reason = self.error.reason;
+            let connack = Packet::Connack(Connack { session_present: false, reason, properties });
+            let mut out = Vec::new();
+            codec::encode(&mut out, &connack, version);
+            if out.len() <= self.maximum_packet as usize {
+                return out;
+            }
+        }
+        Vec::new()
     }
 
     /// How far it had come, where that is not what its reason says.
@@ -94,6 +135,8 @@ impl Refusal {
     /// With who it says it is.
     pub(super) fn of_client(mut self, connect: &Connect<'_>) -> Self {
         let user = connect.username.map(Box::from);
+        let maximum = connect.properties.number(PropertyId::MaximumPacketSize);
+        self.maximum_packet = maximum.unwrap_or(codec::MAX_PACKET);
         self.client = Some(Box::new(Client { id: connect.client_id.into(), user }));
         self
     }
@@ -122,13 +165,7 @@ where
     let cause = Cause { reason, remedy: refusal.remedy };
     shared.refusals.record(whom, refusal.stage, cause, false);
     if let Some(version) = refusal.version {
-        let connack = Packet::Connack(Connack {
-            session_present: false,
-            reason: refusal.error.reason,
-            properties: Properties::EMPTY,
-        });
-        let mut out = Vec::new();
-        codec::encode(&mut out, &connack, version);
+        let out = refusal.connack(version);
         let write = async {
             io.write_all(&out).await?;
             io.flush().await

@@ -1,24 +1,24 @@
 //! How a connection ends: DISCONNECT, the will, the end of the session.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dockside_mqtt::packet::{Disconnect, Packet, Will};
-use dockside_mqtt::property::{Properties, PropertyId, Value};
-use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
+use dockside_mqtt::{ProtocolError, ReasonCode};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Client, Connection};
-use crate::clock;
 use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox};
+use crate::message::Delivery;
 use crate::metrics::Closed;
-use crate::publish::append_by_reference;
-use crate::record::{self, Entry, Instance, Published};
+use crate::record::{self, Entry, Instance};
 use crate::refusals::{Cause, Stage};
 use crate::registry::Claim;
+use crate::sessions::{Asleep, append_return, end_session};
 use crate::shared::Shared;
+use crate::will::WillMessage;
 
 /// How long a connection that the broker ends may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -57,6 +57,14 @@ impl Ended {
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
             Self::UserGone => Some(ReasonCode::NotAuthorized),
             Self::Told(command) => Some(command.reason()),
+        }
+    }
+
+    /// What a 5.0 client is told besides.
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Error(error) => Some(error.detail),
+            _ => None,
         }
     }
 
@@ -134,70 +142,41 @@ impl Ended {
     }
 }
 
-/// A will, owned from CONNECT to the end of the connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct WillMessage {
-    topic: Box<str>,
-    payload: Box<[u8]>,
-    qos: QoS,
-    retain: bool,
-    properties: Vec<u8>,
-    expiry_seconds: Option<u32>,
-}
-
-impl WillMessage {
-    /// The delay is not kept: a session that ends with its connection publishes its will at once,
-    /// whatever the delay (MQTT 5.0 section 3.1.3.2.2).
-    pub(crate) fn new(will: &Will<'_>) -> Self {
-        let mut properties = Vec::new();
-        let mut expiry_seconds = None;
-        for property in will.properties.iter() {
-            match (property.id, property.value) {
-                (PropertyId::WillDelayInterval, _) => {}
-                (PropertyId::MessageExpiryInterval, Value::Number(n)) => expiry_seconds = Some(n),
-                _ => properties.extend_from_slice(property.raw),
-            }
-        }
-        Self {
-            topic: will.topic.into(),
-            payload: will.payload.into(),
-            qos: will.qos,
-            retain: will.retain,
-            properties,
-            expiry_seconds,
-        }
-    }
-}
-
-/// A session from its beginning to its end, which comes with this value's, whatever happens to
-/// the task that holds it.
+/// A connection to a session from its beginning to its end, which comes with this value's, whatever
+/// happens to the task that holds it.
 pub(crate) struct SessionGuard {
     shared: Arc<Shared>,
     instance: Instance,
     will: Option<WillMessage>,
     connected: Gauge,
+    /// Whether the session still ends with this.
+    ends_session: bool,
     // Let go last, so that the next owner's jobs are queued behind the end of this one.
     _claim: Claim,
 }
 
 impl SessionGuard {
-    /// Begins the session.
+    /// Begins the session, or connects to one that was there.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
         client: &Client,
         mailbox: &Arc<Mailbox>,
-        claim: Claim,
+        (claim, resumed): (Claim, bool),
         will: Option<WillMessage>,
     ) -> Self {
         let number = shared.log.put_aside(Aside::Mailbox(Arc::clone(mailbox)));
+        let instance = client.instance;
+        let begin =
+            if resumed { Entry::Attach(instance, number) } else { Entry::Begin(instance, number) };
         let mut entry = Vec::new();
-        record::append(&mut entry, &Entry::Begin(client.instance, number));
+        record::append(&mut entry, &begin);
         shared.append_ordered(&entry, 0, None);
         shared.metrics.opened(client.transport);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
+        shared.sys.connected(shared.clients.load(Ordering::SeqCst));
         let shared = Arc::clone(shared);
-        Self { shared, instance: client.instance, will, connected, _claim: claim }
+        Self { shared, instance, will, connected, ends_session: true, _claim: claim }
     }
 
     /// Forgets the will if its topic is one of these.
@@ -207,31 +186,78 @@ impl SessionGuard {
 
     /// Publishes the will, once.
     pub(crate) fn publish_will(&mut self) {
-        let Some(will) = self.will.take() else { return };
-        let mut entry = Vec::new();
-        let expires = |seconds| clock::monotonic_ms() + u64::from(seconds) * 1000;
-        let published = Published {
-            publisher: self.instance,
-            except_publisher: false,
-            qos: will.qos,
-            retain: will.retain,
-            expires_ms: will.expiry_seconds.map_or(u64::MAX, expires),
-            topic: &will.topic,
-            properties: &will.properties,
-            payload: &will.payload,
-        };
-        append_by_reference(&self.shared, &mut entry, &published);
-        self.shared.append_ordered(&entry, 0, None);
+        if let Some(will) = self.will.take() {
+            will.publish(&self.shared, self.instance);
+        }
+    }
+
+    /// When the will is published if the client does not come back; at once without a delay.
+    fn delay_will(&mut self, expiry_seconds: u32) -> Option<(u64, WillMessage)> {
+        match self.will.take() {
+            Some(will) if will.delay_seconds > 0 => {
+                // Whichever is earlier: its delay, or the end of the session [MQTT-3.1.3-9].
+                let seconds = will.delay_seconds.min(expiry_seconds);
+                Some((self.shared.clock.in_seconds(seconds), will))
+            }
+            will => {
+                self.will = will;
+                self.publish_will();
+                None
+            }
+        }
     }
 }
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
         self.publish_will();
-        let mut entry = Vec::new();
-        record::append(&mut entry, &Entry::End(self.instance));
-        self.shared.append_ordered(&entry, 0, None);
+        if self.ends_session {
+            end_session(&self.shared, self.instance, Vec::new());
+        }
         self.connected.decrement(1.0);
+    }
+}
+
+impl<S> Connection<S> {
+    /// The session ends, or goes on without a connection.
+    fn leave_session(&mut self, ended: Ended) {
+        if ended == Ended::Client {
+            // [MQTT-3.14.4-3]
+            self.guard.will = None;
+        }
+        let unsent = self.replies.drain(..).chain(self.backlog.drain(..)).collect();
+        let mut returned = self.session.outgoing.take_unacknowledged(Delivery::is_shared);
+        let expiry_seconds = self.client.session_expiry;
+        self.guard.ends_session = false;
+        if self.session.kept.is_none() || expiry_seconds == 0 || ended == Ended::UserGone {
+            returned.extend(self.mailbox.close(unsent));
+            self.guard.publish_will();
+            end_session(&self.shared, self.client.instance, returned);
+            return;
+        }
+        let undelivered = self.mailbox.fall_asleep(unsent);
+        self.shared.metrics.undelivered(&undelivered);
+        self.shared.sys.dropped(undelivered.full + undelivered.offline);
+        returned.extend(undelivered.shared);
+        let mut entries = Vec::new();
+        append_return(&self.shared, &mut entries, returned);
+        if !entries.is_empty() {
+            self.shared.append_ordered(&entries, 0, None);
+        }
+        self.fall_asleep(expiry_seconds);
+    }
+
+    fn fall_asleep(&mut self, expiry_seconds: u32) {
+        let identity = self.client.identity.clone();
+        self.shared.sessions.put(Asleep {
+            instance: self.client.instance,
+            client_id: Arc::clone(&self.client.id),
+            identity,
+            session: self.session.take(),
+            mailbox: Arc::clone(&self.mailbox),
+            expires_ms: self.shared.clock.in_seconds(expiry_seconds),
+            will: self.guard.delay_will(expiry_seconds),
+        });
     }
 }
 
@@ -245,9 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             None => tracing::debug!(client_id = ?self.client.id, ?ended, "connection ended"),
         }
-        if ended == Ended::Client {
-            self.guard.will = None;
-        }
+        self.leave_session(ended);
         let Self { mut io, guard, accepting, unsent, client, .. } = *self;
         drop((guard, accepting));
         if matches!(ended, Ended::Network) {
@@ -257,8 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(reason) = ended.reason()
             && client.version.is_v5()
         {
-            let disconnect = Disconnect { reason, properties: Properties::EMPTY };
-            codec::encode(&mut farewell, &Packet::Disconnect(disconnect), client.version);
+            farewell.extend_from_slice(&client.disconnect(reason, ended.detail()));
         }
         // A client that does not read loses its last words.
         let write = async {

@@ -22,6 +22,11 @@ const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
     "a user speaks only for its own serial numbers and announced aircraft: correct the client's user, list the serial number under access.gateways, or allow the topic under access.rules",
 );
 
+const NO_ROOM_TO_RETAIN: (&str, &str) = (
+    "no room for another retained message",
+    "clear retained messages that nobody needs (publish an empty one), or raise limits.retained_messages or limits.retained_bytes",
+);
+
 const NOT_ALLOWED_TO_SUBSCRIBE: (&str, &str) = (
     "not allowed to subscribe to this filter",
     "subscribe to less, or allow the whole filter under access.rules; site applications belong into the group `applications`",
@@ -46,6 +51,7 @@ impl<S> Connection<S> {
             if self.packet(&packet, turn)? == Handled::Later {
                 break;
             }
+            turn.counts.packets_received += 1;
             used += length;
         }
         Ok(used)
@@ -70,26 +76,26 @@ impl<S> Connection<S> {
                 if self.accepting.is_none() => {}
             Packet::Publish(publish) => return self.publish(publish, turn),
             Packet::Puback(ack) => {
-                self.outgoing.puback(ack.packet_id);
+                self.session.outgoing.puback(ack.packet_id);
             }
             Packet::Pubrec(ack) => {
-                let known = self.outgoing.pubrec(ack.packet_id, ack.reason.is_error());
+                let known = self.session.outgoing.pubrec(ack.packet_id, ack.reason.is_error());
                 if known || !ack.reason.is_error() {
                     let pubrel = Packet::Pubrel(Ack::new(ack.packet_id, found(known)));
-                    codec::encode(turn.out, &pubrel, version);
+                    turn.answer(&pubrel, version);
                 }
             }
             Packet::Pubrel(ack) => {
-                let known = self.incoming.release(ack.packet_id);
+                let known = self.session.incoming.release(ack.packet_id);
                 let pubcomp = Packet::Pubcomp(Ack::new(ack.packet_id, found(known)));
-                codec::encode(turn.out, &pubcomp, version);
+                turn.answer(&pubcomp, version);
             }
             Packet::Pubcomp(ack) => {
-                self.outgoing.pubcomp(ack.packet_id);
+                self.session.outgoing.pubcomp(ack.packet_id);
             }
             Packet::Subscribe(subscribe) => return self.subscribe(subscribe, turn),
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
-            Packet::Pingreq => codec::encode(turn.out, &Packet::Pingresp, version),
+            Packet::Pingreq => turn.answer(&Packet::Pingresp, version),
             Packet::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
             Packet::Connect(_) => {
                 // [MQTT-3.1.0-2]
@@ -108,18 +114,24 @@ impl<S> Connection<S> {
 
     fn publish(&mut self, publish: &Publish<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
         publish::check(publish.properties)?;
-        let topic = self.incoming.topic(publish)?;
+        let topic = self.session.incoming.topic(publish)?;
         let topic = &*topic;
         publish::check_topic(topic, &self.shared.config.limits)?;
-        if self.incoming.arrival(publish)? == Arrival::Duplicate {
+        if self.session.incoming.arrival(publish)? == Arrival::Duplicate {
             self.acknowledge(publish, ReasonCode::Success);
             self.release_answers(0, turn)?;
             return Ok(Handled::Yes);
         }
         let shared = Arc::clone(&self.shared);
         let permit = match self.client.identity.publish(topic) {
-            Ok(permit) if !publish::payload_format_lies(publish) => permit,
-            Ok(_) => return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn),
+            Ok(_) if publish::payload_format_lies(publish) => {
+                return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn);
+            }
+            Ok(_) if self.cannot_retain(topic, publish)? => {
+                self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
+                return self.refuse(publish, ReasonCode::QuotaExceeded, turn);
+            }
+            Ok(permit) => permit,
             Err(Denied) => {
                 turn.counts.publishes_denied += 1;
                 turn.counts.dropped_acl += 1;
@@ -127,14 +139,20 @@ impl<S> Connection<S> {
                 return self.refuse(publish, ReasonCode::NotAuthorized, turn);
             }
         };
+        let follows = publish.qos == QoS::AtMostOnce && self.fence > self.completed;
+        let lane = publish::lane(&shared, &permit, publish, follows);
         let waiter = (self.client.instance, turn.waker);
-        let Some(routable) = publish::take_charge(&shared, permit, publish, waiter) else {
+        let Some(routable) = publish::take_charge(&shared, permit, publish, lane, waiter) else {
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
+        if publish.qos == QoS::AtMostOnce && (publish.retain || follows) {
+            // Later ones must not overtake it on the direct lane.
+            self.fence = self.last_ticket + 1;
+        }
         turn.counts.received(publish.qos, publish.payload);
         turn.counts.publishes_allowed += 1;
-        self.incoming.begin(publish);
+        self.session.incoming.begin(publish);
         let publisher = (self.client.instance, &*self.client.id);
         let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
         self.acknowledge(publish, ReasonCode::Success);
@@ -149,6 +167,20 @@ impl<S> Connection<S> {
         }
         self.release_answers(0, turn)?;
         Ok(Handled::Yes)
+    }
+
+    /// Whether a message asks to be retained and there is no room: only 5.0 has a code to say so, so
+    /// others' messages are delivered and not retained, as are those of QoS 0.
+    fn cannot_retain(&self, topic: &str, publish: &Publish<'_>) -> Result<bool, ProtocolError> {
+        if !publish.retain || publish.payload.is_empty() || !self.client.version.is_v5() {
+            return Ok(false);
+        }
+        if self.shared.config.limits.retained_messages == 0 {
+            let detail = "a retained message, and CONNACK said that none are kept";
+            return Err(ProtocolError::new(ReasonCode::RetainNotSupported, detail));
+        }
+        let size = topic.len() + publish.properties.raw().len() + publish.payload.len();
+        Ok(publish.qos != QoS::AtMostOnce && !self.shared.can_retain(topic, size))
     }
 
     /// Owes the acknowledgement of a PUBLISH.
@@ -173,7 +205,7 @@ impl<S> Connection<S> {
     ) -> Result<Handled, Ended> {
         turn.counts.received(publish.qos, publish.payload);
         if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
-            self.incoming.begin(publish);
+            self.session.incoming.begin(publish);
         }
         self.acknowledge(publish, reason);
         self.release_answers(0, turn)?;
@@ -191,11 +223,15 @@ impl<S> Connection<S> {
             return Ok(Handled::Later);
         }
         let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
+        if subscribe.filters.iter().any(|(filter, o)| o.no_local && filter.starts_with("$share/")) {
+            // [MQTT-3.8.3-4]
+            return Err(ProtocolError::protocol("no local on a shared subscription").into());
+        }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for (filter, options) in &subscribe.filters {
             let granted = self.grant(filter);
             if granted.is_ok() {
-                self.subscriptions.insert(filter, *options, id);
+                self.session.subscriptions.insert(filter, *options, id);
                 let instance = self.client.instance;
                 let subscribed = Subscribed { instance, options: *options, id, filter };
                 turn.batch.order(&Entry::Subscribe(subscribed));
@@ -243,13 +279,10 @@ impl<S> Connection<S> {
         metrics.subscribe_allowed.increment(1);
         let levels = self.shared.config.limits.topic_levels;
         publish::check_levels(filter, levels).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        if parsed.share.is_some() {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
         let limits = &self.shared.config.limits;
-        let full = self.subscriptions.len() >= limits.subscriptions
-            || self.subscriptions.bytes() + filter.len() > limits.subscription_bytes;
-        if full && !self.subscriptions.contains(filter) {
+        let full = self.session.subscriptions.len() >= limits.subscriptions
+            || self.session.subscriptions.bytes() + filter.len() > limits.subscription_bytes;
+        if full && !self.session.subscriptions.contains(filter) {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
@@ -268,7 +301,7 @@ impl<S> Connection<S> {
         for filter in &unsubscribe.filters {
             reasons.push(if Filter::parse(filter).is_err() {
                 ReasonCode::TopicFilterInvalid
-            } else if self.subscriptions.remove(filter) {
+            } else if self.session.subscriptions.remove(filter) {
                 turn.batch.order(&Entry::Unsubscribe(self.client.instance, filter));
                 ReasonCode::Success
             } else {
@@ -277,6 +310,15 @@ impl<S> Connection<S> {
         }
         self.await_writer(Answer::Unsuback(unsubscribe.packet_id, reasons), turn);
         Ok(Handled::Yes)
+    }
+
+    /// Hands the batch over; the writer says when it has done it if a fence waits for that.
+    pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
+        let completion = (self.fence > self.last_ticket).then(|| {
+            self.last_ticket = self.fence;
+            (Arc::clone(&self.mailbox), self.last_ticket)
+        });
+        turn.batch.hand_over(&self.shared, completion);
     }
 
     /// Hands the batch over and owes `answer` once the writer has done it.
@@ -289,11 +331,15 @@ impl<S> Connection<S> {
     }
 
     /// [MQTT-3.14.2-2]: a client without session expiry can't ask for one now.
-    fn disconnect(&self, disconnect: &Disconnect<'_>) -> Ended {
+    fn disconnect(&mut self, disconnect: &Disconnect<'_>) -> Ended {
         let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
-        if self.client.session_expiry == 0 && expiry.is_some_and(|seconds| seconds > 0) {
-            let detail = "session expiry at DISCONNECT but not at CONNECT";
-            return ProtocolError::protocol(detail).into();
+        if let Some(seconds) = expiry {
+            if self.client.session_expiry == 0 && seconds > 0 {
+                let detail = "session expiry at DISCONNECT but not at CONNECT";
+                return ProtocolError::protocol(detail).into();
+            }
+            let limit = self.shared.config.limits.session_expiry_s;
+            self.client.session_expiry = seconds.min(limit);
         }
         match disconnect.reason {
             ReasonCode::Success => Ended::Client,

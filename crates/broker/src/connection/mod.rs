@@ -4,6 +4,7 @@
 //! send what waits, write once. Between turns the task waits for whichever of them has something
 //! to do. Buffers belong to the thread, not the connection: an idle connection keeps none.
 
+mod aliases;
 mod answers;
 mod ending;
 mod inbound;
@@ -16,27 +17,32 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dockside_mqtt::Version;
-use dockside_mqtt::session::{Incoming, Outgoing};
+use dockside_mqtt::packet::{Disconnect, Packet};
+use dockside_mqtt::property::{PropertyId, PropertyList};
+use dockside_mqtt::{ReasonCode, Version, codec};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::aliases::Aliases;
 use self::answers::Answers;
 use self::ending::Ended;
-pub(crate) use self::ending::{SessionGuard, WillMessage, linger};
+pub(crate) use self::ending::{SessionGuard, linger};
 use self::outbound::Unsent;
-use self::subscriptions::Subscriptions;
+pub(crate) use self::review::may_subscribe;
+pub(crate) use self::subscriptions::Subscriptions;
 use crate::access::Identity;
 use crate::config::Transport;
-use crate::mailbox::{Command, Delivery, Mailbox, Ticket};
+use crate::mailbox::{Command, Mailbox, Ticket};
+use crate::message::Delivery;
 use crate::metrics::Counts;
 use crate::publish::Batch;
 use crate::record::Instance;
 use crate::refusals::Whom;
+use crate::sessions::Session;
 use crate::shared::Shared;
 
 /// Bytes of one read.
@@ -64,8 +70,12 @@ pub(crate) struct Client {
     pub(crate) keep_alive: Option<Duration>,
     /// The largest packet it takes.
     pub(crate) maximum_packet: u32,
-    /// The session expiry it asked for, seconds.
+    /// How long its session is kept without a connection, seconds.
     pub(crate) session_expiry: u32,
+    /// Topic aliases it takes.
+    pub(crate) topic_aliases: u16,
+    /// Whether it wants to be told more than a code of what failed [MQTT-3.1.2-29].
+    pub(crate) wants_reasons: bool,
 }
 
 impl Client {
@@ -76,6 +86,24 @@ impl Client {
         let user = self.user.as_deref();
         Whom { address: self.peer, client_id, user, topic: None }
     }
+
+    /// A DISCONNECT for a 5.0 client, with a sentence for people if that fits; nothing if not even
+    /// the code fits [MQTT-3.1.2-24].
+    fn disconnect(&self, reason: ReasonCode, detail: Option<&str>) -> Vec<u8> {
+        let mut list = PropertyList::new();
+        if let Some(detail) = detail {
+            list.text(PropertyId::ReasonString, detail);
+        }
+        for properties in [list.as_properties(), PropertyList::new().as_properties()] {
+            let mut out = Vec::new();
+            let disconnect = Packet::Disconnect(Disconnect { reason, properties });
+            codec::encode(&mut out, &disconnect, self.version);
+            if out.len() <= self.maximum_packet as usize {
+                return out;
+            }
+        }
+        Vec::new()
+    }
 }
 
 /// A connection after CONNECT.
@@ -85,11 +113,13 @@ pub(crate) struct Connection<S> {
     client: Client,
     mailbox: Arc<Mailbox>,
     guard: SessionGuard,
-    incoming: Incoming,
-    outgoing: Outgoing,
-    subscriptions: Subscriptions,
+    session: Session,
+    aliases: Aliases,
     answers: Answers,
     last_ticket: Ticket,
+    /// QoS 0 messages follow the writer's until it has done this job, see [`Connection::publish`].
+    fence: Ticket,
+    completed: Ticket,
     reading: Reading,
     /// Bytes of packets that are not whole or not handled yet.
     unread: Vec<u8>,
@@ -106,7 +136,7 @@ pub(crate) struct Connection<S> {
     review_asked: bool,
     /// Subscriptions may be there that new rules do not allow.
     reviewing: bool,
-    last_read: Instant,
+    last_read_ms: u64,
 }
 
 /// Whether packets are read, or why not.
@@ -142,30 +172,36 @@ struct Turn<'t> {
     waker: &'t Waker,
 }
 
+impl Turn<'_> {
+    /// Writes a packet that is no message.
+    fn answer(&mut self, packet: &Packet<'_>, version: Version) {
+        codec::encode(self.out, packet, version);
+        self.counts.packets_sent += 1;
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection whose client was let in; `receive_maximum` and `window` bound the unacknowledged
-    /// messages from and to it.
+    /// A connection whose client was let in.
     pub(crate) fn new(
         io: S,
         shared: Arc<Shared>,
         client: Client,
         mailbox: Arc<Mailbox>,
         guard: SessionGuard,
-        (receive_maximum, window): (u32, u16),
+        session: Session,
     ) -> Self {
         let accepting = Some(shared.accepting.token());
-        let aliases = if client.version.is_v5() { shared.config.limits.topic_aliases } else { 0 };
+        let now_ms = shared.clock.now_ms();
         Self {
             io,
-            shared,
-            client,
             mailbox,
             guard,
-            incoming: Incoming::new(receive_maximum, aliases),
-            outgoing: Outgoing::new(window),
-            subscriptions: Subscriptions::default(),
+            session,
+            aliases: Aliases::new(client.topic_aliases),
             answers: Answers::default(),
             last_ticket: 0,
+            fence: 0,
+            completed: 0,
             reading: Reading::Open,
             unread: Vec::new(),
             replies: VecDeque::new(),
@@ -173,9 +209,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             accepting,
             unsent: Unsent::default(),
             flushed: true,
-            review_asked: false,
+            // A session that was asleep may have subscriptions that are not allowed any more.
+            review_asked: true,
             reviewing: false,
-            last_read: Instant::now(),
+            last_read_ms: now_ms,
+            shared,
+            client,
         }
     }
 
@@ -183,8 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) async fn run(mut self: Box<Self>, connack: Vec<u8>, rest: Vec<u8>) {
         self.unsent.push(&connack);
         self.unread = rest;
-        let deadline = self.client.keep_alive.map(|_| tokio::time::sleep_until(self.deadline()));
-        let mut alarm = pin!(deadline);
+        let alarm = self.client.keep_alive.map(tokio::time::sleep);
+        let mut alarm = pin!(alarm);
         let ended = std::future::poll_fn(|cx| {
             let turn = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
             match turn {
@@ -197,25 +236,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Box::pin(self.end(ended)).await;
     }
 
-    /// When the client must have been heard of.
-    fn deadline(&self) -> Instant {
-        self.last_read + self.client.keep_alive.unwrap_or(Duration::MAX / 4)
-    }
-
-    /// [MQTT-3.1.2-22]: ends a connection that was silent for one and a half keep alives. While the
+    /// Ends a connection that was silent for one and a half keep alives [MQTT-3.1.2-22]. While the
     /// broker itself does not read, the client has nothing to answer for.
     fn keep_alive(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Ended> {
-        let Some(mut alarm) = alarm else { return Poll::Pending };
+        let (Some(mut alarm), Some(keep_alive)) = (alarm, self.client.keep_alive) else {
+            return Poll::Pending;
+        };
         loop {
-            ready!(alarm.as_mut().poll(cx));
+            let now_ms = self.shared.clock.now_ms();
             if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
-                self.last_read = Instant::now();
+                self.last_read_ms = now_ms;
             }
-            let deadline = self.deadline();
-            if deadline <= Instant::now() {
+            let silent = Duration::from_millis(now_ms.saturating_sub(self.last_read_ms));
+            let Some(left) = keep_alive.checked_sub(silent).filter(|left| !left.is_zero()) else {
                 return Poll::Ready(Ended::KeepAlive);
+            };
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
             }
-            alarm.as_mut().reset(deadline);
+            alarm.as_mut().reset(Instant::now() + left);
         }
     }
 
@@ -236,11 +275,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             rounds += 1;
             outcome = self.round(cx, read, &mut turn);
             // Whatever a packet said before the one that ended the connection holds.
-            turn.batch.hand_over(&self.shared, None);
+            self.hand_over(&mut turn);
         }
         turn.out.clear();
         turn.out.shrink_to(4 * READ_BYTES);
         let mut counts = turn.counts;
+        self.shared.sys.add(&counts);
         self.shared.metrics.add(&mut counts);
         match outcome {
             Ok(_) => Poll::Pending,
@@ -258,10 +298,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let started = Instant::now();
         let taken = self.mailbox.take(&mut self.backlog, turn.waker);
         let stopping = self.obey(taken.command)?;
+        self.completed = taken.completed;
         self.review_asked |= taken.review;
         self.review(turn)?;
         self.release_answers(taken.completed, turn)?;
-        let handled = self.read(cx, read, started, turn);
+        let handled = self.read(cx, read, turn);
         if let Err(ended) = handled {
             // The answers of what came before go out first, as far as the socket takes them.
             self.unsent.push(turn.out);
@@ -308,7 +349,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
-        now: Instant,
         turn: &mut Turn<'_>,
     ) -> Result<bool, Ended> {
         if self.reading == Reading::Budget {
@@ -330,7 +370,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Network),
             Poll::Ready(Ok(())) => {}
         }
-        self.last_read = now;
+        self.last_read_ms = self.shared.clock.now_ms();
         turn.counts.bytes_received += buffer.filled().len() as u64;
         if self.unread.is_empty() {
             let used = self.handle(buffer.filled(), turn)?;

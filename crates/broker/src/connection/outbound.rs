@@ -6,15 +6,16 @@ use std::task::{Context, Poll};
 
 use dockside_interceptor::Reply;
 use dockside_mqtt::packet::{Ack, Codes, Packet};
-use dockside_mqtt::property::{self, Properties};
-use dockside_mqtt::{PacketId, QoS, codec, topic};
+use dockside_mqtt::property::{self, Properties, PropertyId, PropertyList};
+use dockside_mqtt::session::Resend;
+use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec, topic};
 use tokio::io::AsyncWrite;
 
 use super::answers::Answer;
 use super::ending::Ended;
 use super::{Connection, READ_BYTES, Reading, Turn};
-use crate::clock;
-use crate::mailbox::{Command, Delivery, Message, Ticket};
+use crate::mailbox::{Command, Ticket};
+use crate::message::{Delivery, Message, Origin};
 use crate::publish::append_publish;
 use crate::record::{Lane, Published};
 use crate::refusals::Stage;
@@ -71,12 +72,17 @@ impl<S> Connection<S> {
         let version = self.client.version;
         while let Some(answer) = self.answers.release(completed) {
             let properties = Properties::EMPTY;
+            let mut list = PropertyList::new();
             let packet = match answer {
-                Answer::Puback(id, reason) => {
-                    self.incoming.answered();
-                    Packet::Puback(Ack::new(id, reason))
+                Answer::Puback(packet_id, reason) => {
+                    self.session.incoming.answered();
+                    let properties = self.reason_string(reason, &mut list);
+                    Packet::Puback(Ack { packet_id, reason, properties })
                 }
-                Answer::Pubrec(id, reason) => Packet::Pubrec(Ack::new(id, reason)),
+                Answer::Pubrec(packet_id, reason) => {
+                    let properties = self.reason_string(reason, &mut list);
+                    Packet::Pubrec(Ack { packet_id, reason, properties })
+                }
                 Answer::Suback(packet_id, reasons) => {
                     Packet::Suback(Codes { packet_id, properties, reasons })
                 }
@@ -88,12 +94,29 @@ impl<S> Connection<S> {
                     continue;
                 }
             };
-            codec::encode(turn.out, &packet, version);
+            let start = turn.out.len();
+            turn.answer(&packet, version);
+            if turn.out.len() - start > self.client.maximum_packet as usize {
+                // Not even the codes fit [MQTT-3.1.2-24], and without them it would wait for ever.
+                turn.out.truncate(start);
+                let detail = "an answer is larger than the client's maximum packet size";
+                return Err(ProtocolError::new(ReasonCode::PacketTooLarge, detail).into());
+            }
         }
         if self.reading == Reading::Answer && self.answers.is_empty() {
             self.reading = Reading::Open;
         }
         Ok(())
+    }
+
+    /// A sentence for people beside a code that says something failed, if the client wants it
+    /// [MQTT-3.1.2-29] and takes packets so large [MQTT-3.4.2-2].
+    fn reason_string<'l>(&self, reason: ReasonCode, list: &'l mut PropertyList) -> Properties<'l> {
+        let room = self.client.maximum_packet as usize > REASON_BYTES;
+        if reason.is_error() && room && self.client.version.is_v5() && self.client.wants_reasons {
+            list.text(PropertyId::ReasonString, answer_text(reason));
+        }
+        list.as_properties()
     }
 
     /// A plugin's reply: the session's own copy here and now, everybody else's through the writer.
@@ -102,7 +125,7 @@ impl<S> Connection<S> {
             tracing::warn!(client = ?self.client.id, "a plugin replied on what is no topic name");
             return Ok(());
         }
-        let direct = self.subscriptions.direct(&reply.topic);
+        let direct = self.session.subscriptions.direct(&reply.topic);
         let published = Published {
             publisher: self.client.instance,
             except_publisher: direct.is_some(),
@@ -122,12 +145,17 @@ impl<S> Connection<S> {
             message: Arc::new(Message::new(&published)),
             qos: direct.qos.min(reply.qos),
             retain: false,
+            origin: Origin::Published,
             subscription_ids: direct.subscription_ids,
         };
         // Replies keep their order: none overtakes one that waits for the window.
-        if self.replies.is_empty() && self.send(&delivery, turn) {
+        let waits =
+            if self.replies.is_empty() { self.send(delivery, turn) } else { Some(delivery) };
+        let Some(delivery) = waits else {
             turn.counts.replies += 1;
-        } else if self.replies.len() < self.shared.config.limits.mailbox_messages {
+            return Ok(());
+        };
+        if self.replies.len() < self.shared.config.limits.mailbox_messages {
             self.replies.push_back(delivery);
         } else {
             return Err(Ended::Told(Command::SlowConsumer));
@@ -145,14 +173,18 @@ impl<S> Connection<S> {
 
     /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
     pub(super) fn drain_backlog(&mut self, turn: &mut Turn<'_>) -> bool {
-        let mut sent = false;
+        // A SUBACK comes before the retained messages that it brings.
+        if self.reading == Reading::Answer {
+            return false;
+        }
+        let mut sent = self.send_again(turn);
         while self.unsent.len() + turn.out.len() < READ_BYTES {
             let from_replies = !self.replies.is_empty();
             let queue = if from_replies { &mut self.replies } else { &mut self.backlog };
             let Some(delivery) = queue.pop_front() else { break };
-            if !self.send(&delivery, turn) {
+            if let Some(waits) = self.send(delivery, turn) {
                 let queue = if from_replies { &mut self.replies } else { &mut self.backlog };
-                queue.push_front(delivery);
+                queue.push_front(waits);
                 break;
             }
             sent = true;
@@ -163,38 +195,99 @@ impl<S> Connection<S> {
         sent
     }
 
-    /// Encodes one message; `false` while the window is closed.
-    fn send(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) -> bool {
-        let Delivery { message, qos, retain, subscription_ids } = delivery;
-        if *qos != QoS::AtMostOnce && !self.outgoing.has_room() {
-            return false;
+    /// Sends again what the client did not acknowledge on its last connection [MQTT-4.4.0-1].
+    fn send_again(&mut self, turn: &mut Turn<'_>) -> bool {
+        let mut sent = false;
+        let version = self.client.version;
+        while self.unsent.len() + turn.out.len() < READ_BYTES {
+            match self.session.outgoing.resend() {
+                None => break,
+                Some(Resend::Pubrel(id)) => {
+                    let pubrel = Packet::Pubrel(Ack::new(id, ReasonCode::Success));
+                    turn.answer(&pubrel, version);
+                }
+                Some(Resend::Publish(id, delivery)) => {
+                    let message = &delivery.message;
+                    // Delivery has begun: it goes on, even if no time is left.
+                    let left = seconds_left(message.expires_ms, self.shared.clock.now_ms());
+                    let encoded = wire(message, message.topic(), left.unwrap_or(Some(0)), None);
+                    let start = turn.out.len();
+                    let quality = (delivery.qos, Some(id));
+                    let ids = &delivery.subscription_ids;
+                    codec::publish(turn.out, version, &encoded, quality, delivery.retain, ids);
+                    turn.out[start] |= codec::DUP;
+                    if turn.out.len() - start > self.client.maximum_packet as usize {
+                        // The client takes less than it did [MQTT-3.1.2-25].
+                        turn.out.truncate(start);
+                        turn.counts.dropped_too_large += 1;
+                        self.session.outgoing.give_up(id);
+                    } else {
+                        turn.counts.sent(delivery.qos, message.payload());
+                    }
+                }
+            }
+            sent = true;
         }
-        let Some(expiry) = seconds_left(message.expires_ms) else {
+        sent
+    }
+
+    /// Encodes one message; gives it back while the window is closed.
+    fn send(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> Option<Delivery> {
+        let Delivery { message, qos, retain, subscription_ids, .. } = &delivery;
+        let (qos, version) = (*qos, self.client.version);
+        if qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
+            return Some(delivery);
+        }
+        let Some(expiry) = seconds_left(message.expires_ms, self.shared.clock.now_ms()) else {
             turn.counts.dropped_expired += 1;
-            return true;
+            return None;
         };
         let start = turn.out.len();
-        let encoded = codec::Message {
-            topic: message.topic(),
-            properties: property::kept(message.properties()),
-            payload: message.payload(),
-            expiry,
-        };
-        let version = self.client.version;
+        let alias = self.aliases.of(message.topic());
+        let topic = if alias.is_known() { "" } else { message.topic() };
+        let encoded = wire(message, topic, expiry, alias.number());
         // Its length does not depend on the identifier, which is only taken once it fits.
-        let placeholder = (*qos != QoS::AtMostOnce).then_some(PacketId::MIN);
-        codec::publish(turn.out, version, &encoded, (*qos, placeholder), *retain, subscription_ids);
-        if (turn.out.len() - start) as u64 > u64::from(self.client.maximum_packet) {
-            // [MQTT-3.1.2-25]
+        let placeholder = (qos != QoS::AtMostOnce).then_some(PacketId::MIN);
+        codec::publish(turn.out, version, &encoded, (qos, placeholder), *retain, subscription_ids);
+        if turn.out.len() - start > self.client.maximum_packet as usize {
+            // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
             turn.out.truncate(start);
             turn.counts.dropped_too_large += 1;
-            return true;
+            return None;
         }
-        if let Some(id) = self.outgoing.begin(*qos) {
+        self.aliases.learn(alias, message.topic());
+        turn.counts.sent(qos, message.payload());
+        let size = message.size();
+        if qos != QoS::AtMostOnce
+            && let Some(id) = self.session.outgoing.begin(qos, delivery, size)
+        {
             codec::set_packet_id(&mut turn.out[start..], id);
         }
-        turn.counts.sent(*qos, message.payload());
-        true
+        None
+    }
+}
+
+/// A message as the codec takes it.
+fn wire<'m>(
+    message: &'m Message,
+    topic: &'m str,
+    expiry: Option<u32>,
+    alias: Option<u16>,
+) -> codec::Message<'m> {
+    let properties = property::kept(message.properties());
+    codec::Message { topic, properties, payload: message.payload(), expiry, alias }
+}
+
+/// Bytes that an acknowledgement with a sentence stays below.
+const REASON_BYTES: usize = 128;
+
+/// What is wrong with a PUBLISH that was not accepted.
+fn answer_text(reason: ReasonCode) -> &'static str {
+    match reason {
+        ReasonCode::NotAuthorized => "not allowed to publish on this topic",
+        ReasonCode::PayloadFormatInvalid => "the payload is not UTF-8 as it says",
+        ReasonCode::QuotaExceeded => "no room for another retained message",
+        other => other.text(),
     }
 }
 
@@ -245,12 +338,13 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Seconds a message has left, rounded up; `Some(None)` lives for ever, `None` is expired.
-fn seconds_left(expires_ms: u64) -> Option<Option<u32>> {
+/// Seconds a message has left, rounded up; `Some(None)` lives for ever, `None` is expired
+/// [MQTT-3.3.2-5] [MQTT-3.3.2-6].
+fn seconds_left(expires_ms: u64, now_ms: u64) -> Option<Option<u32>> {
     if expires_ms == u64::MAX {
         return Some(None);
     }
-    let left = expires_ms.saturating_sub(clock::monotonic_ms());
+    let left = expires_ms.saturating_sub(now_ms);
     (left > 0).then(|| Some(u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX)))
 }
 
@@ -273,9 +367,9 @@ mod tests {
 
     #[test]
     fn an_expiry_counts_down_in_whole_seconds() {
-        assert_eq!(seconds_left(u64::MAX), Some(None));
-        assert_eq!(seconds_left(0), None);
-        let now = clock::monotonic_ms();
-        assert_eq!(seconds_left(now + 60_000), Some(Some(60)));
+        assert_eq!(seconds_left(u64::MAX, 5), Some(None));
+        assert_eq!(seconds_left(5, 5), None);
+        assert_eq!(seconds_left(5 + 60_000, 5), Some(Some(60)));
+        assert_eq!(seconds_left(5 + 59_001, 5), Some(Some(60)));
     }
 }

@@ -57,6 +57,7 @@ impl<S> Connection<S> {
         }
         if outcome.lost {
             self.shared.registry.ask_for_review(user);
+            self.shared.sessions.review(&self.shared, Some(user));
         }
     }
 
@@ -66,7 +67,7 @@ impl<S> Connection<S> {
         let identity = &self.client.identity;
         let mut at = 0;
         while let Some((place, filter)) =
-            self.subscriptions.next(at, |filter| !may_subscribe(identity, filter))
+            self.session.subscriptions.next(at, |filter| !may_subscribe(identity, filter))
         {
             at = place;
             let (instance, size) = (self.client.instance, filter.len() + 32);
@@ -74,7 +75,7 @@ impl<S> Connection<S> {
                 return;
             }
             turn.batch.order(&Entry::Unsubscribe(instance, &filter));
-            self.subscriptions.remove(&filter);
+            self.session.subscriptions.remove(&filter);
             tracing::info!(client_id = ?self.client.id, ?filter, "subscription ended: not allowed now");
         }
         self.reviewing = false;
@@ -82,6 +83,6 @@ impl<S> Connection<S> {
 }
 
 /// Whether a filter, as it stands in a SUBSCRIBE, is allowed.
-pub(super) fn may_subscribe(identity: &Identity, filter: &str) -> bool {
+pub(crate) fn may_subscribe(identity: &Identity, filter: &str) -> bool {
     Filter::parse(filter).is_ok_and(|parsed| identity.subscribe(parsed.levels).is_ok())
 }

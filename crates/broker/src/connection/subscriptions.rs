@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::{QoS, topic};
 
+/// A session's subscriptions.
 #[derive(Default, Debug)]
-pub(super) struct Subscriptions {
+pub(crate) struct Subscriptions {
     list: Vec<(Box<str>, SubscriptionOptions, u32)>,
     /// The last topic asked for; a dock asks for the same one all its life.
     remembered: Option<(Box<str>, Option<Direct>)>,
@@ -36,7 +37,7 @@ impl Subscriptions {
     }
 
     /// The next filter from this place on that `wanted` picks, and its place.
-    pub(super) fn next(
+    pub(crate) fn next(
         &self,
         place: usize,
         wanted: impl Fn(&str) -> bool,
@@ -51,7 +52,7 @@ impl Subscriptions {
         self.list.push((filter.into(), options, id));
     }
 
-    pub(super) fn remove(&mut self, filter: &str) -> bool {
+    pub(crate) fn remove(&mut self, filter: &str) -> bool {
         self.remembered = None;
         let before = self.list.len();
         self.list.retain(|(known, ..)| **known != *filter);

@@ -1,19 +1,25 @@
 //! From the live log to the mailboxes.
 //!
-//! [`routes`] is the pure part: who wants a message, and how. This file drives it: it tails the
-//! log, shares one owned copy of a message among its receivers and fills their mailboxes, one lock
-//! a mailbox for each batch. It waits for nothing but its link.
+//! [`directory`] is the pure part: who gets a message, and how. This file drives it: it tails the
+//! log and fills mailboxes, one lock a mailbox for each batch. It waits for nothing but its link.
 
+mod directory;
+mod groups;
+#[cfg(test)]
+mod model;
 mod routes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::Counter;
 
-use self::routes::{Routes, Slot};
+use self::directory::Directory;
+use self::routes::Slot;
 use crate::live_log::{Aside, Dead, LogReader};
-use crate::mailbox::{Delivery, Mailbox, Message};
+use crate::mailbox::{Mailbox, Undelivered};
+use crate::message::Delivery;
 use crate::metrics::DispatcherMetrics;
 use crate::record::{Entries, Entry, Instance, Lane, Published, Record};
 use crate::shared::Shared;
@@ -27,8 +33,14 @@ const DELIVERIES_AT_ONCE: usize = 10_000;
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
     metrics: DispatcherMetrics,
-    routes: Routes,
-    outlets: HashMap<Slot, Outlet>,
+    directory: Directory,
+    outlets: Outlets,
+}
+
+/// The mailboxes of all sessions, and what goes into them next.
+#[derive(Default)]
+struct Outlets {
+    by_slot: HashMap<Slot, Outlet>,
     /// Outlets with something in their outbox.
     filled: Vec<Slot>,
     /// Deliveries in all outboxes.
@@ -40,15 +52,42 @@ struct Outlet {
     outbox: Vec<Delivery>,
 }
 
+impl directory::Outlets for Outlets {
+    fn is_online(&self, slot: Slot) -> bool {
+        self.by_slot.get(&slot).is_some_and(|outlet| outlet.mailbox.is_online())
+    }
+
+    fn put(&mut self, slot: Slot, delivery: Delivery) {
+        let Some(outlet) = self.by_slot.get_mut(&slot) else { return };
+        self.undelivered += 1;
+        if outlet.outbox.is_empty() {
+            self.filled.push(slot);
+        }
+        outlet.outbox.push(delivery);
+    }
+}
+
+impl Outlets {
+    /// Fills the mailboxes; what did not go in comes back.
+    fn fill(&mut self) -> Undelivered {
+        self.undelivered = 0;
+        let mut undelivered = Undelivered::default();
+        for slot in self.filled.drain(..) {
+            if let Some(outlet) = self.by_slot.get_mut(&slot) {
+                outlet.mailbox.deliver(&mut outlet.outbox, &mut undelivered);
+            }
+        }
+        undelivered
+    }
+}
+
 impl Dispatcher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             metrics: DispatcherMetrics::register(),
+            directory: Directory::new(&shared.config.limits, Arc::clone(&shared.retained)),
+            outlets: Outlets::default(),
             shared,
-            routes: Routes::default(),
-            outlets: HashMap::new(),
-            filled: Vec::new(),
-            undelivered: 0,
         }
     }
 
@@ -94,25 +133,27 @@ impl Dispatcher {
         for entry in entries {
             match entry {
                 Entry::Publish(published) => self.publish(&published),
+                Entry::Subscribe(subscribed) => {
+                    let now_ms = self.shared.clock.now_ms();
+                    self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
+                    self.count_subscriptions();
+                }
+                Entry::Unsubscribe(instance, filter) => {
+                    self.directory.unsubscribe(instance, filter);
+                    self.count_subscriptions();
+                }
+                Entry::End(instance) => self.end(instance),
+                Entry::Begin(instance, number) => self.begin(instance, number),
+                Entry::Attach(instance, number) => self.attach(instance, number),
                 Entry::Large(number) => {
                     if let Some(Aside::Entry(bytes)) = self.shared.log.fetch(number) {
                         self.entries(Entries::new(&bytes));
                     }
                 }
-                Entry::Begin(instance, number) => {
-                    if let Some(Aside::Mailbox(mailbox)) = self.shared.log.fetch(number) {
-                        let slot = self.routes.begin(instance);
-                        self.outlets.insert(slot, Outlet { mailbox, outbox: Vec::new() });
+                Entry::Return(number) => {
+                    if let Some(Aside::Returned(returned)) = self.shared.log.fetch(number) {
+                        self.give_to_others(&returned);
                     }
-                }
-                Entry::End(instance) => self.end(instance),
-                Entry::Subscribe(subscribed) => {
-                    self.routes.subscribe(&subscribed);
-                    self.count_subscriptions();
-                }
-                Entry::Unsubscribe(instance, filter) => {
-                    self.routes.unsubscribe(instance, filter);
-                    self.count_subscriptions();
                 }
                 Entry::Barrier(number) => {
                     self.fill_mailboxes();
@@ -126,52 +167,79 @@ impl Dispatcher {
     }
 
     fn count_subscriptions(&self) {
-        self.metrics.subscriptions.set(self.routes.subscriptions() as f64);
+        let (plain, shared) = self.directory.subscriptions();
+        self.metrics.subscriptions(plain, shared);
+        self.shared.sys.subscriptions(plain, shared);
+    }
+
+    fn begin(&mut self, instance: Instance, number: u64) {
+        if let Some(Aside::Mailbox(mailbox)) = self.shared.log.fetch(number) {
+            let slot = self.directory.begin(instance);
+            self.outlets.by_slot.insert(slot, Outlet { mailbox, outbox: Vec::new() });
+        }
+    }
+
+    /// From here on everything goes to the new mailbox, behind what waits in the old one.
+    fn attach(&mut self, instance: Instance, number: u64) {
+        let Some(Aside::Mailbox(mailbox)) = self.shared.log.fetch(number) else { return };
+        self.fill_mailboxes();
+        let slot = self.directory.slot(instance);
+        let outlet = slot.and_then(|slot| self.outlets.by_slot.get_mut(&slot));
+        if let Some(outlet) = outlet {
+            mailbox.inherit(&outlet.mailbox);
+            outlet.mailbox = mailbox;
+            self.directory.attached(instance, &mut self.outlets);
+        }
     }
 
     fn end(&mut self, instance: Instance) {
-        if let Some(slot) = self.routes.end(instance) {
-            // Its connection is gone: what is left has no receiver.
-            self.outlets.remove(&slot);
-            self.filled.retain(|filled| *filled != slot);
-            self.count_subscriptions();
+        let Some(slot) = self.directory.end(instance) else { return };
+        if let Some(outlet) = self.outlets.by_slot.remove(&slot) {
+            // Shared messages on their way to it are for others to have.
+            self.outlets.filled.retain(|filled| *filled != slot);
+            let shared: Vec<_> = outlet.outbox.into_iter().filter(Delivery::is_shared).collect();
+            self.give_to_others(&shared);
         }
+        self.count_subscriptions();
+    }
+
+    fn give_to_others(&mut self, shared: &[Delivery]) {
+        let dropped = self.directory.returned(shared, &mut self.outlets);
+        self.dropped(dropped, &self.metrics.queue_full);
     }
 
     fn publish(&mut self, published: &Published<'_>) {
-        let mut message: Option<Arc<Message>> = None;
-        for route in &*self.routes.matches(published.topic) {
-            let Some(grant) = route.grant(published) else { continue };
-            let Some(outlet) = self.outlets.get_mut(&route.slot) else { continue };
-            self.undelivered += 1;
-            let message = message.get_or_insert_with(|| Arc::new(Message::new(published)));
-            if outlet.outbox.is_empty() {
-                self.filled.push(route.slot);
-            }
-            outlet.outbox.push(Delivery {
-                message: Arc::clone(message),
-                qos: grant.qos.min(published.qos),
-                retain: grant.retain_as_published && published.retain,
-                subscription_ids: Arc::clone(&grant.subscription_ids),
-            });
+        let outcome = self.directory.publish(published, &mut self.outlets);
+        self.dropped(outcome.dropped, &self.metrics.queue_full);
+        if outcome.not_retained {
+            self.metrics.retained_full.increment(1);
         }
-        if self.undelivered >= DELIVERIES_AT_ONCE {
+        if !outcome.wanted && !published.except_publisher && !published.retain {
+            self.metrics.no_subscriber.increment(1);
+        }
+        if self.outlets.undelivered >= DELIVERIES_AT_ONCE {
             self.fill_mailboxes();
         }
-        if message.is_none() && !published.except_publisher {
-            self.metrics.no_subscriber.increment(1);
+    }
+
+    fn dropped(&self, count: u64, why: &Counter) {
+        if count > 0 {
+            why.increment(count);
+            self.shared.sys.dropped(count);
         }
     }
 
     fn fill_mailboxes(&mut self) {
-        self.undelivered = 0;
-        for slot in self.filled.drain(..) {
-            if let Some(outlet) = self.outlets.get_mut(&slot) {
-                let dropped = outlet.mailbox.deliver(&mut outlet.outbox);
-                if dropped > 0 {
-                    self.metrics.mailbox_full.increment(dropped);
-                }
+        // Shared messages that found their member gone go to another one; each time one less has a
+        // connection, so this ends.
+        loop {
+            let undelivered = self.outlets.fill();
+            self.dropped(undelivered.full, &self.metrics.queue_full);
+            self.dropped(undelivered.offline, &self.metrics.offline);
+            if undelivered.shared.is_empty() {
+                return;
             }
+            self.give_to_others(&undelivered.shared);
         }
     }
 }

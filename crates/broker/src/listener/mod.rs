@@ -59,6 +59,7 @@ pub(crate) async fn accept(
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
                 }
+                shared.sys.accepted();
                 let timeout = shared.config.mqtt.connect_timeout();
                 let arrived = Arrived::now(peer, listener.transport(), timeout);
                 let shared = Arc::clone(&shared);

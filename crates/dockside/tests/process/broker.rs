@@ -129,7 +129,8 @@ pub(crate) fn passwd(dir: &Path, user: &str, password: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    // It may have refused the name, and ended, before it reads a password.
+    let _ = writeln!(child.stdin.take().unwrap(), "{password}");
     child.wait_with_output().unwrap()
 }
 

@@ -58,6 +58,7 @@ impl Template {
             properties: dockside_mqtt::property::Properties::EMPTY,
             payload: payload.as_bytes(),
             expiry: None,
+            alias: None,
         };
         let id = (qos != QoS::AtMostOnce).then_some(PacketId::MIN);
         let mut bytes = Vec::new();

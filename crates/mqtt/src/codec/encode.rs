@@ -57,6 +57,8 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// Seconds left to live, counted down by the broker.
     pub expiry: Option<u32>,
+    /// Topic alias; the topic is empty once the receiver knows it.
+    pub alias: Option<u16>,
 }
 
 /// Appends the PUBLISH that carries `message` to one subscriber.
@@ -88,6 +90,10 @@ pub fn publish(
     if version.is_v5() {
         write_varint(out, block_len as u32);
         out.extend_from_slice(block);
+        if let Some(alias) = message.alias {
+            out.push(PropertyId::TopicAlias as u8);
+            out.extend_from_slice(&alias.to_be_bytes());
+        }
         if let Some(seconds) = message.expiry {
             out.push(PropertyId::MessageExpiryInterval as u8);
             out.extend_from_slice(&seconds.to_be_bytes());
@@ -100,6 +106,9 @@ pub fn publish(
     out.extend_from_slice(message.payload);
 }
 
+/// The bit of a PUBLISH's first byte that says it was sent before.
+pub const DUP: u8 = 0b1000;
+
 /// Puts the packet identifier into a PUBLISH with QoS 1 or 2 that was written with another one.
 pub fn set_packet_id(publish: &mut [u8], id: PacketId) {
     let header = 1 + publish[1..].iter().take_while(|byte| *byte & 0x80 != 0).count() + 1;
@@ -111,13 +120,19 @@ pub fn set_packet_id(publish: &mut [u8], id: PacketId) {
 /// Bytes of the properties that the broker adds to a message's own.
 fn added(message: &Message<'_>, subscription_ids: &[u32]) -> usize {
     let expiry = if message.expiry.is_some() { 5 } else { 0 };
-    expiry + subscription_ids.iter().map(|&id| 1 + varint_len(id as usize)).sum::<usize>()
+    let alias = if message.alias.is_some() { 3 } else { 0 };
+    alias + expiry + subscription_ids.iter().map(|&id| 1 + varint_len(id as usize)).sum::<usize>()
 }
 
 fn whole_publish(out: &mut Vec<u8>, p: &Publish<'_>, version: Version) {
     let start = out.len();
-    let message =
-        Message { topic: p.topic, properties: p.properties, payload: p.payload, expiry: None };
+    let message = Message {
+        topic: p.topic,
+        properties: p.properties,
+        payload: p.payload,
+        expiry: None,
+        alias: None,
+    };
     publish(out, version, &message, (p.qos, p.packet_id), p.retain, &[]);
     out[start] |= u8::from(p.dup) << 3;
 }

@@ -7,7 +7,7 @@ mod decode;
 mod encode;
 
 pub use decode::decode;
-pub use encode::{Message, encode, publish, set_packet_id};
+pub use encode::{DUP, Message, encode, publish, set_packet_id};
 
 use crate::packet::Version;
 use crate::read;

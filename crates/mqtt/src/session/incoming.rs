@@ -28,6 +28,9 @@ pub struct Incoming {
     receive_maximum: u32,
     waiting: u32,
     unreleased: HashSet<PacketId>,
+    /// Unreleased ones of an earlier connection: they do not count for the receive maximum, which
+    /// begins anew with each (section 4.9).
+    inherited: HashSet<PacketId>,
     aliases: Vec<Option<Box<str>>>,
 }
 
@@ -40,8 +43,23 @@ impl Incoming {
             receive_maximum,
             waiting: 0,
             unreleased: HashSet::new(),
+            inherited: HashSet::new(),
             aliases: vec![None; usize::from(alias_maximum)],
         }
+    }
+
+    /// Continues on a new connection: QoS 2 messages that were not released are still known, topic
+    /// aliases are not [MQTT-3.3.2-7].
+    #[must_use]
+    pub fn resumed(self, receive_maximum: u32, alias_maximum: u16) -> Self {
+        let inherited = self.inherited.into_iter().chain(self.unreleased).collect();
+        Self { inherited, ..Self::new(receive_maximum, alias_maximum) }
+    }
+
+    /// What is left of it while there is no connection: it needs no table of aliases.
+    #[must_use]
+    pub fn at_rest(self) -> Self {
+        self.resumed(0, 0)
     }
 
     /// What a PUBLISH is; changes nothing.
@@ -50,7 +68,8 @@ impl Incoming {
     /// `Receive Maximum Exceeded` [MQTT-3.3.4-7].
     pub fn arrival(&self, publish: &Publish<'_>) -> Result<Arrival, ProtocolError> {
         let Some(id) = publish.packet_id else { return Ok(Arrival::New) };
-        if publish.qos == QoS::ExactlyOnce && self.unreleased.contains(&id) {
+        let known = || self.unreleased.contains(&id) || self.inherited.contains(&id);
+        if publish.qos == QoS::ExactlyOnce && known() {
             return Ok(Arrival::Duplicate);
         }
         if self.outstanding() >= self.receive_maximum {
@@ -87,14 +106,14 @@ impl Incoming {
     /// The exchange of a QoS 2 message is over.
     /// `false` if there was none (`Packet Identifier Not Found`).
     pub fn release(&mut self, id: PacketId) -> bool {
-        self.unreleased.remove(&id)
+        self.unreleased.remove(&id) || self.inherited.remove(&id)
     }
 
     /// The topic of a PUBLISH, by name or by alias (section 3.3.2.3.4).
     ///
     /// # Errors
-    /// `Topic Alias Invalid` above the maximum [MQTT-3.3.2-9], `Protocol Error` for an alias that
-    /// stands for nothing.
+    /// `Topic Alias Invalid` above the maximum [MQTT-3.3.2-9] and for 0 [MQTT-3.3.2-8], `Protocol
+    /// Error` for an alias that stands for nothing.
     pub fn topic<'t>(&mut self, publish: &Publish<'t>) -> Result<Cow<'t, str>, ProtocolError> {
         let Some(alias) = publish.properties.number(PropertyId::TopicAlias) else {
             if publish.topic.is_empty() {
@@ -138,6 +157,21 @@ mod tests {
         assert_eq!(incoming.arrival(&message), Ok(Arrival::Duplicate));
         assert!(incoming.release(PacketId::new(7).unwrap()));
         assert!(!incoming.release(PacketId::new(7).unwrap()));
+        assert_eq!(incoming.arrival(&message), Ok(Arrival::New));
+    }
+
+    /// [MQTT-4.3.3-10] [MQTT-4.1.0-1]
+    #[test]
+    fn what_was_not_released_is_known_on_the_next_connection_and_does_not_count_there() {
+        let mut incoming = Incoming::new(1, 0);
+        let message = publish(QoS::ExactlyOnce, 7, "a", Properties::EMPTY);
+        incoming.begin(&message);
+        let mut incoming = incoming.at_rest().resumed(1, 0);
+        assert_eq!(incoming.arrival(&message), Ok(Arrival::Duplicate));
+        assert_eq!(incoming.outstanding(), 0);
+        let other = publish(QoS::ExactlyOnce, 8, "a", Properties::EMPTY);
+        assert_eq!(incoming.arrival(&other), Ok(Arrival::New));
+        assert!(incoming.release(PacketId::new(7).unwrap()));
         assert_eq!(incoming.arrival(&message), Ok(Arrival::New));
     }
 

@@ -6,4 +6,4 @@ mod incoming;
 mod outgoing;
 
 pub use incoming::{Arrival, Incoming};
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Resend};

@@ -1,111 +1,235 @@
-//! PUBLISH packets on their way to the client: packet identifiers and the send window.
+//! PUBLISH packets that go to the client: packet identifiers, the send window, and what is sent
+//! again when the client comes back.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::packet::{PacketId, QoS};
 
-/// Where one outgoing exchange stands.
+/// What an exchange waits for.
 ///
 /// ```text
 /// QoS 1:  sent --PUBACK--> (gone)
 /// QoS 2:  sent --PUBREC--> received --PUBCOMP--> (gone)
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Exchange {
+enum Step {
     Puback,
     Pubrec,
     Pubcomp,
-    Over,
 }
 
-/// The sender's half of a session: identifiers are given in a circle, so the exchanges under way
-/// are a run of slots behind `first`, and each is found by its distance from it.
 #[derive(Debug)]
-pub struct Outgoing {
-    window: u16,
-    inflight: u16,
-    first: u16,
-    slots: VecDeque<Exchange>,
+struct Exchange<M> {
+    step: Step,
+    /// Kept until the client has it, to be sent again [MQTT-4.3.2-3] [MQTT-4.3.3-3].
+    message: Option<M>,
+    size: usize,
+    /// Exchanges are sent again in the order they were begun.
+    order: u64,
+    /// Whether its PUBLISH was sent on this connection, and so counts for the window.
+    counts: bool,
 }
 
-/// Identifiers in the circle: 1 to 65,535.
-const CIRCLE: u32 = 65_535;
+/// What must be sent again on a new connection [MQTT-4.4.0-1].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resend<'m, M> {
+    /// The PUBLISH, with the identifier it had and DUP set [MQTT-3.3.1-1].
+    Publish(PacketId, &'m M),
+    /// The PUBREL.
+    Pubrel(PacketId),
+}
 
-impl Outgoing {
+/// The sender's half of a session. It is a queue of its own: [`Outgoing::begin`] appends, the
+/// acknowledgements remove in any order, [`Outgoing::resend`] reads again from the start.
+#[derive(Debug)]
+pub struct Outgoing<M> {
+    window: u16,
+    bytes_at_most: usize,
+    /// Exchanges that count for the window.
+    counted: u16,
+    bytes: usize,
+    last_id: u16,
+    orders: u64,
+    exchanges: HashMap<PacketId, Exchange<M>>,
+    resend: VecDeque<PacketId>,
+}
+
+/// Identifiers there are: 1 to 65,535.
+const IDENTIFIERS: usize = 65_535;
+
+impl<M> Outgoing<M> {
     /// `window` is how many exchanges may be under way: the client's receive maximum or the
-    /// configured bound, whichever is less.
+    /// configured bound, whichever is less. Messages of `bytes_at_most` bytes are held for them; a
+    /// larger one passes alone.
     #[must_use]
-    pub fn new(window: u16) -> Self {
-        Self { window, inflight: 0, first: 1, slots: VecDeque::new() }
+    pub fn new(window: u16, bytes_at_most: usize) -> Self {
+        Self {
+            window,
+            bytes_at_most,
+            counted: 0,
+            bytes: 0,
+            last_id: 0,
+            orders: 0,
+            exchanges: HashMap::new(),
+            resend: VecDeque::new(),
+        }
     }
 
-    /// Whether another QoS 1 or 2 message may be sent now [MQTT-3.3.4-9].
+    /// Continues on a new connection, with the window that its client asks for.
+    #[must_use]
+    pub fn resumed(mut self, window: u16) -> Self {
+        self.window = window;
+        self.counted = 0;
+        let mut all: Vec<_> = self.exchanges.iter().map(|(id, e)| (e.order, *id)).collect();
+        all.sort_unstable();
+        self.resend = all.into_iter().map(|(_, id)| id).collect();
+        self.exchanges.values_mut().for_each(|exchange| exchange.counts = false);
+        self
+    }
+
+    /// Whether another QoS 1 or 2 message may be sent now (section 4.9); none before everything has
+    /// been sent again.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.inflight < self.window && (self.slots.len() as u32) < CIRCLE
+        self.counted < self.window
+            && self.exchanges.len() < IDENTIFIERS
+            && self.bytes < self.bytes_at_most.max(1)
+            && self.resend.is_empty()
     }
 
-    /// Exchanges under way.
+    /// Exchanges that are not over.
     #[must_use]
-    pub fn inflight(&self) -> u16 {
-        self.inflight
+    pub fn len(&self) -> usize {
+        self.exchanges.len()
     }
 
-    /// Begins an exchange; `None` without room, or for QoS 0, which has none.
-    pub fn begin(&mut self, qos: QoS) -> Option<PacketId> {
-        let exchange = match qos {
+    /// Whether every exchange is over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// Begins an exchange with an identifier that no other has [MQTT-2.2.1-4]; `None` without room,
+    /// or for QoS 0, which has none [MQTT-2.2.1-2].
+    pub fn begin(&mut self, qos: QoS, message: M, size: usize) -> Option<PacketId> {
+        let step = match qos {
             QoS::AtMostOnce => return None,
-            QoS::AtLeastOnce => Exchange::Puback,
-            QoS::ExactlyOnce => Exchange::Pubrec,
+            QoS::AtLeastOnce => Step::Puback,
+            QoS::ExactlyOnce => Step::Pubrec,
         };
         if !self.has_room() {
             return None;
         }
-        let id = (u32::from(self.first) - 1 + self.slots.len() as u32) % CIRCLE + 1;
-        self.slots.push_back(exchange);
-        self.inflight += 1;
-        PacketId::new(id as u16)
+        let id = self.next_id();
+        self.orders += 1;
+        self.counted += 1;
+        self.bytes += size;
+        let order = self.orders;
+        let exchange = Exchange { step, message: Some(message), size, order, counts: true };
+        self.exchanges.insert(id, exchange);
+        Some(id)
+    }
+
+    /// Identifiers are given in a circle; one that is still in use is passed over.
+    fn next_id(&mut self) -> PacketId {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            let id = PacketId::new(self.last_id).unwrap_or(PacketId::MIN);
+            if !self.exchanges.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// PUBACK: `false` if no QoS 1 exchange has this identifier.
     pub fn puback(&mut self, id: PacketId) -> bool {
-        self.step(id, Exchange::Puback, Exchange::Over)
+        self.is_at(id, Step::Puback) && self.over(id)
     }
 
     /// PUBREC: `true` if PUBREL is the answer; a repeated PUBREC is answered again. A PUBREC that
-    /// carries an error ends the exchange (section 4.3.3).
+    /// carries an error ends the exchange [MQTT-4.3.3-4].
     pub fn pubrec(&mut self, id: PacketId, refused: bool) -> bool {
         if refused {
-            self.step(id, Exchange::Pubrec, Exchange::Over);
+            if self.is_at(id, Step::Pubrec) {
+                self.over(id);
+            }
             return false;
         }
-        self.step(id, Exchange::Pubrec, Exchange::Pubcomp)
-            || self.slot(id).is_some_and(|slot| *slot == Exchange::Pubcomp)
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return false };
+        if exchange.step == Step::Puback {
+            return false;
+        }
+        exchange.step = Step::Pubcomp;
+        // The client has the message: it is never sent again [MQTT-4.3.3-6].
+        exchange.message = None;
+        self.bytes -= std::mem::take(&mut exchange.size);
+        true
     }
 
     /// PUBCOMP: `false` if no released QoS 2 exchange has this identifier.
     pub fn pubcomp(&mut self, id: PacketId) -> bool {
-        self.step(id, Exchange::Pubcomp, Exchange::Over)
+        self.is_at(id, Step::Pubcomp) && self.over(id)
     }
 
-    fn slot(&mut self, id: PacketId) -> Option<&mut Exchange> {
-        let distance = (u32::from(id.get()) + CIRCLE - u32::from(self.first)) % CIRCLE;
-        self.slots.get_mut(distance as usize)
+    /// The next packet to send again, once each; `None` when there is none, or for a PUBLISH while
+    /// the window is closed.
+    pub fn resend(&mut self) -> Option<Resend<'_, M>> {
+        // What was acknowledged late, by its old identifier, needs no sending again.
+        while self.resend.front().is_some_and(|id| !self.exchanges.contains_key(id)) {
+            self.resend.pop_front();
+        }
+        let id = *self.resend.front()?;
+        let exchange = self.exchanges.get_mut(&id)?;
+        if exchange.message.is_some() {
+            if self.counted >= self.window {
+                return None;
+            }
+            self.counted += 1;
+            exchange.counts = true;
+        }
+        self.resend.pop_front();
+        Some(match &exchange.message {
+            Some(message) => Resend::Publish(id, message),
+            None => Resend::Pubrel(id),
+        })
     }
 
-    fn step(&mut self, id: PacketId, from: Exchange, to: Exchange) -> bool {
-        match self.slot(id) {
-            Some(slot) if *slot == from => *slot = to,
-            _ => return false,
+    /// Ends an exchange whose message cannot be sent on this connection.
+    pub fn give_up(&mut self, id: PacketId) {
+        self.remove(id);
+    }
+
+    /// Takes QoS 1 messages out that were not acknowledged, in order, for others to have: their
+    /// exchanges are over.
+    pub fn take_unacknowledged(&mut self, mut which: impl FnMut(&M) -> bool) -> Vec<M> {
+        let mut taken: Vec<(u64, PacketId)> = Vec::new();
+        for (id, exchange) in &self.exchanges {
+            if exchange.step == Step::Puback && exchange.message.as_ref().is_some_and(&mut which) {
+                taken.push((exchange.order, *id));
+            }
         }
-        if to == Exchange::Over {
-            self.inflight -= 1;
-        }
-        while self.slots.front() == Some(&Exchange::Over) {
-            self.slots.pop_front();
-            self.first = (u32::from(self.first) % CIRCLE + 1) as u16;
-        }
+        taken.sort_unstable();
+        taken.into_iter().filter_map(|(_, id)| self.remove(id)).collect()
+    }
+
+    fn is_at(&self, id: PacketId, step: Step) -> bool {
+        self.exchanges.get(&id).is_some_and(|exchange| exchange.step == step)
+    }
+
+    fn over(&mut self, id: PacketId) -> bool {
+        self.remove(id);
         true
+    }
+
+    fn remove(&mut self, id: PacketId) -> Option<M> {
+        let exchange = self.exchanges.remove(&id)?;
+        self.counted -= u16::from(exchange.counts);
+        self.bytes -= exchange.size;
+        if self.exchanges.is_empty() {
+            // An idle client keeps no table.
+            self.exchanges = HashMap::new();
+        }
+        exchange.message
     }
 }
 
@@ -113,54 +237,123 @@ impl Outgoing {
 mod tests {
     use super::*;
 
+    const PLENTY: usize = 1 << 20;
+
     fn id(n: u16) -> PacketId {
         PacketId::new(n).unwrap()
     }
 
+    fn resent(out: &mut Outgoing<char>) -> Vec<(u16, Option<char>)> {
+        let mut all = Vec::new();
+        while let Some(packet) = out.resend() {
+            all.push(match packet {
+                Resend::Publish(id, message) => (id.get(), Some(*message)),
+                Resend::Pubrel(id) => (id.get(), None),
+            });
+        }
+        all
+    }
+
     #[test]
     fn the_window_closes_and_opens() {
-        let mut out = Outgoing::new(2);
-        assert_eq!(out.begin(QoS::AtLeastOnce), Some(id(1)));
-        assert_eq!(out.begin(QoS::ExactlyOnce), Some(id(2)));
-        assert_eq!(out.begin(QoS::AtLeastOnce), None);
+        let mut out = Outgoing::new(2, PLENTY);
+        assert_eq!(out.begin(QoS::AtLeastOnce, 'a', 1), Some(id(1)));
+        assert_eq!(out.begin(QoS::ExactlyOnce, 'b', 1), Some(id(2)));
+        assert_eq!(out.begin(QoS::AtLeastOnce, 'c', 1), None);
         assert!(out.pubrec(id(2), false));
         assert!(out.pubrec(id(2), false), "a repeated PUBREC is answered again");
         assert!(!out.has_room(), "a QoS 2 exchange is under way until PUBCOMP");
         assert!(out.pubcomp(id(2)));
-        assert_eq!(out.begin(QoS::AtLeastOnce), Some(id(3)));
+        assert_eq!(out.begin(QoS::AtLeastOnce, 'c', 1), Some(id(3)));
         assert!(out.puback(id(1)) && out.puback(id(3)));
-        assert_eq!(out.inflight(), 0);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_held_have_a_bound_and_the_largest_message_passes_alone() {
+        let mut out = Outgoing::new(100, 10);
+        assert!(out.begin(QoS::AtLeastOnce, 'a', 50).is_some());
+        assert!(!out.has_room());
+        assert!(out.puback(id(1)));
+        assert!(out.begin(QoS::ExactlyOnce, 'b', 50).is_some());
+        assert!(out.pubrec(id(2), false));
+        assert!(out.has_room(), "what the client has received is not held any more");
     }
 
     #[test]
     fn acknowledgements_of_nothing_change_nothing() {
-        let mut out = Outgoing::new(10);
+        let mut out = Outgoing::new(10, PLENTY);
         assert!(!out.puback(id(1)));
-        out.begin(QoS::ExactlyOnce);
+        out.begin(QoS::ExactlyOnce, 'a', 1);
         assert!(!out.puback(id(1)), "a QoS 2 exchange is not ended by PUBACK");
         assert!(!out.pubcomp(id(1)), "nor by PUBCOMP before PUBREC");
         assert!(!out.pubrec(id(1), true), "a refusing PUBREC ends it without PUBREL");
-        assert_eq!(out.inflight(), 0);
+        assert!(out.is_empty());
+        out.begin(QoS::AtLeastOnce, 'b', 1);
+        assert!(!out.pubrec(id(2), false), "a QoS 1 exchange has no PUBREC");
     }
 
     #[test]
     fn identifiers_go_round_and_skip_zero_and_those_in_use() {
-        let mut out = Outgoing::new(u16::MAX);
-        let mut last = 0;
+        let mut out = Outgoing::new(u16::MAX, PLENTY);
+        let held = out.begin(QoS::AtLeastOnce, 'a', 0).unwrap();
         for _ in 0..200_000u32 {
-            let given = out.begin(QoS::AtLeastOnce).unwrap();
-            assert_eq!(u32::from(given.get()), u32::from(last) % 65_535 + 1);
-            last = given.get();
-            assert!(out.puback(given));
-        }
-        let held = out.begin(QoS::AtLeastOnce).unwrap();
-        for _ in 0..65_534 {
-            let given = out.begin(QoS::AtLeastOnce).unwrap();
+            let given = out.begin(QoS::AtLeastOnce, 'b', 0).unwrap();
             assert_ne!(given, held);
             assert!(out.puback(given));
         }
-        assert!(!out.has_room(), "the next identifier is still in use");
         assert!(out.puback(held));
+    }
+
+    /// [MQTT-4.4.0-1] [MQTT-4.3.3-6]
+    #[test]
+    fn what_is_not_acknowledged_is_sent_again_in_its_order_with_its_identifier() {
+        let mut out = Outgoing::new(10, PLENTY);
+        for (qos, message) in [
+            (QoS::AtLeastOnce, 'a'),
+            (QoS::ExactlyOnce, 'b'),
+            (QoS::AtLeastOnce, 'c'),
+            (QoS::ExactlyOnce, 'd'),
+        ] {
+            out.begin(qos, message, 1);
+        }
+        assert!(out.puback(id(1)) && out.pubrec(id(2), false));
+        assert_eq!(resent(&mut out), [], "only on a new connection");
+        let mut out = out.resumed(10);
+        assert!(!out.has_room(), "nothing new before everything has been sent again");
+        assert_eq!(resent(&mut out), [(2, None), (3, Some('c')), (4, Some('d'))]);
+        assert_eq!(resent(&mut out), [], "once");
+        assert_eq!(out.begin(QoS::AtLeastOnce, 'e', 1), Some(id(5)));
+        assert!(out.pubcomp(id(2)) && out.puback(id(3)) && out.pubrec(id(4), false));
+    }
+
+    #[test]
+    fn sending_again_keeps_to_the_new_window() {
+        let mut out = Outgoing::new(10, PLENTY);
+        for message in ['a', 'b', 'c'] {
+            out.begin(QoS::AtLeastOnce, message, 1);
+        }
+        let mut out = out.resumed(1);
+        assert_eq!(resent(&mut out), [(1, Some('a'))]);
+        assert!(out.puback(id(1)));
+        assert_eq!(resent(&mut out), [(2, Some('b'))]);
+        assert!(out.puback(id(3)), "acknowledged late, from the connection before");
+        assert!(out.puback(id(2)));
+        assert_eq!(resent(&mut out), []);
         assert!(out.has_room());
+    }
+
+    #[test]
+    fn unacknowledged_qos_1_can_be_taken_for_others() {
+        let mut out = Outgoing::new(10, PLENTY);
+        for (qos, message) in
+            [(QoS::AtLeastOnce, 'x'), (QoS::ExactlyOnce, 'x'), (QoS::AtLeastOnce, 'y')]
+        {
+            out.begin(qos, message, 1);
+        }
+        out.begin(QoS::AtLeastOnce, 'x', 1);
+        assert_eq!(out.take_unacknowledged(|m| *m == 'x'), ['x', 'x']);
+        assert_eq!(out.len(), 2);
+        assert!(!out.puback(id(1)) && out.puback(id(3)));
     }
 }

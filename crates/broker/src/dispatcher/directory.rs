@@ -1,0 +1,175 @@
+//! Who gets what: subscriptions, groups and retained messages as one state machine without I/O.
+//!
+//! Every method says at once what is to be put where; nothing here waits.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dockside_mqtt::topic::Filter;
+
+use super::groups::Assigned;
+use super::routes::{Routes, Slot};
+use crate::config::Limits;
+use crate::message::{Delivery, GroupId, Message, Origin};
+use crate::record::{Instance, Published, Subscribed};
+use crate::retained::Retained;
+
+/// Where deliveries go.
+pub(super) trait Outlets {
+    /// Whether the session has a connection.
+    fn is_online(&self, slot: Slot) -> bool;
+    /// Puts a delivery behind what was put there before.
+    fn put(&mut self, slot: Slot, delivery: Delivery);
+}
+
+/// What became of a message besides its deliveries.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Outcome {
+    /// Somebody got it, or will.
+    pub(super) wanted: bool,
+    /// Messages that waited in a group and were dropped for it, or itself.
+    pub(super) dropped: u64,
+    /// It was to be retained, and there was no room.
+    pub(super) not_retained: bool,
+}
+
+pub(super) struct Directory {
+    routes: Routes,
+    retained: Arc<Mutex<Retained>>,
+}
+
+impl Directory {
+    pub(super) fn new(limits: &Limits, retained: Arc<Mutex<Retained>>) -> Self {
+        Self { routes: Routes::new(limits), retained }
+    }
+
+    /// A session begins.
+    pub(super) fn begin(&mut self, instance: Instance) -> Slot {
+        self.routes.begin(instance)
+    }
+
+    /// A session ends, with its subscriptions.
+    pub(super) fn end(&mut self, instance: Instance) -> Option<Slot> {
+        self.routes.end(instance)
+    }
+
+    /// The place of a session.
+    pub(super) fn slot(&self, instance: Instance) -> Option<Slot> {
+        self.routes.session(instance).map(|(slot, _)| slot)
+    }
+
+    /// Subscriptions, and shared ones.
+    pub(super) fn subscriptions(&self) -> (usize, usize) {
+        self.routes.subscriptions()
+    }
+
+    /// Adds or replaces a subscription; retained messages that match follow at once, unless its
+    /// options say otherwise: 0 always [MQTT-3.3.1-9], 1 for a new one [MQTT-3.3.1-10], 2 never
+    /// [MQTT-3.3.1-11]. A shared one gets none (section 4.8.2).
+    pub(super) fn subscribe(&mut self, new: &Subscribed<'_>, now_ms: u64, out: &mut impl Outlets) {
+        let Some(made) = self.routes.subscribe(new) else { return };
+        let Ok(Filter { share, levels }) = Filter::parse(new.filter) else { return };
+        if share.is_some() {
+            if let Some(group) = self.routes.groups.of(new.filter) {
+                self.awake(group, out);
+            }
+            return;
+        }
+        if new.options.retain_handling == 0 || (new.options.retain_handling == 1 && made.new) {
+            let ids: Arc<[u32]> = Some(new.id).filter(|id| *id != 0).into_iter().collect();
+            self.retained().matches(levels, now_ms, |message| {
+                let delivery = Delivery {
+                    message: Arc::clone(message),
+                    qos: new.options.qos.min(message.qos),
+                    // [MQTT-3.3.1-8] of 3.1.1
+                    retain: true,
+                    origin: Origin::Retained,
+                    subscription_ids: Arc::clone(&ids),
+                };
+                out.put(made.slot, delivery);
+            });
+        }
+    }
+
+    /// Removes a subscription.
+    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) {
+        self.routes.unsubscribe(instance, filter);
+    }
+
+    /// A message: to every session with a subscription that matches, to one member of every group,
+    /// and to those who subscribe later if it is retained.
+    pub(super) fn publish(&mut self, published: &Published<'_>, out: &mut impl Outlets) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut message: Option<Arc<Message>> = None;
+        let mut owned =
+            || Arc::clone(message.get_or_insert_with(|| Arc::new(Message::new(published))));
+        let matches = self.routes.matches(published.topic);
+        for route in &matches.routes {
+            let Some(grant) = route.grant(published) else { continue };
+            outcome.wanted = true;
+            let delivery = Delivery {
+                message: owned(),
+                qos: grant.qos.min(published.qos),
+                // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+                retain: grant.retain_as_published && published.retain,
+                origin: Origin::Published,
+                subscription_ids: Arc::clone(&grant.subscription_ids),
+            };
+            out.put(route.slot, delivery);
+        }
+        for &group in &matches.groups {
+            outcome.wanted = true;
+            outcome.dropped += self.share(group, &owned(), out);
+        }
+        if published.retain {
+            outcome.not_retained = self.retained().set(&owned()).is_err();
+        }
+        outcome
+    }
+
+    fn share(&mut self, group: GroupId, message: &Arc<Message>, out: &mut impl Outlets) -> u64 {
+        match self.routes.groups.assign(group, message, |slot| out.is_online(slot)) {
+            Assigned::To(slot, delivery) => {
+                out.put(slot, delivery);
+                0
+            }
+            Assigned::Waits(dropped) => dropped,
+            Assigned::Dropped => 1,
+        }
+    }
+
+    /// Shared messages, in their order, that whoever had them has not acknowledged; how many nobody
+    /// can have.
+    pub(super) fn returned(&mut self, returned: &[Delivery], out: &mut impl Outlets) -> u64 {
+        let mut dropped = 0;
+        let mut groups = Vec::new();
+        // Each goes to the front: the last one first.
+        for delivery in returned.iter().rev() {
+            let Origin::Shared(group) = delivery.origin else { continue };
+            dropped += u64::from(!self.routes.groups.give_back(group, &delivery.message));
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups.into_iter().for_each(|group| self.awake(group, out));
+        dropped
+    }
+
+    /// A session has a connection again: what waited in its groups goes on.
+    pub(super) fn attached(&mut self, instance: Instance, out: &mut impl Outlets) {
+        let Some((_, shared)) = self.routes.session(instance) else { return };
+        for filter in &shared {
+            if let Some(group) = self.routes.groups.of(filter) {
+                self.awake(group, out);
+            }
+        }
+    }
+
+    fn awake(&mut self, group: GroupId, out: &mut impl Outlets) {
+        let going = self.routes.groups.awake(group, |slot| out.is_online(slot));
+        going.into_iter().for_each(|(slot, delivery)| out.put(slot, delivery));
+    }
+
+    fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().expect("no panic while it is held")
+    }
+}

@@ -1,0 +1,430 @@
+//! The directory against a naive model: lists, and matching written out by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use dockside_mqtt::QoS;
+use dockside_mqtt::packet::SubscriptionOptions;
+use proptest::prelude::*;
+
+use super::directory::{Directory, Outlets};
+use super::routes::Slot;
+use crate::config::Limits;
+use crate::message::{Delivery, Origin};
+use crate::record::{Instance, Published, Subscribed};
+use crate::retained::Retained;
+
+const FILTERS: [&str; 9] =
+    ["a", "a/b", "a/+", "a/#", "#", "+/b", "$SYS/#", "$share/g/a/#", "$share/h/a/b"];
+const TOPICS: [&str; 5] = ["a", "a/b", "a/c", "b", "$SYS/x"];
+
+/// Matches by hand, one line a filter of the test.
+fn naive(filter: &str, topic: &str) -> bool {
+    match filter {
+        "a/+" => topic == "a/b" || topic == "a/c",
+        "a/#" | "$share/g/a/#" => topic.starts_with('a'),
+        "#" => !topic.starts_with('$'),
+        "+/b" | "$share/h/a/b" => topic == "a/b",
+        "$SYS/#" => topic.starts_with('$'),
+        exact => exact == topic,
+    }
+}
+
+/// Deliveries by place, and who has no connection.
+#[derive(Default)]
+struct Boxes {
+    put: Vec<(Slot, Delivery)>,
+    offline: BTreeSet<Slot>,
+}
+
+impl Outlets for Boxes {
+    fn is_online(&self, slot: Slot) -> bool {
+        !self.offline.contains(&slot)
+    }
+
+    fn put(&mut self, slot: Slot, delivery: Delivery) {
+        self.put.push((slot, delivery));
+    }
+}
+
+fn directory() -> Directory {
+    let limits = Limits::default();
+    Directory::new(&limits, Arc::new(Mutex::new(Retained::new(&limits))))
+}
+
+fn published<'a>(topic: &'a str, publisher: Instance, payload: &'a [u8]) -> Published<'a> {
+    Published {
+        publisher,
+        except_publisher: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        expires_ms: u64::MAX,
+        topic,
+        properties: b"",
+        payload,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Begin(Instance),
+    End(Instance),
+    Sleep(Instance),
+    Wake(Instance),
+    Subscribe { by: Instance, filter: &'static str, options: SubscriptionOptions, id: u32 },
+    Unsubscribe(Instance, &'static str),
+    Publish { by: Instance, topic: &'static str, qos: QoS, retain: bool, empty: bool, except: bool },
+}
+
+fn quality() -> impl Strategy<Value = QoS> {
+    prop::sample::select(vec![QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce])
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = || 1u64..4;
+    let filter = || prop::sample::select(FILTERS.to_vec());
+    let options = (quality(), any::<bool>(), any::<bool>(), 0u8..3).prop_map(
+        |(qos, no_local, retain_as_published, retain_handling)| SubscriptionOptions {
+            qos,
+            no_local,
+            retain_as_published,
+            retain_handling,
+        },
+    );
+    let publish = (who(), prop::sample::select(TOPICS.to_vec()), quality(), any::<[bool; 3]>());
+    prop_oneof![
+        2 => who().prop_map(Step::Begin),
+        1 => who().prop_map(Step::End),
+        1 => who().prop_map(Step::Sleep),
+        1 => who().prop_map(Step::Wake),
+        4 => (who(), filter(), options, 0u32..4)
+            .prop_map(|(by, filter, options, id)| Step::Subscribe { by, filter, options, id }),
+        1 => (who(), filter()).prop_map(|(s, f)| Step::Unsubscribe(s, f)),
+        6 => publish.prop_map(|(by, topic, qos, [retain, empty, except])| {
+            Step::Publish { by, topic, qos, retain, empty, except }
+        }),
+    ]
+}
+
+/// One delivery as the model says it: session, payload, QoS, retain, identifiers, whether shared.
+type Expected = (Instance, u32, u8, bool, Vec<u32>, bool);
+
+struct Subscription {
+    by: Instance,
+    filter: &'static str,
+    options: SubscriptionOptions,
+    id: u32,
+}
+
+/// What everything amounts to, as lists.
+#[derive(Default)]
+struct Model {
+    sessions: BTreeMap<Instance, bool>,
+    subscriptions: Vec<Subscription>,
+    retained: BTreeMap<&'static str, (u32, u8)>,
+    /// Messages that wait, by shared filter.
+    waiting: BTreeMap<&'static str, Vec<(u32, u8, bool)>>,
+}
+
+impl Model {
+    fn subscribe(&mut self, new: Subscription) -> Vec<Expected> {
+        if !self.sessions.contains_key(&new.by) {
+            return Vec::new();
+        }
+        let (by, filter, options) = (new.by, new.filter, new.options);
+        let ids: Vec<u32> = Some(new.id).filter(|id| *id > 0).into_iter().collect();
+        let same = |s: &&mut Subscription| s.by == by && s.filter == filter;
+        let known = self.subscriptions.iter_mut().find(same);
+        let is_new = known.is_none();
+        match known {
+            Some(known) => *known = new,
+            None => self.subscriptions.push(new),
+        }
+        let wanted = match options.retain_handling {
+            0 => true,
+            1 => is_new,
+            _ => false,
+        };
+        if !wanted || filter.starts_with("$share") {
+            return Vec::new();
+        }
+        let matching = self.retained.iter().filter(|(topic, _)| naive(filter, topic));
+        let delivery =
+            |(n, qos): (u32, u8)| (by, n, qos.min(options.qos.bits()), true, ids.clone(), false);
+        matching.map(|(_, retained)| delivery(*retained)).collect()
+    }
+
+    /// What sessions get by subscriptions of their own.
+    fn plain(&self, step: &Step, number: u32) -> Vec<Expected> {
+        let Step::Publish { by, topic, qos, retain, except, .. } = step else { return Vec::new() };
+        let mut all = Vec::new();
+        for session in self.sessions.keys().filter(|s| !(*except && *s == by)) {
+            let mut matching: Vec<_> = self
+                .subscriptions
+                .iter()
+                .filter(|s| s.by == *session && !s.filter.starts_with("$share"))
+                .filter(|s| naive(s.filter, topic) && !(s.options.no_local && session == by))
+                .collect();
+            matching.sort_by_key(|s| s.id);
+            let Some(granted) = matching.iter().map(|s| s.options.qos.bits()).max() else {
+                continue;
+            };
+            let keeps = matching.iter().any(|s| s.options.retain_as_published);
+            let ids = matching.iter().map(|s| s.id).filter(|id| *id > 0).collect();
+            all.push((*session, number, granted.min(qos.bits()), keeps && *retain, ids, false));
+        }
+        all
+    }
+
+    /// The shared filters that match and have members.
+    fn groups(&self, topic: &str) -> BTreeSet<&'static str> {
+        let shared = self.subscriptions.iter().filter(|s| s.filter.starts_with("$share"));
+        shared.filter(|s| naive(s.filter, topic)).map(|s| s.filter).collect()
+    }
+
+    fn members(&self, filter: &str) -> Vec<&Subscription> {
+        let online = |s: &&Subscription| s.filter == filter && self.sessions[&s.by];
+        self.subscriptions.iter().filter(online).collect()
+    }
+
+    fn end(&mut self, instance: Instance) {
+        self.sessions.remove(&instance);
+        self.subscriptions.retain(|s| s.by != instance);
+        self.forget_groups();
+    }
+
+    fn forget_groups(&mut self) {
+        let live: BTreeSet<_> = self.subscriptions.iter().map(|s| s.filter).collect();
+        self.waiting.retain(|filter, _| live.contains(filter));
+    }
+}
+
+/// The directory, its boxes and the model, going the same way.
+struct Pair {
+    directory: Directory,
+    boxes: Boxes,
+    slots: BTreeMap<Instance, Slot>,
+    model: Model,
+}
+
+impl Pair {
+    /// What was put since the last look, in the model's words.
+    fn put(&mut self) -> Vec<Expected> {
+        let owner = |slot| *self.slots.iter().find(|(_, s)| **s == slot).unwrap().0;
+        let put = self.boxes.put.drain(..).map(|(slot, delivery)| {
+            let number = std::str::from_utf8(delivery.message.payload()).unwrap();
+            (
+                owner(slot),
+                number.parse().unwrap_or(0),
+                delivery.qos.bits(),
+                delivery.retain,
+                delivery.subscription_ids.to_vec(),
+                matches!(delivery.origin, Origin::Shared(_)),
+            )
+        });
+        put.collect()
+    }
+
+    fn step(&mut self, step: &Step, number: u32) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Begin(s) if !self.model.sessions.contains_key(&s) => {
+                let slot = self.directory.begin(s);
+                self.slots.insert(s, slot);
+                self.model.sessions.insert(s, true);
+            }
+            Step::Begin(_) => {}
+            Step::End(s) => {
+                self.directory.end(s);
+                if let Some(slot) = self.slots.remove(&s) {
+                    self.boxes.offline.remove(&slot);
+                }
+                self.model.end(s);
+            }
+            Step::Sleep(s) => {
+                if let (Some(slot), Some(online)) =
+                    (self.slots.get(&s), self.model.sessions.get_mut(&s))
+                {
+                    *online = false;
+                    self.boxes.offline.insert(*slot);
+                }
+            }
+            Step::Wake(s) => self.wake(s)?,
+            Step::Subscribe { by, filter, options, id } => {
+                let subscribed = Subscribed { instance: by, options, id, filter };
+                self.directory.subscribe(&subscribed, 0, &mut self.boxes);
+                let mut expected = self.model.subscribe(Subscription { by, filter, options, id });
+                let mut put = self.put();
+                self.take_waited(&mut put, filter)?;
+                put.sort();
+                expected.sort();
+                prop_assert_eq!(put, expected);
+            }
+            Step::Unsubscribe(s, filter) => {
+                self.directory.unsubscribe(s, filter);
+                self.model.subscriptions.retain(|known| known.by != s || known.filter != filter);
+                self.model.forget_groups();
+            }
+            Step::Publish { .. } => self.publish(step, number)?,
+        }
+        let model = &self.model.subscriptions;
+        let shared = model.iter().filter(|s| s.filter.starts_with("$share")).count();
+        prop_assert_eq!(self.directory.subscriptions(), (model.len() - shared, shared));
+        Ok(())
+    }
+
+    fn wake(&mut self, s: Instance) -> Result<(), TestCaseError> {
+        let Some(slot) = self.slots.get(&s) else { return Ok(()) };
+        self.boxes.offline.remove(slot);
+        self.model.sessions.insert(s, true);
+        self.directory.attached(s, &mut self.boxes);
+        let mut put = self.put();
+        for filter in FILTERS {
+            if self.model.members(filter).iter().any(|member| member.by == s) {
+                self.take_waited(&mut put, filter)?;
+            }
+        }
+        prop_assert_eq!(put, Vec::new());
+        Ok(())
+    }
+
+    /// Takes out of `put` what waited for a member of a group, which must all be there, in order.
+    fn take_waited(
+        &mut self,
+        put: &mut Vec<Expected>,
+        filter: &'static str,
+    ) -> Result<(), TestCaseError> {
+        if self.model.members(filter).is_empty() {
+            return Ok(());
+        }
+        for (number, qos, retain) in self.model.waiting.remove(filter).unwrap_or_default() {
+            let members = self.model.members(filter);
+            // Two groups may have let the same message wait: the copy is one that a member may get.
+            let at = put.iter().position(|got| {
+                let member = members.iter().find(|member| member.by == got.0);
+                got.5
+                    && got.1 == number
+                    && member.is_some_and(|member| {
+                        let options = member.options;
+                        let kept = options.retain_as_published && retain;
+                        (got.2, got.3) == (options.qos.bits().min(qos), kept)
+                    })
+            });
+            prop_assert!(at.is_some(), "message {} waited and did not go on", number);
+            put.remove(at.unwrap());
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, step: &Step, number: u32) -> Result<(), TestCaseError> {
+        let Step::Publish { by, topic, qos, retain, empty, except } = *step else { return Ok(()) };
+        let payload = if empty { String::new() } else { number.to_string() };
+        let number = if empty { 0 } else { number };
+        let mut publish = published(topic, by, payload.as_bytes());
+        (publish.qos, publish.retain, publish.except_publisher) = (qos, retain, except);
+        self.directory.publish(&publish, &mut self.boxes);
+        let (shared, mut plain): (Vec<_>, Vec<_>) = self.put().into_iter().partition(|p| p.5);
+        let mut expected = self.model.plain(step, number);
+        plain.sort();
+        expected.sort();
+        prop_assert_eq!(plain, expected);
+        let mut left = shared.len();
+        for filter in self.model.groups(topic) {
+            let members = self.model.members(filter);
+            if members.is_empty() {
+                if qos != QoS::AtMostOnce {
+                    let waiting = self.model.waiting.entry(filter).or_default();
+                    waiting.push((number, qos.bits(), retain));
+                }
+                continue;
+            }
+            left -= 1;
+            let one_got_it = shared.iter().any(|(session, n, granted, ..)| {
+                let member = members.iter().find(|m| m.by == *session);
+                *n == number
+                    && member.is_some_and(|m| *granted == m.options.qos.bits().min(qos.bits()))
+            });
+            prop_assert!(one_got_it, "no member of {} got it", filter);
+        }
+        prop_assert_eq!(left, 0, "one copy a group");
+        if retain {
+            self.model.retained.remove(topic);
+            if !empty {
+                self.model.retained.insert(topic, (number, qos.bits()));
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn everybody_gets_what_a_list_says(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut pair = Pair {
+            directory: directory(),
+            boxes: Boxes::default(),
+            slots: BTreeMap::new(),
+            model: Model::default(),
+        };
+        for (number, step) in steps.iter().enumerate() {
+            pair.step(step, number as u32 + 1)?;
+        }
+    }
+}
+
+/// [MQTT-3.3.4-2] [MQTT-3.3.4-3]
+#[test]
+fn overlapping_subscriptions_are_one_delivery() {
+    let (mut directory, mut boxes) = (directory(), Boxes::default());
+    directory.begin(1);
+    for (filter, qos, id) in [("a/#", 0, 7), ("a/+", 2, 9), ("a/b", 1, 0)] {
+        let options = SubscriptionOptions::qos(QoS::from_bits(qos).unwrap());
+        let subscribed = Subscribed { instance: 1, options, id, filter };
+        directory.subscribe(&subscribed, 0, &mut boxes);
+    }
+    let publish = Published { qos: QoS::ExactlyOnce, ..published("a/b", 5, b"x") };
+    directory.publish(&publish, &mut boxes);
+    let (_, delivery) = &boxes.put[0];
+    assert_eq!(boxes.put.len(), 1);
+    assert_eq!((delivery.qos, &*delivery.subscription_ids), (QoS::ExactlyOnce, &[7, 9][..]));
+}
+
+#[test]
+fn a_group_takes_turns_and_what_a_leaver_did_not_acknowledge_goes_to_others_in_order() {
+    let (mut directory, mut boxes) = (directory(), Boxes::default());
+    let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+    let slots: Vec<_> = (1..=3).map(|session| directory.begin(session)).collect();
+    for instance in 1..=3 {
+        let subscribed = Subscribed { instance, options, id: 0, filter: "$share/g/a" };
+        directory.subscribe(&subscribed, 0, &mut boxes);
+    }
+    for number in 0..9u8 {
+        directory.publish(&published("a", 9, &[number]), &mut boxes);
+    }
+    for slot in &slots {
+        assert_eq!(boxes.put.iter().filter(|(to, _)| to == slot).count(), 3);
+    }
+    let (theirs, rest): (Vec<_>, Vec<_>) = boxes.put.drain(..).partition(|(to, _)| *to == slots[0]);
+    let theirs: Vec<_> = theirs.into_iter().map(|(_, delivery)| delivery).collect();
+    let payloads = |put: &[(Slot, Delivery)]| -> Vec<u8> {
+        put.iter().map(|(_, delivery)| delivery.message.payload()[0]).collect()
+    };
+    drop(rest);
+    boxes.offline.insert(slots[0]);
+    assert_eq!(directory.returned(&theirs, &mut boxes), 0);
+    assert_eq!(payloads(&boxes.put), [0, 3, 6]);
+    assert!(boxes.put.iter().all(|(to, _)| *to != slots[0]));
+    // With nobody there it waits, ahead of what comes later.
+    boxes.put.clear();
+    boxes.offline.extend([slots[1], slots[2]]);
+    directory.publish(&published("a", 9, &[10]), &mut boxes);
+    assert_eq!(directory.returned(&theirs, &mut boxes), 0);
+    assert!(boxes.put.is_empty());
+    boxes.offline.remove(&slots[2]);
+    directory.attached(3, &mut boxes);
+    assert_eq!(payloads(&boxes.put), [0, 3, 6, 10]);
+    // Without any member it is dropped.
+    for instance in 1..=3 {
+        directory.end(instance);
+    }
+    assert_eq!(directory.returned(&theirs, &mut boxes), 3);
+}

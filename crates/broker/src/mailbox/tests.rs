@@ -1,0 +1,149 @@
+use super::*;
+use crate::message::Message;
+use crate::record::Published;
+
+fn delivery(qos: QoS, bytes: usize) -> Delivery {
+    let published = Published {
+        publisher: 0,
+        except_publisher: false,
+        qos,
+        retain: false,
+        expires_ms: u64::MAX,
+        topic: "t",
+        properties: b"",
+        payload: &vec![0; bytes],
+    };
+    let message = Arc::new(Message::new(&published));
+    let origin = Origin::Published;
+    Delivery { message, qos, retain: false, origin, subscription_ids: Arc::new([]) }
+}
+
+fn shared(qos: QoS) -> Delivery {
+    Delivery { origin: Origin::Shared(1), ..delivery(qos, 1) }
+}
+
+fn mailbox(mailbox_messages: usize, mailbox_bytes: usize) -> Mailbox {
+    let limits = Limits { mailbox_messages, mailbox_bytes, ..Limits::default() };
+    Mailbox::new(&limits, &Arc::default())
+}
+
+fn deliver(mailbox: &Mailbox, mut deliveries: Vec<Delivery>) -> Undelivered {
+    let mut undelivered = Undelivered::default();
+    mailbox.deliver(&mut deliveries, &mut undelivered);
+    undelivered
+}
+
+/// What the session finds, as sizes of payloads, and what it is told.
+fn found(mailbox: &Mailbox) -> (Vec<usize>, Option<Command>) {
+    let mut backlog = VecDeque::new();
+    let taken = mailbox.take(&mut backlog, Waker::noop());
+    (backlog.iter().map(|d| d.message.payload().len()).collect(), taken.command)
+}
+
+#[test]
+fn qos_0_beyond_the_bound_is_dropped_and_counted() {
+    let mailbox = mailbox(2, 1 << 20);
+    assert_eq!(deliver(&mailbox, vec![delivery(QoS::AtMostOnce, 1); 3]).full, 1);
+    assert_eq!(found(&mailbox), (vec![1, 1], None));
+}
+
+#[test]
+fn qos_1_beyond_the_bound_ends_the_connection_of_a_session_that_ends_with_it() {
+    let mailbox = mailbox(100, 300);
+    deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 200), delivery(QoS::AtLeastOnce, 200)]);
+    assert_eq!(found(&mailbox).1, Some(Command::SlowConsumer));
+}
+
+#[test]
+fn a_session_that_is_kept_loses_its_oldest_instead() {
+    for asleep in [false, true] {
+        let mailbox = mailbox(2, 1 << 20);
+        mailbox.keep();
+        if asleep {
+            mailbox.fall_asleep(VecDeque::new());
+        }
+        let three = [1, 2, 3].map(|size| delivery(QoS::AtLeastOnce, size));
+        assert_eq!(deliver(&mailbox, three.to_vec()).full, 1);
+        assert_eq!(found(&mailbox), (vec![2, 3], None));
+    }
+}
+
+#[test]
+fn one_message_passes_however_large() {
+    let mailbox = mailbox(100, 300);
+    assert_eq!(deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 5_000)]).full, 0);
+    assert_eq!(found(&mailbox), (vec![5_000], None));
+}
+
+#[test]
+fn a_session_without_a_connection_keeps_what_was_not_sent_ahead_of_what_comes() {
+    let mailbox = mailbox(100, 1 << 20);
+    mailbox.keep();
+    deliver(&mailbox, vec![delivery(QoS::ExactlyOnce, 2), delivery(QoS::AtMostOnce, 9)]);
+    let unsent = VecDeque::from([delivery(QoS::AtMostOnce, 9), delivery(QoS::AtLeastOnce, 1)]);
+    let undelivered = mailbox.fall_asleep(unsent);
+    assert_eq!((undelivered.offline, undelivered.full), (2, 0));
+    assert!(!mailbox.is_online());
+    let undelivered =
+        deliver(&mailbox, vec![delivery(QoS::AtMostOnce, 9), delivery(QoS::AtLeastOnce, 3)]);
+    assert_eq!(undelivered.offline, 1);
+    assert_eq!(found(&mailbox).0, [1, 2, 3]);
+}
+
+#[test]
+fn shared_messages_of_whoever_leaves_come_back() {
+    let mailbox = mailbox(100, 1 << 20);
+    mailbox.keep();
+    deliver(&mailbox, vec![shared(QoS::AtLeastOnce), delivery(QoS::AtLeastOnce, 1)]);
+    let undelivered = mailbox.fall_asleep(VecDeque::from([shared(QoS::ExactlyOnce)]));
+    let qualities: Vec<QoS> = undelivered.shared.iter().map(|d| d.qos).collect();
+    assert_eq!(qualities, [QoS::ExactlyOnce, QoS::AtLeastOnce]);
+    assert_eq!(deliver(&mailbox, vec![shared(QoS::AtLeastOnce)]).shared.len(), 1);
+    assert!(mailbox.close(VecDeque::new()).is_empty());
+    assert_eq!(deliver(&mailbox, vec![shared(QoS::AtLeastOnce)]).shared.len(), 1);
+}
+
+#[test]
+fn bytes_of_all_sleepers_have_one_bound_and_none_takes_from_another() {
+    let limits = Limits { session_bytes: 400, ..Limits::default() };
+    let bytes = Arc::<AsleepBytes>::default();
+    let sleeper = || {
+        let mailbox = Mailbox::new(&limits, &bytes);
+        mailbox.keep();
+        mailbox.fall_asleep(VecDeque::new());
+        mailbox
+    };
+    let (one, other) = (sleeper(), sleeper());
+    let message = || delivery(QoS::AtLeastOnce, 100);
+    assert_eq!(deliver(&one, vec![message(), message()]).full, 0);
+    assert_eq!(deliver(&other, vec![message()]).full, 1, "nothing of the first is dropped for it");
+    assert_eq!(deliver(&one, vec![message()]).full, 1, "its own oldest is");
+    assert_eq!(bytes.get(), 330);
+    let awake = Mailbox::new(&limits, &bytes);
+    awake.inherit(&one);
+    assert_eq!((bytes.get(), awake.len(), one.len()), (0, 2, 0));
+    assert_eq!(deliver(&other, vec![message()]).full, 0);
+    drop(other);
+    assert_eq!(bytes.get(), 0);
+}
+
+#[test]
+fn what_a_session_inherits_comes_first() {
+    let (old, new) = (mailbox(100, 1 << 20), mailbox(100, 1 << 20));
+    old.keep();
+    old.fall_asleep(VecDeque::from([delivery(QoS::AtLeastOnce, 1)]));
+    deliver(&new, vec![delivery(QoS::AtLeastOnce, 2)]);
+    new.inherit(&old);
+    assert_eq!(found(&new).0, [1, 2]);
+}
+
+#[test]
+fn retained_messages_have_a_bound_of_their_own() {
+    let limits = Limits { mailbox_messages: 1, retained_messages: 2, ..Limits::default() };
+    let mailbox = Mailbox::new(&limits, &Arc::default());
+    let retained = || Delivery { origin: Origin::Retained, ..delivery(QoS::AtLeastOnce, 1) };
+    assert_eq!(deliver(&mailbox, vec![retained(); 4]).full, 0);
+    assert_eq!(deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]).full, 0);
+    assert_eq!(deliver(&mailbox, vec![retained()]).full, 1);
+    assert_eq!(found(&mailbox).1, Some(Command::SlowConsumer));
+}

@@ -1,0 +1,90 @@
+//! A message, owned, and what one session gets of it.
+
+use std::sync::Arc;
+
+use dockside_mqtt::QoS;
+
+use crate::record::Published;
+
+/// What a message counts for besides its bytes.
+pub(crate) const MESSAGE_OVERHEAD: usize = 64;
+
+/// A message, owned: what all its deliveries share.
+#[derive(Debug)]
+pub(crate) struct Message {
+    topic_len: u16,
+    /// As published.
+    pub(crate) qos: QoS,
+    /// As published.
+    pub(crate) retain: bool,
+    properties_len: u32,
+    /// Topic, properties, payload.
+    bytes: Box<[u8]>,
+    /// Monotonic milliseconds; `u64::MAX` is never.
+    pub(crate) expires_ms: u64,
+}
+
+impl Message {
+    pub(crate) fn new(published: &Published<'_>) -> Self {
+        let parts = [published.topic.as_bytes(), published.properties, published.payload];
+        Self {
+            topic_len: published.topic.len() as u16,
+            qos: published.qos,
+            retain: published.retain,
+            properties_len: published.properties.len() as u32,
+            bytes: parts.concat().into_boxed_slice(),
+            expires_ms: published.expires_ms,
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        let bytes = &self.bytes[..usize::from(self.topic_len)];
+        std::str::from_utf8(bytes).expect("made from a str")
+    }
+
+    pub(crate) fn properties(&self) -> &[u8] {
+        let start = usize::from(self.topic_len);
+        &self.bytes[start..start + self.properties_len as usize]
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[usize::from(self.topic_len) + self.properties_len as usize..]
+    }
+
+    /// What it counts for wherever it waits.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + MESSAGE_OVERHEAD
+    }
+}
+
+/// The number of a shared subscription's group.
+pub(crate) type GroupId = u64;
+
+/// Why a session gets a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// It was published, and the session has a subscription.
+    Published,
+    /// It was published, and it is this session's turn in the group.
+    Shared(GroupId),
+    /// It was retained when the session subscribed.
+    Retained,
+}
+
+/// A message for one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) origin: Origin,
+    /// Identifiers of all subscriptions that matched.
+    pub(crate) subscription_ids: Arc<[u32]>,
+}
+
+impl Delivery {
+    /// Whether it is for any one member of a group.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.origin, Origin::Shared(_))
+    }
+}

@@ -1,0 +1,247 @@
+//! Sessions that are kept, and where they are while they have no connection (MQTT 5.0 section 4.1).
+//!
+//! A session belongs to a client identifier *and* a user: another user with the same identifier
+//! neither gets nor ends it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dockside_mqtt::session::{Incoming, Outgoing};
+
+use crate::access::{Denied, Identity};
+use crate::config::Limits;
+use crate::connection::{Subscriptions, may_subscribe};
+use crate::live_log::Aside;
+use crate::mailbox::{AsleepBytes, Mailbox};
+use crate::message::Delivery;
+use crate::record::{self, Entry, Instance};
+use crate::shared::Shared;
+use crate::will::WillMessage;
+
+/// What a session is besides its connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) incoming: Incoming,
+    /// What was sent and not acknowledged.
+    pub(crate) outgoing: Outgoing<Delivery>,
+    /// One of `limits.sessions`; none if the session ends with its connection.
+    pub(crate) kept: Option<Place>,
+}
+
+impl Session {
+    /// A new session; see [`Incoming::new`] and [`Outgoing::new`].
+    pub(crate) fn new(kept: Option<Place>, window: &Window) -> Self {
+        Self {
+            subscriptions: Subscriptions::default(),
+            incoming: Incoming::new(window.from_client, window.aliases),
+            outgoing: Outgoing::new(window.to_client, window.bytes_to_client),
+            kept,
+        }
+    }
+
+    /// Goes on with a new connection.
+    pub(crate) fn resumed(self, window: &Window) -> Self {
+        Self {
+            incoming: self.incoming.resumed(window.from_client, window.aliases),
+            outgoing: self.outgoing.resumed(window.to_client),
+            ..self
+        }
+    }
+
+    /// Takes the session out of a connection that ends.
+    pub(crate) fn take(&mut self) -> Self {
+        let none = Window { from_client: 0, to_client: 0, bytes_to_client: 0, aliases: 0 };
+        let taken = std::mem::replace(self, Self::new(None, &none));
+        Self { incoming: taken.incoming.at_rest(), ..taken }
+    }
+}
+
+/// What a connection may have under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Unacknowledged messages from the client.
+    pub(crate) from_client: u32,
+    /// Unacknowledged messages to it.
+    pub(crate) to_client: u16,
+    /// Bytes of those.
+    pub(crate) bytes_to_client: usize,
+    /// Topic aliases it may define.
+    pub(crate) aliases: u16,
+}
+
+/// A session without a connection.
+pub(crate) struct Asleep {
+    pub(crate) instance: Instance,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) identity: Identity,
+    pub(crate) session: Session,
+    /// What was not sent, and what has come since.
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) expires_ms: u64,
+    /// When it is published, unless the client is back before.
+    pub(crate) will: Option<(u64, WillMessage)>,
+}
+
+impl Asleep {
+    /// Ends the session; a will that still waits is published now [MQTT-3.1.3-9].
+    fn end(mut self, shared: &Shared) {
+        self.publish_will(shared);
+        end_session(shared, self.instance, self.mailbox.close(Default::default()));
+    }
+
+    fn publish_will(&mut self, shared: &Shared) {
+        if let Some((_, will)) = self.will.take() {
+            will.publish(shared, self.instance);
+        }
+    }
+
+    fn is_will_due(&self, now_ms: u64) -> bool {
+        self.will.as_ref().is_some_and(|(due_ms, _)| *due_ms <= now_ms)
+    }
+
+    /// Under new rules: ends what is not allowed any more.
+    fn review(&mut self, shared: &Shared) -> Result<(), Denied> {
+        self.identity = shared.access.renew(&self.identity, &self.client_id)?;
+        let identity = &self.identity;
+        self.will = self.will.take().filter(|(_, will)| identity.publish(&will.topic).is_ok());
+        let mut entries = Vec::new();
+        let mut at = 0;
+        let subscriptions = &mut self.session.subscriptions;
+        while let Some((place, filter)) = subscriptions.next(at, |f| !may_subscribe(identity, f)) {
+            at = place;
+            record::append(&mut entries, &Entry::Unsubscribe(self.instance, &filter));
+            subscriptions.remove(&filter);
+        }
+        if !entries.is_empty() {
+            shared.append_ordered(&entries, 0, None);
+        }
+        Ok(())
+    }
+}
+
+/// Tells the dispatcher that a session has ended, and gives its shared messages to others.
+pub(crate) fn end_session(shared: &Shared, instance: Instance, returned: Vec<Delivery>) {
+    let mut entries = Vec::new();
+    record::append(&mut entries, &Entry::End(instance));
+    append_return(shared, &mut entries, returned);
+    shared.append_ordered(&entries, 0, None);
+}
+
+/// Appends shared messages that others may have.
+pub(crate) fn append_return(shared: &Shared, entries: &mut Vec<u8>, returned: Vec<Delivery>) {
+    if !returned.is_empty() {
+        let number = shared.log.put_aside(Aside::Returned(returned));
+        record::append(entries, &Entry::Return(number));
+    }
+}
+
+type Owner = (Option<Arc<str>>, Arc<str>);
+
+/// All sessions that are kept.
+pub(crate) struct Sessions {
+    asleep: Mutex<HashMap<Owner, Asleep>>,
+    kept: Arc<AtomicUsize>,
+    at_most: usize,
+    pub(crate) bytes: Arc<AsleepBytes>,
+}
+
+/// A place among the sessions that are kept.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            asleep: Mutex::default(),
+            kept: Arc::default(),
+            at_most: limits.sessions,
+            bytes: Arc::default(),
+        }
+    }
+
+    /// A place for one more; `None` at the limit.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let fits = |kept: usize| (kept < self.at_most).then_some(kept + 1);
+        let taken = self.kept.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
+        taken.ok().map(|_| Place(Arc::clone(&self.kept)))
+    }
+
+    /// Sessions that are kept, and those of them without a connection.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        (self.kept.load(Ordering::SeqCst), self.asleep().len())
+    }
+
+    /// Messages that wait for sessions without a connection.
+    pub(crate) fn waiting(&self) -> usize {
+        self.asleep().values().map(|a| a.mailbox.len() + a.session.outgoing.len()).sum()
+    }
+
+    /// A connection has ended and its session goes on.
+    pub(crate) fn put(&self, asleep: Asleep) {
+        let owner = (asleep.identity.user().cloned(), Arc::clone(&asleep.client_id));
+        self.asleep().insert(owner, asleep);
+    }
+
+    /// The session of a client that connects: goes on with it, or ends here if it starts clean
+    /// [MQTT-3.1.2-4] [MQTT-3.1.2-5] or has expired.
+    pub(crate) fn take(
+        &self,
+        shared: &Shared,
+        (identity, client_id): (&Identity, &Arc<str>),
+        clean_start: bool,
+    ) -> Option<Asleep> {
+        let owner = (identity.user().cloned(), Arc::clone(client_id));
+        let found = self.asleep().remove(&owner)?;
+        if clean_start || found.expires_ms <= shared.clock.now_ms() {
+            found.end(shared);
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Publishes wills that are due and ends sessions that have expired; how many.
+    pub(crate) fn expire(&self, shared: &Shared) -> u64 {
+        let now_ms = shared.clock.now_ms();
+        let mut asleep = self.asleep();
+        for session in asleep.values_mut().filter(|asleep| asleep.is_will_due(now_ms)) {
+            session.publish_will(shared);
+        }
+        let expired: Vec<_> =
+            asleep.extract_if(|_, session| session.expires_ms <= now_ms).collect();
+        drop(asleep);
+        let count = expired.len() as u64;
+        expired.into_iter().for_each(|(_, session)| session.end(shared));
+        count
+    }
+
+    /// Looks at sessions without a connection under new rules: those of `user`, or all.
+    pub(crate) fn review(&self, shared: &Shared, user: Option<&str>) {
+        let mut asleep = self.asleep();
+        let gone = asleep.extract_if(|(owner, _), session| {
+            (user.is_none() || owner.as_deref() == user) && session.review(shared).is_err()
+        });
+        let gone: Vec<_> = gone.collect();
+        drop(asleep);
+        for (_, mut session) in gone {
+            session.will = None;
+            session.end(shared);
+        }
+    }
+
+    /// The broker stops: wills that wait for a client are published now.
+    pub(crate) fn publish_wills(&self, shared: &Shared) {
+        self.asleep().values_mut().for_each(|asleep| asleep.publish_will(shared));
+    }
+
+    fn asleep(&self) -> MutexGuard<'_, HashMap<Owner, Asleep>> {
+        self.asleep.lock().expect("no panic while it is held")
+    }
+}
