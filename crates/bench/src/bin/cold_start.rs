@@ -4,13 +4,13 @@
 //! last one was in. Exit code 1 if one was not let in, or if it took longer than the time allowed.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::io;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use dockside_access::hash::Hash;
+use dockside_bench::broker::Broker;
 use docksim::client::Client;
 use docksim::target::Target;
 use tokio::task::JoinSet;
@@ -28,56 +28,21 @@ struct Arguments {
 
 const PASSWORD: &str = "the password of a dock";
 
-struct Broker {
-    child: Child,
-    address: SocketAddr,
-    _dir: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start(docks: u32) -> io::Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let mut users = String::new();
-        // A salt of its own each, as `dockside passwd` makes them.
-        let mut hashes = Vec::new();
-        for _ in 0..docks.min(16) {
-            hashes.push(Hash::create(PASSWORD.as_bytes()).map_err(io::Error::other)?);
-        }
-        for dock in 0..docks {
-            let hash = &hashes[dock as usize % hashes.len()];
-            users += &format!("{}:{}\n", user(dock), hash.as_str());
-        }
-        fs::write(dir.path().join("users"), users)?;
-        let mut child = Command::new(std::env::current_exe()?.with_file_name("dockside"))
-            .args(["--mqtt", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .env("DOCKSIDE_USERS__PASSWORD_FILE", "users")
-            .env("DOCKSIDE_LOG__LEVEL", "error")
-            .current_dir(dir.path())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let out = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-        let line = BufReader::new(out).lines().next().transpose()?.unwrap_or_default();
-        let address = line.strip_prefix("mqtt listening on ").and_then(|a| a.parse().ok());
-        let address = address.ok_or_else(|| io::Error::other(line))?;
-        Ok(Self { child, address, _dir: dir })
+/// A directory with a password for every dock.
+fn users(docks: u32) -> io::Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    let mut users = String::new();
+    // A salt of its own each, as `dockside passwd` makes them.
+    let mut hashes = Vec::new();
+    for _ in 0..docks.min(16) {
+        hashes.push(Hash::create(PASSWORD.as_bytes()).map_err(io::Error::other)?);
     }
-}
-
-impl Broker {
-    fn resident_mib(&self) -> io::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmRSS"))
+    for dock in 0..docks {
+        let hash = &hashes[dock as usize % hashes.len()];
+        users += &format!("{}:{}\n", user(dock), hash.as_str());
     }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    fs::write(dir.path().join("users"), users)?;
+    Ok(dir)
 }
 
 fn user(dock: u32) -> String {
@@ -87,13 +52,14 @@ fn user(dock: u32) -> String {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<ExitCode> {
     let Arguments { docks, seconds } = Arguments::parse();
-    let broker = Broker::start(docks)?;
+    let environment = [("DOCKSIDE_USERS__PASSWORD_FILE", "users")];
+    let broker = Broker::start(users(docks)?, &environment)?;
     let mut all_in = true;
     for round in ["cold", "again, passwords remembered"] {
         let began = Instant::now();
         let mut connecting = JoinSet::new();
         for dock in 0..docks {
-            let mut target = Target::from(broker.address);
+            let mut target = Target::from(broker.address());
             target.password = Some(PASSWORD.to_owned());
             connecting.spawn(async move {
                 let user = user(dock);
@@ -115,6 +81,6 @@ async fn main() -> io::Result<ExitCode> {
     }
     // By then the workers' memory has been given back.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    println!("the broker holds {:.1} MiB", broker.resident_mib()?);
+    println!("the broker holds {:.1} MiB", broker.memory_kib("VmRSS:")? / 1024.0);
     Ok(if all_in { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

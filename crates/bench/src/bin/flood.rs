@@ -7,10 +7,11 @@
 //! without a subscriber and with one, and says what the broker then holds. Exit code 1 above the
 //! limit, or if the subscriber missed a QoS 1 message.
 
-use std::io::{self, BufRead, BufReader};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::io;
+use std::process::ExitCode;
 
 use clap::Parser;
+use dockside_bench::broker::Broker;
 use dockside_mqtt::packet::Packet;
 use dockside_mqtt::{PacketId, QoS};
 use docksim::client::Client;
@@ -54,50 +55,11 @@ async fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A broker process, ended with the value.
-struct Broker {
-    child: Child,
-    address: std::net::SocketAddr,
-    _data: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start() -> io::Result<Self> {
-        let data = tempfile::tempdir()?;
-        let program = std::env::current_exe()?.with_file_name("dockside");
-        let mut child = Command::new(program)
-            .args(["--mqtt", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let out = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let line = BufReader::new(out).lines().next().ok_or(io::ErrorKind::UnexpectedEof)??;
-        let address = line.rsplit(' ').next().and_then(|address| address.parse().ok());
-        Ok(Self { child, address: address.ok_or(io::ErrorKind::InvalidData)?, _data: data })
-    }
-
-    /// A line of the kernel's status, in MiB.
-    fn memory_mib(&self, key: &str) -> io::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        Ok(kib.ok_or(io::ErrorKind::InvalidData)? / 1024.0)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 async fn flood(arguments: Arguments, qos: QoS, subscriber: bool) -> io::Result<bool> {
-    let broker = Broker::start()?;
+    let broker = Broker::start(tempfile::tempdir()?, &[])?;
     let received = std::rc::Rc::new(std::cell::Cell::new(0u64));
     if subscriber {
-        let mut client = Client::connect(&broker.address.into(), "subscriber", "").await?;
+        let mut client = Client::connect(&broker.address().into(), "subscriber", "").await?;
         client.subscribe("flood", qos).await?;
         let received = std::rc::Rc::clone(&received);
         tokio::task::spawn_local(async move {
@@ -111,7 +73,7 @@ async fn flood(arguments: Arguments, qos: QoS, subscriber: bool) -> io::Result<b
             }
         });
     }
-    let mut client = Client::connect(&broker.address.into(), "flooder", "").await?;
+    let mut client = Client::connect(&broker.address().into(), "flooder", "").await?;
     for _ in 0..arguments.publishes / BATCH {
         for n in 1..=BATCH {
             client.publish("flood", &[b'x'; 20], qos, PacketId::new(n as u16));
@@ -132,7 +94,8 @@ async fn flood(arguments: Arguments, qos: QoS, subscriber: bool) -> io::Result<b
         before = received.get();
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
-    let (resident, peak) = (broker.memory_mib("VmRSS:")?, broker.memory_mib("VmHWM:")?);
+    let mib = |key| broker.memory_kib(key).map(|kib| kib / 1024.0);
+    let (resident, peak) = (mib("VmRSS:")?, mib("VmHWM:")?);
     let who = if subscriber { "one" } else { "none" };
     println!(
         "| {sent} at QoS {} | {who} | {} | {resident:.1} | {peak:.1} |",

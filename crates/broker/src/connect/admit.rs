@@ -29,7 +29,7 @@ pub(super) struct Admitted {
     pub(super) granted: Granted,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) claim: Pending,
-    pub(super) _slot: ClientSlot,
+    pub(super) slot: ClientSlot,
 }
 
 /// One of `limits.connections`.
@@ -86,7 +86,7 @@ pub(super) async fn admit(
     let asked = Asked::by(connect);
     let granted = Granted::to(asked, &shared.config);
     let client = client(connect, arrived, (id, instance, identity), &granted);
-    Ok(Admitted { client, will, asked, granted, mailbox, claim, _slot: slot })
+    Ok(Admitted { client, will, asked, granted, mailbox, claim, slot })
 }
 
 fn client(

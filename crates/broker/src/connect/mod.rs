@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use self::admit::{Admitted, admit};
+use self::admit::{Admitted, ClientSlot, admit};
 use self::connack::{Asked, Granted};
 use self::refusal::{Refusal, refuse};
 use crate::config::Transport;
@@ -84,9 +84,13 @@ where
         outcome = Box::pin(arrive(&mut io, arrived, &shared)) => outcome,
         () = shared.stopping.cancelled() => Err(Refusal::unavailable()),
     };
-    match outcome {
-        Ok(admitted) => enter(io, arrived, admitted, shared).await,
-        Err(refusal) => Box::pin(refuse(io, arrived, &shared, refusal)).await,
+    let (admitted, rest) = match outcome {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Box::pin(refuse(io, arrived, &shared, refusal)).await,
+    };
+    if let Some((served, connack)) = Box::pin(enter(io, arrived, admitted, shared)).await {
+        let Served { connection, _slot } = served;
+        connection.run(connack, rest).await;
     }
 }
 
@@ -220,21 +224,24 @@ fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
     }
 }
 
-/// Waits for the former owner of the client identifier, begins or resumes the session and serves it
-/// to its end.
+/// Waits for the former owner of the client identifier, and begins or resumes the session.
 async fn enter<S>(
     io: S,
     arrived: Arrived,
-    (admitted, rest): (Box<Admitted>, Vec<u8>),
+    admitted: Box<Admitted>,
     shared: Arc<Shared>,
-) where
+) -> Option<(Served<S>, Vec<u8>)>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Admitted { mut client, will, asked, granted, mailbox, claim, _slot } = *admitted;
+    let Admitted { mut client, will, asked, granted, mailbox, claim, slot } = *admitted;
     let claim = claim.settled().await;
     let entered = match session(&shared, &client, asked, &granted) {
         Ok(entered) => entered,
-        Err(refusal) => return Box::pin(refuse(io, arrived, &shared, refusal)).await,
+        Err(refusal) => {
+            refuse(io, arrived, &shared, refusal).await;
+            return None;
+        }
     };
     let Entered { session, resumed, connack } = entered;
     client.instance = resumed.unwrap_or(client.instance);
@@ -243,7 +250,13 @@ async fn enter<S>(
     }
     let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, resumed.is_some()), will);
     let connection = Connection::new(io, shared, client, mailbox, guard, session);
-    Box::new(connection).run(connack, rest).await;
+    Some((Served { connection: Box::new(connection), _slot: slot }, connack))
+}
+
+/// A connection to be served, and its place.
+struct Served<S> {
+    connection: Box<Connection<S>>,
+    _slot: ClientSlot,
 }
 
 /// The session that a client enters, and what it is told of it.

@@ -1,5 +1,9 @@
-//! Other people's clients, as libraries. Their programs are run by the tests of the `dockside`
-//! command.
+//! Other people's clients: a library on its own, and all of them with each other. What a whole
+//! `dockside` process does with them is in that command's tests.
+
+mod clients;
+mod libraries;
+mod matrix;
 
 use std::time::Duration;
 
