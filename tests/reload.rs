@@ -1,7 +1,7 @@
 //! New users and rules while the broker runs: who stays, who goes, and what is left as it was.
 
-use dockside_mqtt::packet::{Connect, Packet, Will};
-use dockside_mqtt::property::Properties;
+use dockside_mqtt::packet::{Connect, Disconnect, Packet, Will};
+use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 
 use crate::peer::{VERSIONS, at, connect};
@@ -74,6 +74,87 @@ async fn a_will_that_is_not_allowed_any_more_is_not_published() {
     drop(peers);
     assert_eq!(cid.receive().await.payload, b"ann");
     cid.expect_nothing().await;
+}
+
+/// A session without a connection is under the new rules as well: nothing waits in it that its user
+/// may not read any more, and without its user it is gone.
+#[tokio::test]
+async fn a_reload_reaches_sessions_without_a_connection() {
+    let rules = |topic: &str| {
+        format!(
+            "preset = 'none'\nrules = [{{ publish = ['#'] }}, {{ subscribe = ['{topic}', 'fence/#'] }}]"
+        )
+    };
+    for version in VERSIONS {
+        let mut site = Site::start_with(&["ann", "bob", "cid"], &rules("a/#"), |_| {}).await;
+        let mut list = PropertyList::new();
+        list.number(PropertyId::SessionExpiryInterval, 600);
+        for user in ["ann", "bob"] {
+            let asks = keep(login(version, user, PASSWORD), user, &list);
+            let (mut peer, present) = site.broker.enter(asks).await;
+            assert!(!present);
+            peer.subscribe("a/x", at(QoS::AtLeastOnce)).await;
+            peer.subscribe("a/y", at(QoS::AtLeastOnce)).await;
+            let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+            peer.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
+            peer.expect_closed().await;
+        }
+        site.set_users(&["ann", "cid"]);
+        site.reload(&rules("a/x"));
+        let mut cid = site.log_in(version, "cid", "").await;
+        cid.publish("a/y", b"not any more", QoS::AtLeastOnce).await;
+        cid.publish("a/x", b"allowed", QoS::AtLeastOnce).await;
+        site.set_users(&["ann", "bob", "cid"]);
+        site.reload(&rules("a/#"));
+        let asks = keep(login(version, "bob", PASSWORD), "bob", &list);
+        assert!(!site.broker.enter(asks).await.1, "it ended with its user");
+        let asks = keep(login(version, "ann", PASSWORD), "ann", &list);
+        let (mut ann, present) = site.broker.enter(asks).await;
+        assert!(present);
+        assert_eq!(ann.receive().await.payload, b"allowed");
+        ann.expect_nothing().await;
+    }
+}
+
+/// A client identifier is no secret: another user has neither the session nor its end.
+#[tokio::test]
+async fn a_session_is_its_users() {
+    let rules = "preset = 'none'\nrules = [{ publish = ['#'], subscribe = ['#'] }]";
+    for version in VERSIONS {
+        let site = Site::start_with(&["ann", "bob"], rules, |_| {}).await;
+        let mut list = PropertyList::new();
+        list.number(PropertyId::SessionExpiryInterval, 600);
+        let asks = |user| keep(login(version, user, PASSWORD), "id", &list);
+        let (mut ann, _) = site.broker.enter(asks("ann")).await;
+        ann.subscribe("t", at(QoS::AtLeastOnce)).await;
+        let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+        ann.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
+        ann.expect_closed().await;
+        let (mut bob, present) = site.broker.enter(asks("bob")).await;
+        assert!(!present);
+        bob.publish("t", b"for ann", QoS::AtLeastOnce).await;
+        bob.expect_nothing().await;
+        bob.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
+        bob.expect_closed().await;
+        let clean = Connect { clean_start: true, ..asks("bob") };
+        site.broker.enter(clean).await.0.vanish();
+        let mut ann = loop {
+            // Bob's connection has the identifier until its end is noticed.
+            let mut peer = site.broker.socket(version).await;
+            match peer.connack(asks("ann")).await {
+                (present, ReasonCode::Success) => {
+                    assert!(present);
+                    break peer;
+                }
+                _ => peer.expect_closed().await,
+            }
+        };
+        assert_eq!(ann.receive().await.payload, b"for ann");
+    }
+}
+
+fn keep<'a>(asks: Connect<'a>, client_id: &'a str, list: &'a PropertyList) -> Connect<'a> {
+    Connect { client_id, clean_start: false, properties: list.as_properties(), ..asks }
 }
 
 /// Otherwise listeners that the network reaches would be open to everybody.

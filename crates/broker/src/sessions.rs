@@ -185,9 +185,18 @@ impl Sessions {
     }
 
     /// A connection has ended and its session goes on.
-    pub(crate) fn put(&self, asleep: Asleep) {
+    pub(crate) fn put(&self, shared: &Shared, mut asleep: Asleep) {
         let owner = (asleep.identity.user().cloned(), Arc::clone(&asleep.client_id));
-        self.asleep().insert(owner, asleep);
+        let mut all = self.asleep();
+        // Rules that came while its connection ended would miss it; under the lock they cannot.
+        let allowed = shared.access.is_current(&asleep.identity) || asleep.review(shared).is_ok();
+        if allowed {
+            all.insert(owner, asleep);
+        } else {
+            drop(all);
+            asleep.will = None;
+            asleep.end(shared);
+        }
     }
 
     /// The session of a client that connects: goes on with it, or ends here if it starts clean

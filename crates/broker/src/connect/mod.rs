@@ -278,7 +278,7 @@ fn session(
     let assigned = client.id_is_assigned.then_some(&*client.id);
     let Some(connack) = granted.connack(resumed.is_some(), assigned, &shared.config) else {
         // What was there stays there.
-        resumed.into_iter().for_each(|asleep| shared.sessions.put(asleep));
+        resumed.into_iter().for_each(|asleep| shared.sessions.put(shared, asleep));
         let detail = "CONNACK is larger than the client's maximum packet size";
         let told = (ReasonCode::PacketTooLarge, detail);
         return Err(Refusal::of(client, Rejected::Protocol, told, "let it take larger packets"));

@@ -249,7 +249,7 @@ impl<S> Connection<S> {
 
     fn fall_asleep(&mut self, expiry_seconds: u32) {
         let identity = self.client.identity.clone();
-        self.shared.sessions.put(Asleep {
+        let asleep = Asleep {
             instance: self.client.instance,
             client_id: Arc::clone(&self.client.id),
             identity,
@@ -257,7 +257,8 @@ impl<S> Connection<S> {
             mailbox: Arc::clone(&self.mailbox),
             expires_ms: self.shared.clock.in_seconds(expiry_seconds),
             will: self.guard.delay_will(expiry_seconds),
-        });
+        };
+        self.shared.sessions.put(&self.shared, asleep);
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) struct Conf {
     is_local: bool,
     /// Numbers by option.
     pub(super) limits: Vec<(String, i64)>,
+    pub(super) session_expiry_s: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ pub(super) struct ListenerConf {
 }
 
 /// Options of other things than Dockside has, which nobody misses.
-const SILENT: [&str; 14] = [
+const SILENT: [&str; 13] = [
     "log_dest",
     "log_type",
     "log_timestamp",
@@ -63,7 +64,6 @@ const SILENT: [&str; 14] = [
     "persistence_file",
     "persistence_location",
     "set_tcp_nodelay",
-    "sys_interval",
     "check_retain_source",
 ];
 
@@ -105,8 +105,13 @@ impl Conf {
                 }
                 "per_listener_settings" => {}
                 "persistence" if value == "true" => notes.push(
-                    "persistence true: sessions and retained messages are not kept yet".to_owned(),
+                    "persistence true: sessions and retained messages are not kept across a restart yet"
+                        .to_owned(),
                 ),
+                "persistent_client_expiration" => match seconds(value) {
+                    Some(seconds) => conf.session_expiry_s = Some(seconds),
+                    None => notes.push(format!("{option} {value}")),
+                },
                 "persistence" => {}
                 _ if conf.limit(line) => {}
                 _ => {
@@ -164,6 +169,8 @@ impl Conf {
             "max_queued_messages",
             "max_queued_bytes",
             "max_topic_alias",
+            "max_keepalive",
+            "sys_interval",
         ];
         match line.value.parse() {
             Ok(value) if known.contains(&line.option.as_str()) => {
@@ -173,6 +180,20 @@ impl Conf {
             _ => false,
         }
     }
+}
+
+/// A time as mosquitto writes it: a number and `h`, `d`, `w`, `m` or `y`.
+fn seconds(time: &str) -> Option<u32> {
+    let (number, unit) = time.split_at_checked(time.len().checked_sub(1)?)?;
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        "m" => 30 * 24,
+        "y" => 365 * 24,
+        _ => return None,
+    };
+    number.parse::<u32>().ok()?.checked_mul(hours * 3600)
 }
 
 impl ListenerConf {

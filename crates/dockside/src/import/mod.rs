@@ -114,11 +114,14 @@ fn users(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
 
 fn limits(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
     let limits = &mut config.limits;
+    limits.session_expiry_s = conf.session_expiry_s.unwrap_or(limits.session_expiry_s);
     for (option, value) in &conf.limits {
         // 0 and -1 are "no limit" there; every queue has one here.
         let unlimited = *value <= 0;
         let value = usize::try_from(*value).unwrap_or(0);
         match option.as_str() {
+            // There, too, 0 is never.
+            "sys_interval" => config.mqtt.sys_interval_s = u32::try_from(value).unwrap_or(u32::MAX),
             _ if unlimited => notes.push(format!("{option} without limit: the default stays")),
             "max_connections" => limits.connections = value,
             "max_packet_size" => limits.packet_bytes = packet_bytes(value),
@@ -129,6 +132,9 @@ fn limits(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
             "max_inflight_messages" => limits.inflight = u16::try_from(value).unwrap_or(u16::MAX),
             "max_queued_messages" => limits.mailbox_messages = value,
             "max_queued_bytes" => limits.mailbox_bytes = value,
+            "max_keepalive" => {
+                config.mqtt.keep_alive_max_s = u16::try_from(value).unwrap_or(u16::MAX);
+            }
             "max_topic_alias" => limits.topic_aliases = u16::try_from(value).unwrap_or(u16::MAX),
             _ => notes.push(format!("{option} {value}")),
         }

@@ -43,6 +43,9 @@ password_file users
 acl_file acl
 max_packet_size 65536
 max_queued_messages 500
+max_keepalive 600
+sys_interval 0
+persistent_client_expiration 2w
 include_dir conf.d
 log_type all
 persistence true
@@ -64,6 +67,9 @@ connection upstream
         "packet_bytes = 65536",
         "mailbox_messages = 500",
         "inflight = 20",
+        "keep_alive_max_s = 600",
+        "sys_interval_s = 0",
+        "session_expiry_s = 1209600",
     ] {
         assert!(toml.lines().any(|found| found == line), "{line} is missing in\n{toml}");
     }
