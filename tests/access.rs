@@ -26,6 +26,7 @@ async fn publish_for(peer: &mut Peer, topic: &str, payload: &[u8]) -> ReasonCode
     }
 }
 
+/// [MQTT-3.1.4-2]
 #[tokio::test]
 async fn a_login_is_answered_with_the_right_code() {
     // One user each: the third wrong password in a row is followed by a pause.
@@ -136,6 +137,8 @@ async fn a_will_needs_the_right_to_publish_it() {
     }
 }
 
+/// [MQTT-3.1.3-8] [MQTT-3.1.4-3]
+///
 /// A client identifier is no secret: it takes over nothing of another user's.
 #[tokio::test]
 async fn a_client_identifier_of_another_user_is_refused_and_ones_own_taken_over() {
@@ -218,6 +221,8 @@ async fn only_its_own_user_announces_for_a_gateway() {
     assert_eq!(publish_for(&mut dock, osd, b"{}").await, ReasonCode::Success);
 }
 
+/// [MQTT-3.1.4-6]
+///
 /// What waits for its password and hangs up is noticed, and so is what it sends ahead.
 #[tokio::test]
 async fn a_client_may_hang_up_or_send_ahead_while_its_password_waits() {

@@ -6,6 +6,7 @@ use dockside_mqtt::{QoS, ReasonCode, Version};
 
 use crate::peer::{TestBroker, VERSIONS, at, connect, read};
 
+/// [MQTT-3.1.2-2] [MQTT-3.2.0-1] [MQTT-3.1.4-5]
 #[tokio::test]
 async fn every_version_is_let_in_on_one_port() {
     let broker = TestBroker::start().await;
@@ -16,6 +17,7 @@ async fn every_version_is_let_in_on_one_port() {
     broker.stop().await;
 }
 
+/// [MQTT-3.1.2-2]
 #[tokio::test]
 async fn a_later_version_is_told_so() {
     let broker = TestBroker::start().await;
@@ -29,6 +31,7 @@ async fn a_later_version_is_told_so() {
     peer.expect_closed().await;
 }
 
+/// [MQTT-3.1.0-1] [MQTT-3.1.2-1] [MQTT-3.1.2-3] [MQTT-3.1.4-1]
 #[tokio::test]
 async fn what_is_no_connect_is_closed_without_a_word() {
     let broker = TestBroker::start().await;
@@ -47,6 +50,8 @@ async fn what_is_no_connect_is_closed_without_a_word() {
     peer.expect_closed().await;
 }
 
+/// [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.1.3-8] [MQTT-3.2.2-16]
+///
 /// [MQTT-3.1.3-8] of 3.1.1, [MQTT-3.1.3-6] of 5.0
 #[tokio::test]
 async fn an_empty_client_identifier_is_assigned_or_refused() {
@@ -65,6 +70,7 @@ async fn an_empty_client_identifier_is_assigned_or_refused() {
     peer.expect_closed().await;
 }
 
+/// [MQTT-3.1.2-28] [MQTT-3.2.2-8]
 #[tokio::test]
 async fn connack_says_what_is_granted() {
     let broker = TestBroker::start().await;
@@ -96,6 +102,7 @@ async fn connack_says_what_is_granted() {
     }
 }
 
+/// [MQTT-3.1.4-2] [MQTT-3.2.2-7]
 #[tokio::test]
 async fn enhanced_authentication_is_refused() {
     let broker = TestBroker::start().await;
@@ -107,6 +114,7 @@ async fn enhanced_authentication_is_refused() {
     peer.expect_closed().await;
 }
 
+/// [MQTT-3.2.2-6] [MQTT-3.2.2-7]
 #[tokio::test]
 async fn the_limit_of_connections_is_told_and_given_back() {
     let broker = TestBroker::start_with(|config| config.limits.connections = 1).await;
@@ -142,6 +150,8 @@ async fn a_takeover_needs_no_place_of_its_own() {
     second.ping().await;
 }
 
+/// [MQTT-3.2.2-13]
+///
 /// A will needs the same permit as a publish, and is refused at CONNECT.
 #[tokio::test]
 async fn a_will_where_the_client_may_not_publish_is_refused() {
@@ -227,6 +237,7 @@ async fn a_silent_client_is_closed_after_one_and_a_half_keep_alives() {
     }
 }
 
+/// [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.14.4-3]
 #[tokio::test]
 async fn a_will_is_published_at_every_abnormal_end_and_never_after_disconnect() {
     let broker = TestBroker::start().await;

@@ -8,7 +8,9 @@ use crate::peer::{TestBroker, VERSIONS, at, connect, id, publish};
 
 const QUALITIES: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
-/// [MQTT-3.8.4-8]: the QoS of a delivery is the lesser of publish and subscription.
+/// [MQTT-3.3.4-1] [MQTT-4.3.1-1] [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2]
+///
+/// The QoS of a delivery is the lesser of publish and subscription.
 #[tokio::test]
 async fn every_quality_to_every_quality_in_every_version() {
     let broker = TestBroker::start().await;
@@ -56,6 +58,7 @@ async fn a_repeated_qos_2_message_is_delivered_once() {
     }
 }
 
+/// [MQTT-2.2.1-5]
 #[tokio::test]
 async fn acknowledgements_of_nothing_are_taken() {
     let broker = TestBroker::start().await;
@@ -70,7 +73,7 @@ async fn acknowledgements_of_nothing_are_taken() {
     }
 }
 
-/// [MQTT-3.3.4-9]
+/// Section 4.9
 #[tokio::test]
 async fn a_client_never_gets_more_than_its_receive_maximum() {
     let broker = TestBroker::start().await;
@@ -98,6 +101,7 @@ async fn a_client_never_gets_more_than_its_receive_maximum() {
 }
 
 /// [MQTT-3.3.4-7]
+/// [MQTT-3.3.4-7]
 #[tokio::test]
 async fn a_client_beyond_the_granted_receive_maximum_is_disconnected() {
     let broker = TestBroker::start_with(|config| config.limits.receive_maximum = 2).await;
@@ -116,6 +120,7 @@ async fn a_client_beyond_the_granted_receive_maximum_is_disconnected() {
     }
 }
 
+/// [MQTT-3.3.2-2] [MQTT-3.3.2-9] [MQTT-3.3.2-14] [MQTT-3.3.4-6]
 #[tokio::test]
 async fn illegal_publishes_end_the_connection_with_their_reason() {
     let broker = TestBroker::start().await;
@@ -150,6 +155,7 @@ async fn illegal_publishes_end_the_connection_with_their_reason() {
     peer.expect_ended(ReasonCode::TopicNameInvalid).await;
 }
 
+/// [MQTT-3.3.2-12]
 #[tokio::test]
 async fn a_topic_alias_stands_for_its_topic() {
     let broker = TestBroker::start().await;
@@ -171,6 +177,7 @@ async fn a_topic_alias_stands_for_its_topic() {
     }
 }
 
+/// [MQTT-3.3.2-17]
 #[tokio::test]
 async fn properties_reach_5_0_and_are_left_out_before() {
     let broker = TestBroker::start().await;
@@ -191,6 +198,7 @@ async fn properties_reach_5_0_and_are_left_out_before() {
     assert_eq!(old.receive().await.payload, b"x");
 }
 
+/// [MQTT-3.3.2-5]
 #[tokio::test]
 async fn an_expired_message_is_not_delivered() {
     let broker = TestBroker::start().await;

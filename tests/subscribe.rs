@@ -6,6 +6,7 @@ use dockside_mqtt::{QoS, ReasonCode, Version};
 
 use crate::peer::{TestBroker, VERSIONS, at, id};
 
+/// [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1]
 #[tokio::test]
 async fn every_filter_gets_its_code_in_order() {
     let broker = TestBroker::start().await;
@@ -48,6 +49,7 @@ async fn the_limit_of_subscriptions_is_told() {
     peer.expect_ended(ReasonCode::QuotaExceeded).await;
 }
 
+/// [MQTT-4.7.2-1] [MQTT-3.3.2-3]
 #[tokio::test]
 async fn wildcards_do_not_match_topics_of_the_server() {
     let broker = TestBroker::start().await;
@@ -63,6 +65,7 @@ async fn wildcards_do_not_match_topics_of_the_server() {
     }
 }
 
+/// [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4]
 #[tokio::test]
 async fn overlapping_subscriptions_are_one_delivery_with_all_identifiers() {
     let broker = TestBroker::start().await;
@@ -109,6 +112,8 @@ async fn a_second_subscription_to_a_filter_replaces_the_first() {
     }
 }
 
+/// [MQTT-2.2.1-6] [MQTT-3.10.4-2] [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT-3.11.3-1]
+/// [MQTT-3.11.3-2]
 #[tokio::test]
 async fn one_unsuback_with_a_code_a_filter() {
     let broker = TestBroker::start().await;

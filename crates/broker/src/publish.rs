@@ -248,7 +248,8 @@ fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted
     verdict
 }
 
-/// The properties a subscriber gets, in the order they came: all but the topic alias, which is the
+/// The properties a subscriber gets [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17]
+/// [MQTT-3.3.2-20], in the order they came: all but the topic alias, which is the
 /// publisher's own, and the expiry, which counts down. With it when the message expires.
 fn forwardable<'a>(
     shared: &Shared,
@@ -290,11 +291,13 @@ pub(crate) fn check_levels(topic: &str, limit: usize) -> Result<(), ProtocolErro
 /// What only a server may send, or what contradicts itself.
 pub(crate) fn check(properties: Properties<'_>) -> Result<(), ProtocolError> {
     if properties.number(PropertyId::SubscriptionIdentifier).is_some() {
+        // [MQTT-3.3.4-6]
         return Err(ProtocolError::protocol("subscription identifier from a client"));
     }
     if let Some(topic) = properties.text(PropertyId::ResponseTopic)
         && topic::check_name(topic).is_err()
     {
+        // [MQTT-3.3.2-14]
         return Err(ProtocolError::protocol("response topic is no topic name"));
     }
     Ok(())

@@ -87,7 +87,7 @@ pub(crate) struct Connected {
 
 impl Registry {
     /// Claims a client identifier. Whoever has it, or waits for it, is told to go
-    /// ([`Command::TakenOver`]).
+    /// ([`Command::TakenOver`]) [MQTT-3.1.4-3].
     ///
     /// # Errors
     /// [`InUse`]: it is another user's. A client identifier is no secret, so it takes over nothing

@@ -137,6 +137,7 @@ pub(crate) fn append_return(shared: &Shared, entries: &mut Vec<u8>, returned: Ve
     }
 }
 
+/// [MQTT-3.1.3-2]
 type Owner = (Option<Arc<str>>, Arc<str>);
 
 /// All sessions that are kept.
@@ -216,7 +217,7 @@ impl Sessions {
         Some(found)
     }
 
-    /// Publishes wills that are due and ends sessions that have expired; how many.
+    /// Publishes wills that are due and ends sessions that have expired [MQTT-4.1.0-2]; how many.
     pub(crate) fn expire(&self, shared: &Shared) -> u64 {
         let now_ms = shared.clock.now_ms();
         let mut asleep = self.asleep();

@@ -15,7 +15,7 @@ pub(crate) struct WillMessage {
     payload: Box<[u8]>,
     qos: QoS,
     retain: bool,
-    /// All but the two intervals.
+    /// All but the two intervals, in their order [MQTT-3.1.3-10].
     properties: Vec<u8>,
     expiry_seconds: Option<u32>,
     /// How long it waits for its client to come back.

@@ -50,7 +50,7 @@ impl Drop for ClientSlot {
     }
 }
 
-/// Decides; waits only for the verification of a password.
+/// Decides [MQTT-3.1.4-2]; waits only for the verification of a password.
 pub(super) async fn admit(
     connect: &Connect<'_>,
     arrived: Arrived,
@@ -60,6 +60,7 @@ pub(super) async fn admit(
     let login = shared.access.log_in(connect, arrived.peer.ip().to_canonical()).await;
     let login = login.map_err(|why| no_login(connect, why))?;
     let instance = shared.new_instance();
+    // [MQTT-3.1.3-6] [MQTT-3.1.3-7]; what a client gives may be of any length [MQTT-3.1.3-5].
     let assigned = connect
         .client_id
         .is_empty()

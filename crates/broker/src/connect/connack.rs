@@ -80,7 +80,8 @@ impl Granted {
         }
     }
 
-    /// One and a half keep alives; none is never.
+    /// One and a half keep alives, those of the client if it was told no others [MQTT-3.2.2-22]; none is
+    /// never.
     pub(super) fn silence(&self) -> Option<Duration> {
         let keep_alive = Duration::from_secs(self.keep_alive.into());
         (!keep_alive.is_zero()).then(|| keep_alive.mul_f32(1.5))
@@ -117,6 +118,8 @@ impl Granted {
         let reason = ReasonCode::Success;
         // 3.1 has no such flag.
         let session_present = session_present && self.asked.version != Version::V31;
+        // The first packet, and the only one of its kind [MQTT-3.2.0-1] [MQTT-3.2.0-2]
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; no response information [MQTT-3.1.2-28].
         let connack = Connack { session_present, reason, properties: list.as_properties() };
         let mut out = Vec::new();
         codec::encode(&mut out, &Packet::Connack(connack), self.asked.version);

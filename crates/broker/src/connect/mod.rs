@@ -110,6 +110,7 @@ where
         Ok(used) => used?,
         Err(_) => return Err(late(buffer.is_empty())),
     };
+    // [MQTT-3.1.4-1]
     let connect = decode(&buffer)?;
     let mut rest = buffer[used..].to_vec();
     let admitted = tokio::select! {
@@ -125,7 +126,7 @@ where
 const AHEAD_BYTES: usize = 16 << 10;
 
 /// Resolves when the client hangs up before it is answered, so that it waits for nothing; reads what
-/// it sends ahead meanwhile.
+/// it sends ahead meanwhile, which nobody looks at if it is refused [MQTT-3.1.4-6].
 async fn gone<S: AsyncRead + Unpin>(io: &mut S, rest: &mut Vec<u8>) -> Refusal {
     while rest.len() < AHEAD_BYTES {
         match io.read_buf(rest).await {
@@ -155,7 +156,7 @@ fn late(silent: bool) -> Refusal {
     Refusal::silent(Rejected::Timeout, detail, remedy)
 }
 
-/// Reads until the first packet is whole; returns its length.
+/// Reads until the first packet, which must be a CONNECT [MQTT-3.1.0-1], is whole; returns its length.
 async fn read_connect<S>(io: &mut S, buffer: &mut Vec<u8>, maximum: u32) -> Result<usize, Refusal>
 where
     S: AsyncRead + Unpin,
@@ -274,6 +275,7 @@ fn session(
     granted: &Granted,
 ) -> Result<Entered, Refusal> {
     let who = (&client.identity, &client.id);
+    // [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5]
     let resumed = shared.sessions.take(shared, who, asked.clean_start);
     let assigned = client.id_is_assigned.then_some(&*client.id);
     let Some(connack) = granted.connack(resumed.is_some(), assigned, &shared.config) else {
@@ -295,5 +297,6 @@ fn session(
             Refusal::of(client, Rejected::Limit, told, remedy)
         })?),
     };
+    // [MQTT-3.1.2-6]
     Ok(Entered { session: Session::new(kept, &granted.window), resumed: None, connack })
 }

@@ -142,7 +142,7 @@ impl Refusal {
     }
 }
 
-/// Tells the client, as far as it can be told, and closes.
+/// Tells the client, as far as it can be told, and closes [MQTT-3.2.2-7].
 pub(super) async fn refuse<S>(mut io: S, arrived: Arrived, shared: &Shared, refusal: Refusal)
 where
     S: AsyncRead + AsyncWrite + Unpin,

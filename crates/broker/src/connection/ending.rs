@@ -147,6 +147,7 @@ impl Ended {
 pub(crate) struct SessionGuard {
     shared: Arc<Shared>,
     instance: Instance,
+    /// Kept until it is published or forgotten [MQTT-3.1.2-7].
     will: Option<WillMessage>,
     connected: Gauge,
     /// Whether the session still ends with this.
@@ -184,7 +185,7 @@ impl SessionGuard {
         self.will = self.will.take().filter(|will| !which(&will.topic));
     }
 
-    /// Publishes the will, once.
+    /// Publishes the will, once [MQTT-3.1.2-10].
     pub(crate) fn publish_will(&mut self) {
         if let Some(will) = self.will.take() {
             will.publish(&self.shared, self.instance);
@@ -247,6 +248,7 @@ impl<S> Connection<S> {
         self.fall_asleep(expiry_seconds);
     }
 
+    /// [MQTT-3.1.2-23]
     fn fall_asleep(&mut self, expiry_seconds: u32) {
         let identity = self.client.identity.clone();
         let asleep = Asleep {

@@ -87,6 +87,7 @@ impl<S> Connection<S> {
             }
             Packet::Pubrel(ack) => {
                 let known = self.session.incoming.release(ack.packet_id);
+                // [MQTT-4.3.3-11]
                 let pubcomp = Packet::Pubcomp(Ack::new(ack.packet_id, found(known)));
                 turn.answer(&pubcomp, version);
             }
@@ -95,6 +96,7 @@ impl<S> Connection<S> {
             }
             Packet::Subscribe(subscribe) => return self.subscribe(subscribe, turn),
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
+            // [MQTT-3.12.4-1]
             Packet::Pingreq => turn.answer(&Packet::Pingresp, version),
             Packet::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
             Packet::Connect(_) => {
@@ -183,7 +185,8 @@ impl<S> Connection<S> {
         Ok(publish.qos != QoS::AtMostOnce && !self.shared.can_retain(topic, size))
     }
 
-    /// Owes the acknowledgement of a PUBLISH.
+    /// Owes the acknowledgement of a PUBLISH by its quality and with its identifier [MQTT-3.3.4-1]
+    /// [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-2.2.1-5].
     fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode) {
         let Some(id) = publish.packet_id else { return };
         self.answers.owe(
@@ -204,6 +207,7 @@ impl<S> Connection<S> {
         turn: &mut Turn<'_>,
     ) -> Result<Handled, Ended> {
         turn.counts.received(publish.qos, publish.payload);
+        // A QoS 2 exchange that a PUBREC with an error ends has not begun [MQTT-4.3.3-9].
         if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
             self.session.incoming.begin(publish);
         }
@@ -212,7 +216,8 @@ impl<S> Connection<S> {
         Ok(Handled::Yes)
     }
 
-    /// The job goes to the writer; the next packet is read when the SUBACK is out.
+    /// The job goes to the writer; the next packet is read when the SUBACK [MQTT-3.8.4-1], with the same
+    /// identifier [MQTT-3.8.4-2] [MQTT-2.2.1-6] and a code for each filter [MQTT-3.8.4-6], is out.
     fn subscribe(
         &mut self,
         subscribe: &Subscribe<'_>,
@@ -228,6 +233,7 @@ impl<S> Connection<S> {
             return Err(ProtocolError::protocol("no local on a shared subscription").into());
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        // One after the other [MQTT-3.8.4-5], codes in the same order [MQTT-3.9.3-1].
         for (filter, options) in &subscribe.filters {
             let granted = self.grant(filter);
             if granted.is_ok() {
@@ -236,6 +242,7 @@ impl<S> Connection<S> {
                 let subscribed = Subscribed { instance, options: *options, id, filter };
                 turn.batch.order(&Entry::Subscribe(subscribed));
             }
+            // [MQTT-3.8.4-7]
             reasons.push(match (granted, options.qos) {
                 (Err(reason), _) => reason,
                 (Ok(()), QoS::AtMostOnce) => ReasonCode::Success,
@@ -297,6 +304,8 @@ impl<S> Connection<S> {
         if !self.charge_filters(unsubscribe.filters.len(), bytes.sum(), turn)? {
             return Ok(Handled::Later);
         }
+        // One UNSUBACK [MQTT-3.10.4-4] [MQTT-3.10.4-5] with a code for each filter, in their order
+        // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2].
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             reasons.push(if Filter::parse(filter).is_err() {

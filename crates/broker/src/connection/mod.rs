@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Sends the CONNACK, then serves the client to its end. `rest` came behind the CONNECT.
+    /// Sends the CONNACK [MQTT-3.1.4-5] [MQTT-3.14.0-1], then serves the client to its end. `rest` came behind the CONNECT.
     pub(crate) async fn run(mut self: Box<Self>, connack: Vec<u8>, rest: Vec<u8>) {
         self.unsent.push(&connack);
         self.unread = rest;

@@ -110,7 +110,8 @@ impl<S> Connection<S> {
     }
 
     /// A sentence for people beside a code that says something failed, if the client wants it
-    /// [MQTT-3.1.2-29] and takes packets so large [MQTT-3.4.2-2].
+    /// [MQTT-3.1.2-29] and takes packets so large [MQTT-3.4.2-2]
+    /// [MQTT-3.5.2-2].
     fn reason_string<'l>(&self, reason: ReasonCode, list: &'l mut PropertyList) -> Properties<'l> {
         let room = self.client.maximum_packet as usize > REASON_BYTES;
         if reason.is_error() && room && self.client.version.is_v5() && self.client.wants_reasons {
@@ -208,7 +209,8 @@ impl<S> Connection<S> {
                 }
                 Some(Resend::Publish(id, delivery)) => {
                     let message = &delivery.message;
-                    // Delivery has begun: it goes on, even if no time is left.
+                    // Delivery has begun: it goes on, even if no time is left [MQTT-4.3.3-7]
+                    // [MQTT-4.3.3-13].
                     let left = seconds_left(message.expires_ms, self.shared.clock.now_ms());
                     let encoded = wire(message, message.topic(), left.unwrap_or(Some(0)), None);
                     let start = turn.out.len();
@@ -231,7 +233,8 @@ impl<S> Connection<S> {
         sent
     }
 
-    /// Encodes one message; gives it back while the window is closed.
+    /// Encodes one message, never with DUP [MQTT-3.3.1-3] [MQTT-4.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]; gives
+    /// it back while the window is closed.
     fn send(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> Option<Delivery> {
         let Delivery { message, qos, retain, subscription_ids, .. } = &delivery;
         let (qos, version) = (*qos, self.client.version);

@@ -63,7 +63,7 @@ impl Directory {
     }
 
     /// Adds or replaces a subscription; retained messages that match follow at once, unless its
-    /// options say otherwise: 0 always [MQTT-3.3.1-9], 1 for a new one [MQTT-3.3.1-10], 2 never
+    /// options say otherwise: 0 always [MQTT-3.3.1-9] [MQTT-3.8.4-4], 1 for a new one [MQTT-3.3.1-10], 2 never
     /// [MQTT-3.3.1-11]. A shared one gets none (section 4.8.2).
     pub(super) fn subscribe(&mut self, new: &Subscribed<'_>, now_ms: u64, out: &mut impl Outlets) {
         let Some(made) = self.routes.subscribe(new) else { return };

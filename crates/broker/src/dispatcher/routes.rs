@@ -75,7 +75,7 @@ pub(crate) struct Route {
 }
 
 /// What the subscriptions of one session that match a topic amount to: one delivery with the
-/// highest QoS [MQTT-3.3.4-2] and all their identifiers [MQTT-3.3.4-3].
+/// highest QoS [MQTT-3.3.4-2] and all their identifiers [MQTT-3.3.4-3] [MQTT-3.3.4-4].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Grant {
     pub(crate) qos: QoS,
@@ -185,7 +185,8 @@ impl Routes {
         self.forget();
     }
 
-    /// Removes a subscription.
+    /// Removes a subscription: nothing more is added for it [MQTT-3.10.4-2]; what is on its way arrives
+    /// [MQTT-3.10.4-3].
     pub(crate) fn unsubscribe(&mut self, instance: Instance, filter: &str) {
         let Some(session) = self.sessions.get_mut(&instance) else { return };
         let Some(at) = session.filters.iter().position(|known| **known == *filter) else { return };
@@ -228,6 +229,7 @@ impl Routes {
         let routes = found
             .chunk_by(|a, b| a.slot == b.slot)
             .filter_map(|subscriptions| {
+                // [MQTT-3.8.3-3]
                 let local: Vec<_> =
                     subscriptions.iter().copied().filter(|s| !s.options.no_local).collect();
                 Some(Route {

@@ -98,18 +98,21 @@ impl Incoming {
         self.waiting + self.unreleased.len() as u32
     }
 
-    /// The PUBACK of a QoS 1 message goes out.
+    /// The PUBACK of a QoS 1 message goes out; the next one with its identifier is another message
+    /// [MQTT-4.3.2-5].
     pub fn answered(&mut self) {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// The exchange of a QoS 2 message is over.
+    /// The exchange of a QoS 2 message is over; the next one with its identifier is another message
+    /// [MQTT-4.3.3-12].
     /// `false` if there was none (`Packet Identifier Not Found`).
     pub fn release(&mut self, id: PacketId) -> bool {
         self.unreleased.remove(&id) || self.inherited.remove(&id)
     }
 
-    /// The topic of a PUBLISH, by name or by alias (section 3.3.2.3.4).
+    /// The topic of a PUBLISH, by name or by alias (section 3.3.2.3.4), up to the maximum that was granted
+    /// [MQTT-3.3.2-12].
     ///
     /// # Errors
     /// `Topic Alias Invalid` above the maximum [MQTT-3.3.2-9] and for 0 [MQTT-3.3.2-8], `Protocol

@@ -109,7 +109,8 @@ impl<M> Outgoing<M> {
         self.exchanges.is_empty()
     }
 
-    /// Begins an exchange with an identifier that no other has [MQTT-2.2.1-4]; `None` without room,
+    /// Begins an exchange with an identifier that no other has [MQTT-2.2.1-4] [MQTT-4.3.2-1]
+    /// [MQTT-4.3.3-1]; `None` without room,
     /// or for QoS 0, which has none [MQTT-2.2.1-2].
     pub fn begin(&mut self, qos: QoS, message: M, size: usize) -> Option<PacketId> {
         let step = match qos {
@@ -166,7 +167,7 @@ impl<M> Outgoing<M> {
         true
     }
 
-    /// PUBCOMP: `false` if no released QoS 2 exchange has this identifier.
+    /// PUBCOMP, until which the PUBREL is unacknowledged [MQTT-4.3.3-5]: `false` if no released QoS 2 exchange has this identifier.
     pub fn pubcomp(&mut self, id: PacketId) -> bool {
         self.is_at(id, Step::Pubcomp) && self.over(id)
     }
