@@ -53,6 +53,23 @@ async fn the_broker_uses_the_aliases_that_a_client_takes() {
     assert_eq!(bare, 18, "two of three topics, each but the first time");
 }
 
+/// An alias must not make a message too large that is not.
+#[tokio::test]
+async fn a_message_that_just_fits_is_sent_without_an_alias() {
+    let broker = TestBroker::start().await;
+    let mut list = PropertyList::new();
+    list.number(PropertyId::MaximumPacketSize, 60).number(PropertyId::TopicAliasMaximum, 5);
+    let asks = Connect { properties: list.as_properties(), ..connect(Version::V5, "a") };
+    let (mut peer, _) = broker.enter(asks).await;
+    peer.subscribe("t", at(QoS::AtMostOnce)).await;
+    // 60 bytes: 2 of header, 3 of topic, 1 of properties, 54 of payload.
+    let payload = [b'x'; 54];
+    for _ in 0..2 {
+        peer.publish("t", &payload, QoS::AtMostOnce).await;
+        assert_eq!(peer.receive().await.payload, payload);
+    }
+}
+
 /// [MQTT-3.1.2-27]
 #[tokio::test]
 async fn without_a_word_no_aliases_are_used() {

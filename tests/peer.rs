@@ -241,7 +241,7 @@ impl Peer {
 
     /// Nothing is on its way to this client: a message of its own, sent now, comes first.
     pub(crate) async fn expect_nothing(&mut self) {
-        let fence = format!("fence/{}", self.socket.local_addr().unwrap().port());
+        let fence = format!("fence/{}", self.port());
         self.subscribe(&fence, at(QoS::AtMostOnce)).await;
         self.publish(&fence, b"", QoS::AtLeastOnce).await;
         let received = self.receive().await;
@@ -339,6 +339,11 @@ impl Peer {
             }
             _ => {}
         }
+    }
+
+    /// The client's end of the connection.
+    pub(crate) fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
     }
 
     /// Ends the connection without DISCONNECT.

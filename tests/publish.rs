@@ -74,6 +74,27 @@ async fn acknowledgements_of_nothing_are_taken() {
 }
 
 /// Section 4.9
+/// An acknowledgement of the wrong kind is an error (section 4.3); a late one of nothing is not.
+#[tokio::test]
+async fn acknowledgements_of_the_wrong_kind_end_the_connection() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let mut peer = broker.connect(version, "a").await;
+            peer.subscribe("t", at(qos)).await;
+            let mut sender = broker.connect(version, "s").await;
+            sender.publish("t", b"x", qos).await;
+            let ack = Ack::new(peer.receive_only().await.packet_id.unwrap(), ReasonCode::Success);
+            peer.send(&match qos {
+                QoS::AtLeastOnce => Packet::Pubrec(ack),
+                _ => Packet::Puback(ack),
+            })
+            .await;
+            peer.expect_ended(ReasonCode::ProtocolError).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_never_gets_more_than_its_receive_maximum() {
     let broker = TestBroker::start().await;

@@ -90,7 +90,7 @@ async fn a_reload_reaches_sessions_without_a_connection() {
         let mut list = PropertyList::new();
         list.number(PropertyId::SessionExpiryInterval, 600);
         for user in ["ann", "bob"] {
-            let asks = keep(login(version, user, PASSWORD), user, &list);
+            let asks = keep(&login(version, user, PASSWORD), user, &list);
             let (mut peer, present) = site.broker.enter(asks).await;
             assert!(!present);
             peer.subscribe("a/x", at(QoS::AtLeastOnce)).await;
@@ -106,13 +106,69 @@ async fn a_reload_reaches_sessions_without_a_connection() {
         cid.publish("a/x", b"allowed", QoS::AtLeastOnce).await;
         site.set_users(&["ann", "bob", "cid"]);
         site.reload(&rules("a/#"));
-        let asks = keep(login(version, "bob", PASSWORD), "bob", &list);
+        let asks = keep(&login(version, "bob", PASSWORD), "bob", &list);
         assert!(!site.broker.enter(asks).await.1, "it ended with its user");
-        let asks = keep(login(version, "ann", PASSWORD), "ann", &list);
+        let asks = keep(&login(version, "ann", PASSWORD), "ann", &list);
         let (mut ann, present) = site.broker.enter(asks).await;
         assert!(present);
         assert_eq!(ann.receive().await.payload, b"allowed");
         ann.expect_nothing().await;
+    }
+}
+
+/// What was queued before is under the new rules as well, connected or not; and any number of
+/// subscriptions can end at once without harm to the live log.
+#[tokio::test]
+async fn what_waits_is_under_new_rules_too() {
+    let rules = |topic: &str| {
+        format!(
+            "preset = 'none'\nrules = [{{ publish = ['#'] }}, {{ subscribe = ['{topic}', 'fence/#'] }}]"
+        )
+    };
+    let small = |config: &mut dockside::config::Config| {
+        config.live_log.segment_bytes = 65_536;
+        config.live_log.direct_budget_bytes = 65_536;
+        config.live_log.writer_budget_bytes = 65_536;
+        config.limits.inflight = 1;
+    };
+    for version in VERSIONS {
+        let mut site = Site::start_with(&["ann", "bob", "cid"], &rules("a/#"), small).await;
+        let mut list = PropertyList::new();
+        list.number(PropertyId::SessionExpiryInterval, 600);
+        let mut peers = Vec::new();
+        for user in ["ann", "bob"] {
+            let asks = keep(&login(version, user, PASSWORD), user, &list);
+            let (mut peer, _) = site.broker.enter(asks).await;
+            let long = "x".repeat(240);
+            let filters: Vec<_> = (0..999).map(|n| format!("a/{n}/{long}")).collect();
+            for filters in filters.chunks(100) {
+                let filters: Vec<_> = filters.iter().map(|f| (&**f, at(QoS::AtMostOnce))).collect();
+                peer.subscribe_all(&filters, Properties::EMPTY).await;
+            }
+            peer.subscribe("a/+", at(QoS::AtLeastOnce)).await;
+            peers.push(peer);
+        }
+        let mut cid = site.log_in(version, "cid", "").await;
+        for topic in ["a/1", "a/1", "a/x"] {
+            cid.publish(topic, topic.as_bytes(), QoS::AtLeastOnce).await;
+        }
+        // One message each is under way, the others wait for the window; bob sleeps over them.
+        let mut bob = peers.pop().unwrap();
+        let mut ann = peers.pop().unwrap();
+        let first = ann.receive_only().await;
+        bob.receive_only().await;
+        bob.vanish();
+        let (bob, present) =
+            site.broker.enter(keep(&login(version, "bob", PASSWORD), "bob", &list)).await;
+        assert!(present);
+        bob.vanish();
+        site.reload(&rules("a/x"));
+        ann.ping().await;
+        ann.acknowledge(&first).await;
+        assert_eq!(ann.receive().await.topic, "a/x");
+        let (mut bob, _) =
+            site.broker.enter(keep(&login(version, "bob", PASSWORD), "bob", &list)).await;
+        assert_eq!(bob.receive().await.topic, "a/x");
     }
 }
 
@@ -124,7 +180,7 @@ async fn a_session_is_its_users() {
         let site = Site::start_with(&["ann", "bob"], rules, |_| {}).await;
         let mut list = PropertyList::new();
         list.number(PropertyId::SessionExpiryInterval, 600);
-        let asks = |user| keep(login(version, user, PASSWORD), "id", &list);
+        let asks = |user| keep(&login(version, user, PASSWORD), "id", &list);
         let (mut ann, _) = site.broker.enter(asks("ann")).await;
         ann.subscribe("t", at(QoS::AtLeastOnce)).await;
         let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
@@ -153,8 +209,8 @@ async fn a_session_is_its_users() {
     }
 }
 
-fn keep<'a>(asks: Connect<'a>, client_id: &'a str, list: &'a PropertyList) -> Connect<'a> {
-    Connect { client_id, clean_start: false, properties: list.as_properties(), ..asks }
+fn keep<'a>(asks: &Connect<'a>, client_id: &'a str, list: &'a PropertyList) -> Connect<'a> {
+    Connect { client_id, clean_start: false, properties: list.as_properties(), ..asks.clone() }
 }
 
 /// Otherwise listeners that the network reaches would be open to everybody.

@@ -216,6 +216,63 @@ async fn any_number_of_matches_come_and_live_messages_behind_them() {
     peer.expect_nothing().await;
 }
 
+/// A packet full of filters, of a client that does not read: it is ended, and others are served.
+#[tokio::test]
+async fn who_asks_for_more_than_it_reads_is_ended() {
+    let broker = TestBroker::start_with(|config| config.limits.retained_messages = 1_000).await;
+    let mut sender = broker.connect(Version::V311, "s").await;
+    for n in 0..1_000 {
+        let topic = format!("many/{n}");
+        let message = Publish { retain: true, ..publish(&topic, &[0; 1_000], QoS::AtMostOnce, 0) };
+        sender.send(&Packet::Publish(message)).await;
+    }
+    sender.ping().await;
+    let mut greedy = broker.connect(Version::V5, "greedy").await;
+    let filters = vec![("#", at(QoS::AtMostOnce)); 1_000];
+    let properties = Properties::EMPTY;
+    let packet_id = id(1);
+    greedy
+        .send(&Packet::Subscribe(dockside_mqtt::packet::Subscribe {
+            packet_id,
+            properties,
+            filters,
+        }))
+        .await;
+    // Served meanwhile.
+    sender.subscribe("live", at(QoS::AtLeastOnce)).await;
+    sender.publish("live", b"x", QoS::AtLeastOnce).await;
+    assert_eq!(sender.receive().await.payload, b"x");
+    let mut packets = 0;
+    loop {
+        let bytes = greedy.packet().await;
+        packets += 1;
+        if let Packet::Disconnect(disconnect) = crate::peer::read(&bytes, Version::V5) {
+            assert_eq!(disconnect.reason, ReasonCode::QuotaExceeded);
+            break;
+        }
+    }
+    assert!(packets < 10_000, "{packets}");
+}
+
+/// A dock waits for its answer whatever flags it sets, and however full the store is.
+#[tokio::test]
+async fn an_event_that_asks_to_be_retained_is_answered_all_the_same() {
+    for limit in [0, 1] {
+        let broker = TestBroker::start_with(|config| config.limits.retained_messages = limit).await;
+        let mut dock = broker.connect(Version::V5, "dock").await;
+        dock.subscribe("thing/product/SIMDOCK1/events_reply", at(QoS::AtLeastOnce)).await;
+        let event =
+            br#"{"tid":"t","bid":"b","method":"flighttask_progress","need_reply":1,"data":{}}"#;
+        for _ in 0..2 {
+            let topic = "thing/product/SIMDOCK1/events";
+            let message = Publish { retain: true, ..publish(topic, event, QoS::AtLeastOnce, 3) };
+            dock.send(&Packet::Publish(message)).await;
+            dock.expect(Packet::Puback(Ack::new(id(3), ReasonCode::Success))).await;
+            assert_eq!(dock.receive().await.topic, "thing/product/SIMDOCK1/events_reply");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_limits_are_told_where_there_is_a_code_and_never_cost_a_message() {
     let broker = TestBroker::start_with(|config| config.limits.retained_messages = 1).await;

@@ -292,6 +292,25 @@ async fn a_takeover_takes_the_session_with_it() {
     }
 }
 
+/// Whatever is published once its client has the CONNACK finds the session, in every quality.
+#[tokio::test]
+async fn a_session_is_awake_once_its_connack_is_out() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let (mut peer, _) = broker.session(version, "a", 60).await;
+        peer.subscribe("t", at(QoS::AtLeastOnce)).await;
+        leave(peer).await;
+        for n in 0..50u8 {
+            let (mut peer, present) = broker.session(version, "a", 60).await;
+            assert!(present);
+            peer.publish("t", &[n], QoS::AtMostOnce).await;
+            assert_eq!(peer.receive().await.payload, [n]);
+            leave(peer).await;
+        }
+        broker.connect(version, "a").await;
+    }
+}
+
 /// A session that is full loses its oldest, others' nothing.
 #[tokio::test]
 async fn a_full_session_loses_its_oldest() {

@@ -1,5 +1,7 @@
 //! Shared subscriptions (MQTT 5.0 section 4.8.2).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dockside_mqtt::packet::{Codes, Packet, Subscribe, SubscriptionOptions, Unsubscribe};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -118,6 +120,69 @@ async fn messages_wait_for_a_member_whose_session_is_kept() {
         keeper.expect_nothing().await;
         broker.connect(version, "keeper").await;
     }
+}
+
+/// A member without room costs the group nothing: others get its share, or it waits for whoever has
+/// room next.
+#[tokio::test]
+async fn a_member_without_room_costs_nothing() {
+    let broker = TestBroker::start_with(|config| {
+        config.limits.mailbox_messages = 5;
+        config.limits.inflight = 1;
+    })
+    .await;
+    for version in VERSIONS {
+        let mut slow = broker.connect(version, "slow").await;
+        let mut quick = broker.connect(version, "quick").await;
+        for member in [&mut slow, &mut quick] {
+            let end = format!("end/{}", member.port());
+            member.subscribe(&end, at(QoS::AtMostOnce)).await;
+        }
+        slow.subscribe("$share/g/t/+", at(QoS::AtLeastOnce)).await;
+        let mut sender = broker.connect(version, "s").await;
+        // A member holds seven at least, one sent and six that wait, and the group five.
+        let count = 9;
+        for n in 0..count {
+            sender.publish("t/x", n.to_string().as_bytes(), QoS::AtLeastOnce).await;
+        }
+        let held = slow.receive_only().await;
+        quick.subscribe("$share/g/t/+", at(QoS::AtLeastOnce)).await;
+        for n in count..2 * count {
+            sender.publish("t/x", n.to_string().as_bytes(), QoS::AtLeastOnce).await;
+        }
+        slow.acknowledge(&held).await;
+        let mut got = vec![String::from_utf8(held.payload).unwrap()];
+        let together = AtomicUsize::new(1);
+        let expected = 2 * count;
+        let (slow, quick) =
+            tokio::join!(all(slow, &together, expected), all(quick, &together, expected));
+        got.extend(slow.into_iter().chain(quick));
+        got.sort_by_key(|payload| payload.parse::<u32>().unwrap());
+        let all: Vec<_> = (0..2 * count).map(|n| n.to_string()).collect();
+        assert_eq!(got, all);
+    }
+}
+
+/// What a member gets until all members together have `expected` messages, or long enough for them.
+async fn all(mut member: Peer, together: &AtomicUsize, expected: usize) -> Vec<String> {
+    let end = format!("end/{}", member.port());
+    let mut got = Vec::new();
+    for _ in 0..10_000 {
+        if together.load(Ordering::SeqCst) == expected {
+            break;
+        }
+        // Comes back behind what waits before it.
+        member.publish(&end, b"", QoS::AtMostOnce).await;
+        loop {
+            let received = member.receive().await;
+            if received.topic == end {
+                break;
+            }
+            together.fetch_add(1, Ordering::SeqCst);
+            got.push(String::from_utf8(received.payload).unwrap());
+        }
+    }
+    got
 }
 
 /// A refusing PUBACK is the end of the message, for the others too (section 4.8.2).

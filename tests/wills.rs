@@ -91,6 +91,23 @@ async fn who_comes_back_in_time_is_not_mourned() {
     watcher.expect_nothing().await;
 }
 
+/// It was due before the client was back, whoever noticed first.
+#[tokio::test]
+async fn who_comes_back_too_late_was_mourned() {
+    let broker = TestBroker::start().await;
+    let mut watcher = watcher(&broker).await;
+    for _ in 0..20 {
+        mortal(&broker, 60, 600).await.vanish();
+        asleep(&broker, 600).await;
+        broker.pass(61);
+        let (mut peer, present) = broker.session(Version::V5, "a", 600).await;
+        assert!(present);
+        peer.ping().await;
+        assert_eq!(watcher.receive().await.payload, b"gone");
+    }
+    watcher.expect_nothing().await;
+}
+
 /// A session that ends with its connection has nothing to wait for.
 #[tokio::test]
 async fn without_a_session_the_delay_does_not_count() {

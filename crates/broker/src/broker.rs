@@ -244,10 +244,11 @@ async fn upkeep(shared: Arc<Shared>) {
         let expired = shared.sessions.expire(&shared);
         kept.expired(expired);
         shared.sys.expired(expired);
-        let mut retained = shared.retained();
-        retained.expire(shared.clock.now_ms());
-        kept.set(shared.sessions.count(), (retained.len(), retained.bytes()));
-        drop(retained);
+        {
+            let mut retained = shared.retained.write().expect("no panic while it is held");
+            retained.expire(shared.clock.now_ms());
+        }
+        kept.set(shared.sessions.count(), shared.retained());
         tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());
     }

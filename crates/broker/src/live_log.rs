@@ -64,6 +64,8 @@ pub(crate) enum Aside {
     Barrier(oneshot::Sender<()>),
     /// Shared messages that nobody has acknowledged.
     Returned(Vec<Delivery>),
+    /// Filters of subscriptions that end.
+    Filters(Vec<Box<str>>),
 }
 
 /// The writing end.

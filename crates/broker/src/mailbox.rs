@@ -6,7 +6,7 @@
 //! acknowledged is with the session ([`dockside_mqtt::session::Outgoing`]).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -56,13 +56,41 @@ enum Mode {
     Closed,
 }
 
-/// Bytes that wait for all sessions without a connection.
-#[derive(Debug, Default)]
-pub(crate) struct AsleepBytes(AtomicUsize);
+/// Bytes that wait for nobody who is connected: in sessions without a connection and in shared groups.
+#[derive(Debug)]
+pub(crate) struct AsleepBytes {
+    bytes: AtomicUsize,
+    at_most: usize,
+    /// What each session may hold whatever the others do, so that none takes all.
+    each: usize,
+}
 
 impl AsleepBytes {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let at_most = limits.session_bytes;
+        Self { bytes: AtomicUsize::new(0), at_most, each: at_most / limits.sessions.max(1) }
+    }
+
     pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// How many of so many bytes are too many.
+    pub(crate) fn excess(&self, bytes: usize) -> usize {
+        bytes.saturating_sub(self.each.max(self.at_most.saturating_sub(self.get())))
+    }
+
+    /// Whether so many bytes are too many for a session or group that holds `own`.
+    pub(crate) fn is_full(&self, own: usize, size: usize) -> bool {
+        self.get() + size > self.at_most && own + size > self.each
     }
 }
 
@@ -73,8 +101,9 @@ pub(crate) struct Mailbox {
     messages_at_most: usize,
     bytes_at_most: usize,
     retained_at_most: usize,
-    asleep_at_most: usize,
     asleep: Arc<AsleepBytes>,
+    /// Whether there is a connection, to be asked without the lock.
+    online: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +117,8 @@ struct State {
     completed: Ticket,
     command: Option<Command>,
     review: bool,
+    /// A shared message found no room and waits in its group.
+    refused_shared: bool,
     waker: Option<Waker>,
 }
 
@@ -99,6 +130,8 @@ pub(crate) struct Taken {
     pub(crate) command: Option<Command>,
     /// Whether it should look at what it may do.
     pub(crate) review: bool,
+    /// Whether its groups have something for it, now that it has room.
+    pub(crate) refused_shared: bool,
 }
 
 /// What became of messages that were not put in.
@@ -120,8 +153,8 @@ impl Mailbox {
             bytes_at_most: limits.mailbox_bytes,
             // The largest answer to one SUBSCRIBE always fits.
             retained_at_most: limits.retained_messages.saturating_mul(2),
-            asleep_at_most: limits.session_bytes,
             asleep: Arc::clone(asleep),
+            online: AtomicBool::new(true),
         }
     }
 
@@ -135,47 +168,53 @@ impl Mailbox {
                 }
                 Mode::Closed => {}
                 Mode::Asleep if delivery.qos == QoS::AtMostOnce => undelivered.offline += 1,
-                _ => undelivered.full += self.put(&mut state, delivery),
+                _ => self.put(&mut state, delivery, undelivered),
             }
         }
         wake(state);
     }
 
-    /// Puts one in; how many there was no room for.
-    fn put(&self, state: &mut State, delivery: Delivery) -> u64 {
-        if delivery.origin == Origin::Retained {
+    /// Puts one in, or says what there was no room for.
+    fn put(&self, state: &mut State, delivery: Delivery, undelivered: &mut Undelivered) {
+        if delivery.origin == Origin::Retained && state.mode != Mode::Asleep {
             if state.retained >= self.retained_at_most {
                 // It subscribes on and on without reading.
                 state.command = state.command.max(Some(Command::SlowConsumer));
-                return 1;
+                undelivered.full += 1;
+            } else {
+                self.push(state, delivery);
             }
-            self.push(state, delivery);
-            return 0;
+            return;
         }
-        let mut dropped = 0;
         while self.is_full(state, delivery.message.size()) {
             let keeps = matches!(state.mode, Mode::Kept | Mode::Asleep);
+            if delivery.is_shared() && delivery.qos != QoS::AtMostOnce {
+                // Another member may have room.
+                state.refused_shared = true;
+                undelivered.shared.push(delivery);
+                return;
+            }
             if delivery.qos == QoS::AtMostOnce || !keeps {
                 if delivery.qos != QoS::AtMostOnce {
                     state.command = state.command.max(Some(Command::SlowConsumer));
                 }
-                return dropped + 1;
+                undelivered.full += 1;
+                return;
             }
-            if self.pop(state).is_none() {
-                // All of it is other sessions': none is taken from those.
-                return dropped + 1;
+            match self.pop_oldest(state) {
+                Some(oldest) if oldest.is_shared() => undelivered.shared.push(oldest),
+                _ => undelivered.full += 1,
             }
-            dropped += 1;
         }
         self.push(state, delivery);
-        dropped
     }
 
     /// Whether there is no room for so many bytes; one message passes, however large.
     fn is_full(&self, state: &State, size: usize) -> bool {
         let mine = state.deliveries.len() - state.retained >= self.messages_at_most
             || (state.bytes > 0 && state.bytes + size > self.bytes_at_most);
-        mine || (state.mode == Mode::Asleep && self.asleep.get() + size > self.asleep_at_most)
+        let others = state.mode == Mode::Asleep && self.asleep.is_full(state.bytes, size);
+        mine || (others && state.bytes > 0)
     }
 
     fn push(&self, state: &mut State, delivery: Delivery) {
@@ -187,28 +226,23 @@ impl Mailbox {
         state.deliveries.push_back(delivery);
     }
 
-    fn pop(&self, state: &mut State) -> Option<Delivery> {
-        let delivery = state.deliveries.pop_front()?;
-        if delivery.origin == Origin::Retained {
-            state.retained -= 1;
-        } else {
-            self.count(state, delivery.message.size(), false);
-        }
+    /// Takes the oldest that counts.
+    fn pop_oldest(&self, state: &mut State) -> Option<Delivery> {
+        let counts = |delivery: &Delivery| delivery.origin != Origin::Retained;
+        let at = state.deliveries.iter().position(counts)?;
+        let delivery = state.deliveries.remove(at)?;
+        self.count(state, delivery.message.size(), false);
         Some(delivery)
     }
 
     fn count(&self, state: &mut State, size: usize, add: bool) {
+        let asleep = state.mode == Mode::Asleep;
         if add {
             state.bytes += size;
+            self.asleep.add(if asleep { size } else { 0 });
         } else {
             state.bytes -= size;
-        }
-        if state.mode == Mode::Asleep {
-            if add {
-                self.asleep.0.fetch_add(size, Ordering::Relaxed);
-            } else {
-                self.asleep.0.fetch_sub(size, Ordering::Relaxed);
-            }
+            self.asleep.subtract(if asleep { size } else { 0 });
         }
     }
 
@@ -217,9 +251,26 @@ impl Mailbox {
         self.state().mode = Mode::Kept;
     }
 
-    /// Whether the session has a connection.
-    pub(crate) fn is_online(&self) -> bool {
-        matches!(self.state().mode, Mode::Ephemeral | Mode::Kept)
+    /// Whether the session has a connection and room for a message of `size` bytes behind `more` that
+    /// are on their way.
+    pub(crate) fn takes_shared(&self, more: usize, size: usize) -> bool {
+        if !self.online.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut state = self.state();
+        let counted = state.deliveries.len() - state.retained;
+        let room = counted + more < self.messages_at_most
+            && !self.is_full(&state, size)
+            && !matches!(state.command, Some(Command::TakenOver | Command::SlowConsumer));
+        state.refused_shared |= !room;
+        room
+    }
+
+    /// Retained messages that one SUBSCRIBE may still bring.
+    pub(crate) fn retained_room(&self) -> usize {
+        let state = self.state();
+        let gone = matches!(state.mode, Mode::Closed) || state.command.is_some();
+        if gone { 0 } else { self.retained_at_most - state.retained.min(self.retained_at_most) }
     }
 
     /// Messages that wait.
@@ -228,20 +279,23 @@ impl Mailbox {
     }
 
     /// The session goes on without a connection, which gives back what it has not sent. Returns what
-    /// others may have: the shared messages. How many were dropped comes with it.
+    /// could not be kept, and what others may have: the shared messages.
     pub(crate) fn fall_asleep(&self, unsent: VecDeque<Delivery>) -> Undelivered {
+        self.online.store(false, Ordering::Relaxed);
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.deliveries);
         (state.bytes, state.retained, state.waker) = (0, 0, None);
         state.mode = Mode::Asleep;
         let mut undelivered = Undelivered::default();
-        for delivery in unsent.into_iter().chain(waiting) {
+        for mut delivery in unsent.into_iter().chain(waiting) {
             if delivery.is_shared() {
                 undelivered.shared.push(delivery);
             } else if delivery.qos == QoS::AtMostOnce {
                 undelivered.offline += 1;
             } else {
-                undelivered.full += self.put(&mut state, delivery);
+                // From here on it is as any other that waits.
+                delivery.origin = Origin::Published;
+                self.put(&mut state, delivery, &mut undelivered);
             }
         }
         undelivered
@@ -259,7 +313,7 @@ impl Mailbox {
         let mut state = self.state();
         inherited.extend(std::mem::take(&mut state.deliveries));
         if state.mode == Mode::Asleep {
-            self.asleep.0.fetch_sub(state.bytes, Ordering::Relaxed);
+            self.asleep.subtract(state.bytes);
         }
         (state.bytes, state.retained) = (0, 0);
         for delivery in inherited {
@@ -271,8 +325,9 @@ impl Mailbox {
     fn empty(&self, mode: Mode) -> VecDeque<Delivery> {
         let mut state = self.state();
         if state.mode == Mode::Asleep {
-            self.asleep.0.fetch_sub(state.bytes, Ordering::Relaxed);
+            self.asleep.subtract(state.bytes);
         }
+        self.online.store(false, Ordering::Relaxed);
         state.mode = mode;
         (state.bytes, state.retained) = (0, 0);
         std::mem::take(&mut state.deliveries)
@@ -315,7 +370,9 @@ impl Mailbox {
             state.waker = Some(waker.clone());
         }
         let review = std::mem::take(&mut state.review);
-        Taken { completed: state.completed, command: state.command, review }
+        let emptied = state.deliveries.is_empty();
+        let refused_shared = emptied && std::mem::take(&mut state.refused_shared);
+        Taken { completed: state.completed, command: state.command, review, refused_shared }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -20,6 +20,7 @@ use crate::config::Limits;
 use crate::live_log::Aside;
 use crate::mailbox::{Mailbox, Ticket};
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
+use crate::retained::Room;
 use crate::shared::Shared;
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
@@ -86,6 +87,15 @@ impl Batch {
             self.ordered_charge += charge;
         }
         taken
+    }
+
+    /// A charge goes with the batch, and comes back with its record: also that of a publish which is
+    /// refused after all.
+    pub(crate) fn carry_charge(&mut self, routable: &Routable<'_>) {
+        match routable.lane {
+            Lane::Direct => self.direct_charge += routable.charge,
+            Lane::Writer => self.ordered_charge += routable.charge,
+        }
     }
 
     /// Hands both lanes over, the direct one first; `completion` hears when the writer is done.
@@ -164,7 +174,7 @@ pub(crate) fn route(
     shared: &Shared,
     routable: &Routable<'_>,
     publish: &Publish<'_>,
-    (publisher, client_id): (Instance, &str),
+    ((publisher, client_id), room): ((Instance, &str), Room),
     batch: &mut Batch,
 ) -> Accepted {
     let topic = routable.permit.topic();
@@ -180,10 +190,7 @@ pub(crate) fn route(
         };
         verdict = intercept(shared, &intercepted, &mut accepted);
     }
-    match routable.lane {
-        Lane::Direct => batch.direct_charge += routable.charge,
-        Lane::Writer => batch.ordered_charge += routable.charge,
-    }
+    batch.carry_charge(routable);
     let out = batch.entries(routable.lane);
     if verdict == Verdict::Forward {
         let mut forwarded = Vec::new();
@@ -193,6 +200,7 @@ pub(crate) fn route(
             except_publisher: false,
             qos: publish.qos,
             retain: publish.retain,
+            room,
             expires_ms: expiry,
             topic,
             properties,

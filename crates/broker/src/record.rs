@@ -11,6 +11,8 @@
 use dockside_mqtt::QoS;
 use dockside_mqtt::packet::SubscriptionOptions;
 
+use crate::retained::Room;
+
 /// Which way a record went, and so whose budget its charge belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lane {
@@ -20,7 +22,7 @@ pub(crate) enum Lane {
     Writer,
 }
 
-/// One session instance: a connection's life, or from a takeover to the next.
+/// One session, from its beginning to its end, through all its connections.
 pub(crate) type Instance = u64;
 
 /// The number of something that travels beside the log, see [`crate::live_log::Aside`].
@@ -43,6 +45,10 @@ pub(crate) enum Entry<'a> {
     Barrier(AsideNumber),
     /// Shared messages that a session which has left did not acknowledge: others may have them.
     Return(AsideNumber),
+    /// A session has room again for what waits in its shared groups.
+    Awake(Instance),
+    /// A session loses these subscriptions: any number of filters, beside the log.
+    Revoke(Instance, AsideNumber),
 }
 
 /// A message with all that the dispatcher needs to know of it.
@@ -54,6 +60,8 @@ pub(crate) struct Published<'a> {
     pub(crate) except_publisher: bool,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    /// Whether there is room to retain it, as far as was asked.
+    pub(crate) room: Room,
     /// Monotonic milliseconds after which it is not delivered any more; `u64::MAX` is never.
     pub(crate) expires_ms: u64,
     pub(crate) topic: &'a str,
@@ -92,7 +100,8 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
         Entry::Publish(p) => {
             out.reserve(p.size());
             out.push(0);
-            out.push(p.qos.bits() | u8::from(p.retain) << 2 | u8::from(p.except_publisher) << 3);
+            let flags = u8::from(p.retain) << 2 | u8::from(p.except_publisher) << 3;
+            out.push(p.qos.bits() | flags | (p.room as u8) << 4);
             out.extend_from_slice(&p.publisher.to_le_bytes());
             out.extend_from_slice(&p.expires_ms.to_le_bytes());
             out.extend_from_slice(&(p.topic.len() as u16).to_le_bytes());
@@ -112,6 +121,11 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         Entry::Return(number) => number_entry(out, 8, *number),
+        Entry::Awake(instance) => number_entry(out, 9, *instance),
+        Entry::Revoke(instance, number) => {
+            number_entry(out, 10, *instance);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
         Entry::Subscribe(s) => {
             number_entry(out, 4, s.instance);
             out.push(s.options.bits());
@@ -224,6 +238,8 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry<'_>> {
         6 => Entry::Barrier(number),
         7 => Entry::Attach(number, u64::from_le_bytes(rest.try_into().ok()?)),
         8 => Entry::Return(number),
+        9 => Entry::Awake(number),
+        10 => Entry::Revoke(number, u64::from_le_bytes(rest.try_into().ok()?)),
         _ => return None,
     })
 }
@@ -239,6 +255,7 @@ fn parse_publish(body: &[u8]) -> Option<Published<'_>> {
         except_publisher: head[0] & 0b1000 != 0,
         qos: QoS::from_bits(head[0] & 0b11)?,
         retain: head[0] & 0b100 != 0,
+        room: Room::from_bits(head[0] >> 4)?,
         expires_ms: u64::from_le_bytes(head[9..17].try_into().ok()?),
         topic: std::str::from_utf8(topic).ok()?,
         properties,
@@ -257,6 +274,7 @@ mod tests {
             except_publisher: true,
             qos: QoS::ExactlyOnce,
             retain: true,
+            room: Room::Promised,
             expires_ms: 99,
             topic: "a/日",
             properties: b"\x26pp",
@@ -276,6 +294,10 @@ mod tests {
             Entry::Subscribe(Subscribed { instance: 5, options, id: 6, filter: "a/#" }),
             Entry::Unsubscribe(5, "a/#"),
             Entry::Barrier(8),
+            Entry::Attach(9, 10),
+            Entry::Return(11),
+            Entry::Awake(12),
+            Entry::Revoke(13, 14),
         ];
         let mut bytes = Record::header(11, Lane::Writer, 12).to_vec();
         entries.iter().for_each(|entry| append(&mut bytes, entry));

@@ -181,9 +181,10 @@ mod tests {
 
     use super::*;
     use crate::config::Limits;
+    use crate::mailbox::AsleepBytes;
 
     fn mailbox() -> Arc<Mailbox> {
-        Arc::new(Mailbox::new(&Limits::default(), &Arc::default()))
+        Arc::new(Mailbox::new(&Limits::default(), &Arc::new(AsleepBytes::new(&Limits::default()))))
     }
 
     fn told(mailbox: &Mailbox) -> Option<Command> {

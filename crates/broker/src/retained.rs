@@ -3,24 +3,50 @@
 //! The dispatcher sets and clears them in the order of the log, between the same live messages that
 //! subscribers see them between. Connections only ask whether there is room.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::Limits;
 use crate::message::Message;
 
+/// What one level of a topic that no other topic shares takes.
+const LEVEL_BYTES: usize = 160;
+
 /// There is no room for another retained message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;
+
+/// Whether room was asked for before a message was acknowledged. What was promised is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[repr(u8)]
+pub(crate) enum Room {
+    /// It was not: there is room when the message is set, or there is not.
+    #[default]
+    Unasked,
+    /// Its topic had a message already, which it replaces.
+    Replaces,
+    /// A place was promised.
+    Promised,
+}
+
+impl Room {
+    /// From two bits.
+    pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        [Self::Unasked, Self::Replaces, Self::Promised].into_iter().find(|r| *r as u8 == bits)
+    }
+}
 
 /// All retained messages.
 #[derive(Debug)]
 pub(crate) struct Retained {
     root: Node,
     messages: usize,
+    /// Topics of messages on their way that a place was promised to, and how many.
+    promised: Mutex<HashMap<Box<str>, usize>>,
+    /// Of messages and of the levels of their topics.
     bytes: usize,
-    /// Those that expire one day.
-    mortal: usize,
+    /// Those that expire one day, by when.
+    mortal: BTreeSet<(u64, Box<str>)>,
     messages_at_most: usize,
     bytes_at_most: usize,
 }
@@ -36,8 +62,9 @@ impl Retained {
         Self {
             root: Node::default(),
             messages: 0,
+            promised: Mutex::default(),
             bytes: 0,
-            mortal: 0,
+            mortal: BTreeSet::new(),
             messages_at_most: limits.retained_messages,
             bytes_at_most: limits.retained_bytes,
         }
@@ -53,20 +80,57 @@ impl Retained {
         self.bytes
     }
 
-    /// Whether a message of `size` bytes (see [`Message::size`]) may be retained for this topic,
-    /// instead of the one there may be.
-    pub(crate) fn admits(&self, topic: &str, size: usize) -> Result<(), Full> {
-        if is_own(topic) {
-            return Ok(());
-        }
+    /// Asks for room for a message of `size` bytes (see [`Message::size`]) of this topic. Bytes that
+    /// are on their way are not counted; the budgets bound them.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(crate) fn promise(&self, topic: &str, size: usize) -> Result<Room, Full> {
         let known = self.root.find(topic).and_then(|node| node.message.as_ref());
-        let messages = self.messages - usize::from(known.is_some());
-        let bytes = self.bytes - known.map_or(0, |message| message.size());
-        if messages < self.messages_at_most && bytes + size <= self.bytes_at_most {
-            Ok(())
-        } else {
-            Err(Full)
+        self.fits(known.map(|message| message.size()), size + self.new_levels(topic))?;
+        if known.is_some() {
+            return Ok(Room::Replaces);
         }
+        let mut promised = self.promised();
+        if let Some(count) = promised.get_mut(topic) {
+            *count += 1;
+        } else if self.messages + promised.len() < self.messages_at_most {
+            promised.insert(topic.into(), 1);
+        } else {
+            return Err(Full);
+        }
+        Ok(Room::Promised)
+    }
+
+    fn promised(&self) -> MutexGuard<'_, HashMap<Box<str>, usize>> {
+        self.promised.lock().expect("no panic while it is held")
+    }
+
+    /// A message that a place was promised to has come.
+    fn redeem(&self, topic: &str) {
+        let mut promised = self.promised();
+        if let Some(count) = promised.get_mut(topic) {
+            *count -= 1;
+            if *count == 0 {
+                promised.remove(topic);
+            }
+        }
+    }
+
+    /// Bytes of the levels that a topic would add.
+    fn new_levels(&self, topic: &str) -> usize {
+        let mut node = Some(&self.root);
+        let levels = topic.split('/').filter(|level| {
+            node = node.and_then(|node| node.names.get(*level));
+            node.is_none()
+        });
+        levels.count() * LEVEL_BYTES
+    }
+
+    /// Whether the bytes fit beside, or instead of, those of the topic's own.
+    fn fits(&self, known: Option<usize>, size: usize) -> Result<(), Full> {
+        let bytes = self.bytes - known.unwrap_or(0) + size;
+        if bytes <= self.bytes_at_most { Ok(()) } else { Err(Full) }
     }
 
     /// Retains a message instead of the one its topic has [MQTT-3.3.1-5]; one without payload only
@@ -74,53 +138,65 @@ impl Retained {
     ///
     /// # Errors
     /// [`Full`]: the topic has none afterwards; what it had was older than what could not be kept.
-    pub(crate) fn set(&mut self, message: &Arc<Message>) -> Result<(), Full> {
-        let admitted = self.admits(message.topic(), message.size());
-        self.clear(message.topic());
+    pub(crate) fn set(&mut self, message: &Arc<Message>, room: Room) -> Result<(), Full> {
+        let topic = message.topic();
+        if room == Room::Promised {
+            self.redeem(topic);
+        }
+        let known = self.clear(topic);
         if message.payload().is_empty() {
             return Ok(());
         }
-        admitted?;
-        if !is_own(message.topic()) {
-            self.messages += 1;
-            self.bytes += message.size();
-            self.mortal += usize::from(message.expires_ms != u64::MAX);
+        if room == Room::Unasked && !is_own(topic) {
+            self.fits(None, message.size() + self.new_levels(topic))?;
+            let promised = self.promised().len();
+            if !known && self.messages + promised >= self.messages_at_most {
+                return Err(Full);
+            }
         }
-        self.root.make(message.topic()).message = Some(Arc::clone(message));
+        if !is_own(topic) {
+            self.messages += 1;
+            self.bytes += message.size() + self.new_levels(topic);
+            if message.expires_ms != u64::MAX {
+                self.mortal.insert((message.expires_ms, topic.into()));
+            }
+        }
+        self.root.make(topic).message = Some(Arc::clone(message));
         Ok(())
     }
 
-    fn clear(&mut self, topic: &str) {
+    /// Whether there was one.
+    fn clear(&mut self, topic: &str) -> bool {
         let levels: Vec<&str> = topic.split('/').collect();
-        let gone = self.root.clear(&levels);
-        self.forget(gone.as_deref());
-    }
-
-    fn forget(&mut self, gone: Option<&Message>) {
-        if let Some(message) = gone.filter(|message| !is_own(message.topic())) {
+        let mut emptied = 0;
+        let Some(message) = self.root.clear(&levels, &mut emptied) else { return false };
+        if !is_own(topic) {
             self.messages -= 1;
-            self.bytes -= message.size();
-            self.mortal -= usize::from(message.expires_ms != u64::MAX);
+            self.bytes -= message.size() + emptied * LEVEL_BYTES;
+            self.mortal.remove(&(message.expires_ms, topic.into()));
         }
+        true
     }
 
-    /// Every retained message whose topic matches `filter` and that has not expired [MQTT-3.3.1-9].
-    pub(crate) fn matches(&self, filter: &str, now_ms: u64, mut found: impl FnMut(&Arc<Message>)) {
+    /// Every retained message whose topic matches `filter` and that has not expired [MQTT-3.3.1-9],
+    /// as long as `found` wants more.
+    pub(crate) fn matches(
+        &self,
+        filter: &str,
+        now_ms: u64,
+        mut found: impl FnMut(&Arc<Message>) -> bool,
+    ) {
         let levels: Vec<&str> = filter.split('/').collect();
-        let mut alive = |message: &Arc<Message>| {
-            if message.expires_ms > now_ms {
-                found(message);
-            }
-        };
+        let mut alive = |message: &Arc<Message>| message.expires_ms <= now_ms || found(message);
         self.root.matches(&levels, true, &mut alive);
     }
 
     /// Drops what has expired [MQTT-3.3.2-5].
     pub(crate) fn expire(&mut self, now_ms: u64) {
-        if self.mortal > 0 {
-            let mut gone = Vec::new();
-            self.root.expire(now_ms, &mut gone);
-            gone.iter().for_each(|message| self.forget(Some(message)));
+        while self.mortal.first().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
+            if let Some((_, topic)) = self.mortal.pop_first() {
+                self.clear(&topic);
+            }
         }
     }
 }
@@ -143,47 +219,39 @@ impl Node {
         self.message.is_none() && self.names.is_empty()
     }
 
-    fn clear(&mut self, levels: &[&str]) -> Option<Arc<Message>> {
+    /// Takes the message out; how many levels are gone with it is counted.
+    fn clear(&mut self, levels: &[&str], emptied: &mut usize) -> Option<Arc<Message>> {
         let Some((level, rest)) = levels.split_first() else { return self.message.take() };
         let node = self.names.get_mut(*level)?;
-        let gone = node.clear(rest);
+        let gone = node.clear(rest, emptied);
         if node.is_empty() {
             self.names.remove(*level);
+            *emptied += 1;
         }
         gone
     }
 
-    fn matches(&self, levels: &[&str], first: bool, found: &mut impl FnMut(&Arc<Message>)) {
+    /// `false` if no more is wanted.
+    fn matches(
+        &self,
+        levels: &[&str],
+        first: bool,
+        found: &mut impl FnMut(&Arc<Message>) -> bool,
+    ) -> bool {
         // Wildcards at the start do not match topics of the server [MQTT-4.7.2-1].
-        let visible = |name: &str| !first || !name.starts_with('$');
+        let mut visible = self.names.iter().filter(|(name, _)| !first || !name.starts_with('$'));
         match levels.split_first() {
-            None => self.message.iter().for_each(found),
+            None => self.message.iter().all(found),
+            // The level above is matched too (section 4.7.1.2).
             Some((&"#", _)) => {
-                // The level above is matched too (section 4.7.1.2).
-                self.message.iter().for_each(&mut *found);
-                for (_, node) in self.names.iter().filter(|(name, _)| visible(name)) {
-                    node.matches(&["#"], false, found);
-                }
+                self.message.iter().all(&mut *found)
+                    && visible.all(|(_, node)| node.matches(&["#"], false, found))
             }
-            Some((&"+", rest)) => {
-                for (_, node) in self.names.iter().filter(|(name, _)| visible(name)) {
-                    node.matches(rest, false, found);
-                }
-            }
+            Some((&"+", rest)) => visible.all(|(_, node)| node.matches(rest, false, found)),
             Some((level, rest)) => {
-                if let Some(node) = self.names.get(*level) {
-                    node.matches(rest, false, found);
-                }
+                self.names.get(*level).is_none_or(|node| node.matches(rest, false, found))
             }
         }
-    }
-
-    fn expire(&mut self, now_ms: u64, gone: &mut Vec<Arc<Message>>) {
-        gone.extend(self.message.take_if(|message| message.expires_ms <= now_ms));
-        self.names.retain(|_, node| {
-            node.expire(now_ms, gone);
-            !node.is_empty()
-        });
     }
 }
 
@@ -199,6 +267,7 @@ mod tests {
             except_publisher: false,
             qos: QoS::AtLeastOnce,
             retain: true,
+            room: Room::Unasked,
             expires_ms,
             topic,
             properties: b"",
@@ -210,6 +279,7 @@ mod tests {
         let mut found = Vec::new();
         retained.matches(filter, now_ms, |message| {
             found.push(String::from_utf8_lossy(message.payload()).into_owned());
+            true
         });
         found.sort();
         found
@@ -219,11 +289,11 @@ mod tests {
     fn the_last_one_of_a_topic_counts_and_an_empty_one_clears() {
         let mut retained = Retained::new(&Limits::default());
         for payload in [b"1", b"2"] {
-            retained.set(&message("a/b", payload, u64::MAX)).unwrap();
+            retained.set(&message("a/b", payload, u64::MAX), Room::Unasked).unwrap();
         }
         assert_eq!((found(&retained, "a/b", 0), retained.len()), (vec!["2".to_owned()], 1));
-        retained.set(&message("a/b", b"", u64::MAX)).unwrap();
-        retained.set(&message("never", b"", u64::MAX)).unwrap();
+        retained.set(&message("a/b", b"", u64::MAX), Room::Unasked).unwrap();
+        retained.set(&message("never", b"", u64::MAX), Room::Unasked).unwrap();
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
         assert!(retained.root.is_empty(), "no node is left behind");
     }
@@ -231,24 +301,60 @@ mod tests {
     #[test]
     fn what_has_expired_is_not_found_and_then_gone() {
         let mut retained = Retained::new(&Limits::default());
-        retained.set(&message("a", b"x", 100)).unwrap();
-        retained.set(&message("a/b", b"y", u64::MAX)).unwrap();
+        retained.set(&message("a", b"x", 100), Room::Unasked).unwrap();
+        retained.set(&message("a/b", b"y", u64::MAX), Room::Unasked).unwrap();
         assert_eq!(found(&retained, "#", 99), ["x", "y"]);
         assert_eq!(found(&retained, "#", 100), ["y"]);
         retained.expire(100);
-        assert_eq!((retained.len(), retained.mortal), (1, 0));
+        assert_eq!((retained.len(), retained.mortal.len()), (1, 0));
     }
 
     #[test]
     fn beyond_the_bounds_only_what_is_there_may_change() {
-        let limits = Limits { retained_messages: 2, retained_bytes: 200, ..Limits::default() };
+        let limits = Limits { retained_messages: 2, retained_bytes: 600, ..Limits::default() };
         let mut retained = Retained::new(&limits);
-        retained.set(&message("a", b"1", u64::MAX)).unwrap();
-        retained.set(&message("b", b"1", u64::MAX)).unwrap();
-        assert_eq!(retained.set(&message("c", b"1", u64::MAX)), Err(Full));
-        retained.set(&message("a", b"2", u64::MAX)).unwrap();
-        assert_eq!(retained.set(&message("a", &[0; 100], u64::MAX)), Err(Full));
+        retained.set(&message("a", b"1", u64::MAX), Room::Unasked).unwrap();
+        retained.set(&message("b", b"1", u64::MAX), Room::Unasked).unwrap();
+        assert_eq!(retained.set(&message("c", b"1", u64::MAX), Room::Unasked), Err(Full));
+        retained.set(&message("a", b"2", u64::MAX), Room::Unasked).unwrap();
+        assert_eq!(retained.set(&message("a", &[0; 400], u64::MAX), Room::Unasked), Err(Full));
         assert_eq!(found(&retained, "+", 0), ["1"], "an old one does not stand for a new one");
+    }
+
+    #[test]
+    fn what_was_promised_is_kept() {
+        let limits = Limits { retained_messages: 2, ..Limits::default() };
+        let mut retained = Retained::new(&limits);
+        retained.set(&message("a", b"1", u64::MAX), Room::Unasked).unwrap();
+        assert_eq!(retained.promise("b", 65), Ok(Room::Promised));
+        assert_eq!(retained.promise("c", 65), Err(Full), "the last place is promised");
+        assert_eq!(retained.promise("b", 65), Ok(Room::Promised), "and this has it");
+        assert_eq!(retained.promise("a", 65), Ok(Room::Replaces));
+        assert_eq!(retained.set(&message("c", b"1", u64::MAX), Room::Unasked), Err(Full));
+        for _ in 0..2 {
+            retained.set(&message("b", b"1", u64::MAX), Room::Promised).unwrap();
+        }
+        retained.set(&message("a", b"2", u64::MAX), Room::Replaces).unwrap();
+        assert!(retained.promised().is_empty());
+        assert_eq!(found(&retained, "#", 0), ["1", "2"]);
+        assert_eq!(retained.promise("c", 65), Err(Full));
+        retained.set(&message("a", b"", u64::MAX), Room::Unasked).unwrap();
+        assert_eq!(retained.promise("c", 65), Ok(Room::Promised));
+    }
+
+    #[test]
+    fn a_search_ends_when_no_more_is_wanted() {
+        let mut retained = Retained::new(&Limits::default());
+        for n in 0..100 {
+            let topic = format!("{n}/x");
+            retained.set(&message(&topic, b"1", u64::MAX), Room::Unasked).unwrap();
+        }
+        let mut seen = 0;
+        retained.matches("#", 0, |_| {
+            seen += 1;
+            seen < 3
+        });
+        assert_eq!(seen, 3);
     }
 
     proptest::proptest! {
@@ -260,7 +366,7 @@ mod tests {
             let mut retained = Retained::new(&Limits::default());
             let mut expected = Vec::new();
             for topic in topics.iter().filter(|topic| !topic.is_empty()) {
-                retained.set(&message(topic, topic.as_bytes(), u64::MAX)).unwrap();
+                retained.set(&message(topic, topic.as_bytes(), u64::MAX), Room::Unasked).unwrap();
                 if dockside_mqtt::topic::matches(&filter, topic) && !expected.contains(topic) {
                     expected.push(topic.clone());
                 }

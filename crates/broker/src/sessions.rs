@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) outgoing: Outgoing<Delivery>,
     /// One of `limits.sessions`; none if the session ends with its connection.
     pub(crate) kept: Option<Place>,
+    /// It has lost a subscription to new rules: what was queued for that must not reach it.
+    pub(crate) narrowed: bool,
 }
 
 impl Session {
@@ -38,6 +40,7 @@ impl Session {
             incoming: Incoming::new(window.from_client, window.aliases),
             outgoing: Outgoing::new(window.to_client, window.bytes_to_client),
             kept,
+            narrowed: false,
         }
     }
 
@@ -82,6 +85,33 @@ pub(crate) struct Asleep {
     pub(crate) expires_ms: u64,
     /// When it is published, unless the client is back before.
     pub(crate) will: Option<(u64, WillMessage)>,
+    /// What it has not acknowledged counts for what waits.
+    pub(crate) _unacknowledged: Held,
+}
+
+/// Bytes of what was sent and not acknowledged, counted while it is held.
+pub(crate) struct Held {
+    all: Arc<AsleepBytes>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts what a session holds; at the bound of all it loses its oldest first: how many.
+    pub(crate) fn of(outgoing: &mut Outgoing<Delivery>, all: &Arc<AsleepBytes>) -> (Self, u64) {
+        let dropped = match all.excess(outgoing.bytes()) {
+            0 => 0,
+            excess => outgoing.shed(excess),
+        };
+        let bytes = outgoing.bytes();
+        all.add(bytes);
+        (Self { all: Arc::clone(all), bytes }, dropped)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.subtract(self.bytes);
+    }
 }
 
 impl Asleep {
@@ -106,16 +136,10 @@ impl Asleep {
         self.identity = shared.access.renew(&self.identity, &self.client_id)?;
         let identity = &self.identity;
         self.will = self.will.take().filter(|(_, will)| identity.publish(&will.topic).is_ok());
-        let mut entries = Vec::new();
-        let mut at = 0;
-        let subscriptions = &mut self.session.subscriptions;
-        while let Some((place, filter)) = subscriptions.next(at, |f| !may_subscribe(identity, f)) {
-            at = place;
-            record::append(&mut entries, &Entry::Unsubscribe(self.instance, &filter));
-            subscriptions.remove(&filter);
-        }
-        if !entries.is_empty() {
-            shared.append_ordered(&entries, 0, None);
+        let revoked = self.session.subscriptions.remove_all(|f| !may_subscribe(identity, f));
+        if !revoked.is_empty() {
+            self.session.narrowed = true;
+            shared.append_ordered(&revoke(shared, self.instance, revoked), 0, None);
         }
         Ok(())
     }
@@ -127,6 +151,14 @@ pub(crate) fn end_session(shared: &Shared, instance: Instance, returned: Vec<Del
     record::append(&mut entries, &Entry::End(instance));
     append_return(shared, &mut entries, returned);
     shared.append_ordered(&entries, 0, None);
+}
+
+/// The entry that ends subscriptions, whose filters travel beside the log.
+pub(crate) fn revoke(shared: &Shared, instance: Instance, filters: Vec<Box<str>>) -> Vec<u8> {
+    let number = shared.log.put_aside(Aside::Filters(filters));
+    let mut entry = Vec::new();
+    record::append(&mut entry, &Entry::Revoke(instance, number));
+    entry
 }
 
 /// Appends shared messages that others may have.
@@ -164,7 +196,7 @@ impl Sessions {
             asleep: Mutex::default(),
             kept: Arc::default(),
             at_most: limits.sessions,
-            bytes: Arc::default(),
+            bytes: Arc::new(AsleepBytes::new(limits)),
         }
     }
 
@@ -209,7 +241,10 @@ impl Sessions {
         clean_start: bool,
     ) -> Option<Asleep> {
         let owner = (identity.user().cloned(), Arc::clone(client_id));
-        let found = self.asleep().remove(&owner)?;
+        let mut found = self.asleep().remove(&owner)?;
+        if found.is_will_due(shared.clock.now_ms()) {
+            found.publish_will(shared);
+        }
         if clean_start || found.expires_ms <= shared.clock.now_ms() {
             found.end(shared);
             return None;

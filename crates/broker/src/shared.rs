@@ -1,7 +1,7 @@
 //! What every connection shares.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, RwLock};
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
@@ -21,7 +21,7 @@ use crate::publish::Interceptors;
 use crate::record::Instance;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
-use crate::retained::Retained;
+use crate::retained::{Full, Retained, Room};
 use crate::sessions::Sessions;
 use crate::sys::SysCounters;
 use crate::writer::WriterQueue;
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) writer_budget: Budget,
     pub(crate) registry: Arc<Registry>,
     pub(crate) sessions: Sessions,
-    pub(crate) retained: Arc<Mutex<Retained>>,
+    pub(crate) retained: Arc<RwLock<Retained>>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
     pub(crate) access: Access,
@@ -66,7 +66,7 @@ impl Shared {
             writer_budget: Budget::new(config.live_log.writer_budget_bytes),
             registry: Arc::default(),
             sessions: Sessions::new(&config.limits),
-            retained: Arc::new(Mutex::new(Retained::new(&config.limits))),
+            retained: Arc::new(RwLock::new(Retained::new(&config.limits))),
             clock: Arc::default(),
             sys: SysCounters::default(),
             access: Access::new(&config, policy),
@@ -87,15 +87,16 @@ impl Shared {
         self.instances.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// All retained messages.
-    pub(crate) fn retained(&self) -> MutexGuard<'_, Retained> {
-        self.retained.lock().expect("no panic while it is held")
+    /// Asks for room for a retained message of a topic: `size` bytes of topic, properties and payload.
+    pub(crate) fn promise_to_retain(&self, topic: &str, size: usize) -> Result<Room, Full> {
+        let retained = self.retained.read().expect("no panic while it is held");
+        retained.promise(topic, size + MESSAGE_OVERHEAD)
     }
 
-    /// Whether there is room for a retained message of a topic: `size` bytes of topic, properties and
-    /// payload.
-    pub(crate) fn can_retain(&self, topic: &str, size: usize) -> bool {
-        self.retained().admits(topic, size + MESSAGE_OVERHEAD).is_ok()
+    /// How many messages are retained, and their bytes.
+    pub(crate) fn retained(&self) -> (usize, usize) {
+        let retained = self.retained.read().expect("no panic while it is held");
+        (retained.len(), retained.bytes())
     }
 
     /// Appends entries of QoS 0 with nothing to keep.

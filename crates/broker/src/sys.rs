@@ -9,6 +9,7 @@ use dockside_mqtt::QoS;
 
 use crate::metrics::Counts;
 use crate::record::{self, Entry, Published};
+use crate::retained::Room;
 use crate::shared::Shared;
 
 /// What the tree counts.
@@ -158,10 +159,8 @@ impl SysTree {
         let connected = shared.clients.load(Ordering::SeqCst) as u64;
         let (_, asleep) = shared.sessions.count();
         let (asleep, waiting) = (asleep as u64, shared.sessions.waiting() as u64);
-        let (retained, retained_bytes) = {
-            let retained = shared.retained();
-            (retained.len() as u64, retained.bytes() as u64)
-        };
+        let (retained, retained_bytes) = shared.retained();
+        let (retained, retained_bytes) = (retained as u64, retained_bytes as u64);
         let waiting_bytes = shared.sessions.bytes.get() as u64;
         let numbers = [
             ("clients/total", connected + asleep),
@@ -208,6 +207,7 @@ fn append(entries: &mut Vec<u8>, topic: &str, value: &str) {
         except_publisher: false,
         qos: QoS::AtMostOnce,
         retain: true,
+        room: Room::Unasked,
         expires_ms: u64::MAX,
         topic,
         properties: b"",

@@ -6,6 +6,7 @@ use dockside_mqtt::property::{PropertyId, Value};
 
 use crate::publish::append_by_reference;
 use crate::record::{Instance, Published};
+use crate::retained::Room;
 use crate::shared::Shared;
 
 /// A will, owned.
@@ -54,6 +55,7 @@ impl WillMessage {
             except_publisher: false,
             qos: self.qos,
             retain: self.retain,
+            room: Room::Unasked,
             expires_ms: self.expiry_seconds.map_or(u64::MAX, |s| shared.clock.in_seconds(s)),
             topic: &self.topic,
             properties: &self.properties,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use dockside_mqtt::packet::{Connect, Will};
 use dockside_mqtt::property::PropertyId;
-use dockside_mqtt::{ProtocolError, ReasonCode};
+use dockside_mqtt::{ProtocolError, ReasonCode, Version};
 
 use super::Arrived;
 use super::connack::{Asked, Granted};
@@ -153,8 +153,9 @@ fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
 fn check(connect: &Connect<'_>) -> Result<(), Refusal> {
     let refused =
         |why, reason, detail, remedy| Err(Refusal::told(connect, why, (reason, detail), remedy));
-    if connect.client_id.is_empty() && !connect.version.is_v5() && !connect.clean_start {
-        // [MQTT-3.1.3-8] of 3.1.1
+    let needs_id = connect.version == Version::V31 || !connect.clean_start;
+    if connect.client_id.is_empty() && !connect.version.is_v5() && needs_id {
+        // [MQTT-3.1.3-8] of 3.1.1; 3.1 has none that is empty.
         return refused(
             Rejected::ClientId,
             ReasonCode::ClientIdentifierNotValid,

@@ -88,9 +88,9 @@ where
         Ok(admitted) => admitted,
         Err(refusal) => return Box::pin(refuse(io, arrived, &shared, refusal)).await,
     };
-    if let Some((served, connack)) = Box::pin(enter(io, arrived, admitted, shared)).await {
+    if let Some(served) = Box::pin(enter(io, arrived, admitted, shared)).await {
         let Served { connection, _slot } = served;
-        connection.run(connack, rest).await;
+        connection.run(rest).await;
     }
 }
 
@@ -231,7 +231,7 @@ async fn enter<S>(
     arrived: Arrived,
     admitted: Box<Admitted>,
     shared: Arc<Shared>,
-) -> Option<(Served<S>, Vec<u8>)>
+) -> Option<Served<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -240,6 +240,7 @@ where
     let entered = match session(&shared, &client, asked, &granted) {
         Ok(entered) => entered,
         Err(refusal) => {
+            drop(claim);
             refuse(io, arrived, &shared, refusal).await;
             return None;
         }
@@ -250,8 +251,8 @@ where
         mailbox.keep();
     }
     let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, resumed.is_some()), will);
-    let connection = Connection::new(io, shared, client, mailbox, guard, session);
-    Some((Served { connection: Box::new(connection), _slot: slot }, connack))
+    let connection = Connection::new(io, shared, client, mailbox, guard, (session, connack));
+    Some(Served { connection: Box::new(connection), _slot: slot })
 }
 
 /// A connection to be served, and its place.

@@ -10,6 +10,8 @@ use crate::mailbox::Ticket;
 /// One thing that is owed.
 #[derive(Debug)]
 pub(super) enum Answer {
+    /// The first of all [MQTT-3.2.0-1], encoded.
+    Connack(Vec<u8>),
     Puback(PacketId, ReasonCode),
     Pubrec(PacketId, ReasonCode),
     Suback(PacketId, Vec<ReasonCode>),
@@ -37,6 +39,18 @@ impl Answers {
                 self.queue.pop_front().map(|(_, answer)| answer)
             }
             _ => None,
+        }
+    }
+
+    /// The CONNACK, if it has not gone out: nothing else may before it [MQTT-3.14.0-1].
+    pub(super) fn take_connack(&mut self) -> Option<Vec<u8>> {
+        match self.queue.pop_front() {
+            Some((_, Answer::Connack(connack))) => Some(connack),
+            Some(other) => {
+                self.queue.push_front(other);
+                None
+            }
+            None => None,
         }
     }
 

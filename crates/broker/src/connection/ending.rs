@@ -8,15 +8,15 @@ use dockside_mqtt::{ProtocolError, ReasonCode};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Client, Connection};
+use super::{BEGUN, Client, Connection};
 use crate::live_log::Aside;
-use crate::mailbox::{Command, Mailbox};
+use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
 use crate::metrics::Closed;
 use crate::record::{self, Entry, Instance};
 use crate::refusals::{Cause, Stage};
 use crate::registry::Claim;
-use crate::sessions::{Asleep, append_return, end_session};
+use crate::sessions::{Asleep, Held, append_return, end_session};
 use crate::shared::Shared;
 use crate::will::WillMessage;
 
@@ -171,7 +171,7 @@ impl SessionGuard {
             if resumed { Entry::Attach(instance, number) } else { Entry::Begin(instance, number) };
         let mut entry = Vec::new();
         record::append(&mut entry, &begin);
-        shared.append_ordered(&entry, 0, None);
+        shared.append_ordered(&entry, 0, Some((Arc::clone(mailbox), BEGUN)));
         shared.metrics.opened(client.transport);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
@@ -193,12 +193,11 @@ impl SessionGuard {
     }
 
     /// When the will is published if the client does not come back; at once without a delay.
-    fn delay_will(&mut self, expiry_seconds: u32) -> Option<(u64, WillMessage)> {
+    fn delay_will(&mut self) -> Option<(u64, WillMessage)> {
         match self.will.take() {
-            Some(will) if will.delay_seconds > 0 => {
-                // Whichever is earlier: its delay, or the end of the session [MQTT-3.1.3-9].
-                let seconds = will.delay_seconds.min(expiry_seconds);
-                Some((self.shared.clock.in_seconds(seconds), will))
+            // A broker that stops waits for nobody.
+            Some(will) if will.delay_seconds > 0 && !self.shared.stopping.is_cancelled() => {
+                Some((self.shared.clock.in_seconds(will.delay_seconds), will))
             }
             will => {
                 self.will = will;
@@ -251,14 +250,21 @@ impl<S> Connection<S> {
     /// [MQTT-3.1.2-23]
     fn fall_asleep(&mut self, expiry_seconds: u32) {
         let identity = self.client.identity.clone();
+        let mut session = self.session.take();
+        let (unacknowledged, dropped) =
+            Held::of(&mut session.outgoing, &self.shared.sessions.bytes);
+        let undelivered = Undelivered { full: dropped, ..Undelivered::default() };
+        self.shared.metrics.undelivered(&undelivered);
+        self.shared.sys.dropped(dropped);
         let asleep = Asleep {
             instance: self.client.instance,
             client_id: Arc::clone(&self.client.id),
             identity,
-            session: self.session.take(),
+            session,
+            _unacknowledged: unacknowledged,
             mailbox: Arc::clone(&self.mailbox),
             expires_ms: self.shared.clock.in_seconds(expiry_seconds),
-            will: self.guard.delay_will(expiry_seconds),
+            will: self.guard.delay_will(),
         };
         self.shared.sessions.put(&self.shared, asleep);
     }
@@ -275,12 +281,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             None => tracing::debug!(client_id = ?self.client.id, ?ended, "connection ended"),
         }
         self.leave_session(ended);
-        let Self { mut io, guard, accepting, unsent, client, .. } = *self;
+        let Self { mut io, guard, accepting, unsent, client, mut answers, .. } = *self;
         drop((guard, accepting));
         if matches!(ended, Ended::Network) {
             return;
         }
         let mut farewell = unsent.bytes().to_vec();
+        farewell.extend(answers.take_connack().into_iter().flatten());
         if let Some(reason) = ended.reason()
             && client.version.is_v5()
         {

@@ -3,19 +3,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish, Subscribe, Unsubscribe};
+use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish};
 use dockside_mqtt::property::PropertyId;
 use dockside_mqtt::session::Arrival;
-use dockside_mqtt::topic::Filter;
-use dockside_mqtt::{ProtocolError, QoS, ReasonCode, codec};
+use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
 
 use super::answers::Answer;
 use super::ending::Ended;
 use super::{Connection, Reading, Turn};
 use crate::access::Denied;
 use crate::publish;
-use crate::record::{Entry, Subscribed};
+use crate::record::Lane;
 use crate::refusals::{Cause, Stage, Whom};
+use crate::retained::{Full, Room};
 
 const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
     "not allowed to publish on this topic",
@@ -27,14 +27,9 @@ const NO_ROOM_TO_RETAIN: (&str, &str) = (
     "clear retained messages that nobody needs (publish an empty one), or raise limits.retained_messages or limits.retained_bytes",
 );
 
-const NOT_ALLOWED_TO_SUBSCRIBE: (&str, &str) = (
-    "not allowed to subscribe to this filter",
-    "subscribe to less, or allow the whole filter under access.rules; site applications belong into the group `applications`",
-);
-
 /// Whether a packet is done with, or must be handled again later.
 #[derive(PartialEq, Eq)]
-enum Handled {
+pub(super) enum Handled {
     Yes,
     Later,
 }
@@ -76,10 +71,15 @@ impl<S> Connection<S> {
                 if self.accepting.is_none() => {}
             Packet::Publish(publish) => return self.publish(publish, turn),
             Packet::Puback(ack) => {
-                self.session.outgoing.puback(ack.packet_id);
+                if !self.session.outgoing.puback(ack.packet_id) {
+                    self.check_unknown(ack.packet_id)?;
+                }
             }
             Packet::Pubrec(ack) => {
                 let known = self.session.outgoing.pubrec(ack.packet_id, ack.reason.is_error());
+                if !known && !ack.reason.is_error() {
+                    self.check_unknown(ack.packet_id)?;
+                }
                 if known || !ack.reason.is_error() {
                     let pubrel = Packet::Pubrel(Ack::new(ack.packet_id, found(known)));
                     turn.answer(&pubrel, version);
@@ -92,7 +92,9 @@ impl<S> Connection<S> {
                 turn.answer(&pubcomp, version);
             }
             Packet::Pubcomp(ack) => {
-                self.session.outgoing.pubcomp(ack.packet_id);
+                if !self.session.outgoing.pubcomp(ack.packet_id) {
+                    self.check_unknown(ack.packet_id)?;
+                }
             }
             Packet::Subscribe(subscribe) => return self.subscribe(subscribe, turn),
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
@@ -114,6 +116,15 @@ impl<S> Connection<S> {
         Ok(Handled::Yes)
     }
 
+    /// An acknowledgement that fits no exchange is late, and taken; one of the wrong kind is an error.
+    fn check_unknown(&self, id: PacketId) -> Result<(), ProtocolError> {
+        if self.session.outgoing.is_under_way(id) {
+            let detail = "an acknowledgement that the QoS of its message does not have";
+            return Err(ProtocolError::protocol(detail));
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, publish: &Publish<'_>, turn: &mut Turn<'_>) -> Result<Handled, Ended> {
         publish::check(publish.properties)?;
         let topic = self.session.incoming.topic(publish)?;
@@ -128,10 +139,6 @@ impl<S> Connection<S> {
         let permit = match self.client.identity.publish(topic) {
             Ok(_) if publish::payload_format_lies(publish) => {
                 return self.refuse(publish, ReasonCode::PayloadFormatInvalid, turn);
-            }
-            Ok(_) if self.cannot_retain(topic, publish)? => {
-                self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
-                return self.refuse(publish, ReasonCode::QuotaExceeded, turn);
             }
             Ok(permit) => permit,
             Err(Denied) => {
@@ -148,6 +155,11 @@ impl<S> Connection<S> {
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
+        let Ok(room) = self.room_to_retain(topic, publish, lane)? else {
+            turn.batch.carry_charge(&routable);
+            self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
+            return self.refuse(publish, ReasonCode::QuotaExceeded, turn);
+        };
         if publish.qos == QoS::AtMostOnce && (publish.retain || follows) {
             // Later ones must not overtake it on the direct lane.
             self.fence = self.last_ticket + 1;
@@ -156,7 +168,7 @@ impl<S> Connection<S> {
         turn.counts.publishes_allowed += 1;
         self.session.incoming.begin(publish);
         let publisher = (self.client.instance, &*self.client.id);
-        let accepted = publish::route(&shared, &routable, publish, publisher, turn.batch);
+        let accepted = publish::route(&shared, &routable, publish, (publisher, room), turn.batch);
         self.acknowledge(publish, ReasonCode::Success);
         if let Some(announcement) = accepted.announcement {
             self.announce(topic, &announcement);
@@ -171,18 +183,28 @@ impl<S> Connection<S> {
         Ok(Handled::Yes)
     }
 
-    /// Whether a message asks to be retained and there is no room: only 5.0 has a code to say so, so
-    /// others' messages are delivered and not retained, as are those of QoS 0.
-    fn cannot_retain(&self, topic: &str, publish: &Publish<'_>) -> Result<bool, ProtocolError> {
-        if !publish.retain || publish.payload.is_empty() || !self.client.version.is_v5() {
-            return Ok(false);
+    /// Asks for room if a message is to be retained. Only 5.0 has a code to say that there is none, so
+    /// others' messages are delivered and not retained, as are those of QoS 0, and those that a plugin
+    /// answers: a dock waits for its answer whatever flags it sets.
+    fn room_to_retain(
+        &self,
+        topic: &str,
+        publish: &Publish<'_>,
+        (_, claimed): (Lane, bool),
+    ) -> Result<Result<Room, Full>, ProtocolError> {
+        let can_refuse = self.client.version.is_v5() && !claimed;
+        if !publish.retain || publish.payload.is_empty() || !can_refuse {
+            return Ok(Ok(Room::Unasked));
         }
         if self.shared.config.limits.retained_messages == 0 {
             let detail = "a retained message, and CONNACK said that none are kept";
             return Err(ProtocolError::new(ReasonCode::RetainNotSupported, detail));
         }
+        if publish.qos == QoS::AtMostOnce {
+            return Ok(Ok(Room::Unasked));
+        }
         let size = topic.len() + publish.properties.raw().len() + publish.payload.len();
-        Ok(publish.qos != QoS::AtMostOnce && !self.shared.can_retain(topic, size))
+        Ok(self.shared.promise_to_retain(topic, size))
     }
 
     /// Owes the acknowledgement of a PUBLISH by its quality and with its identifier [MQTT-3.3.4-1]
@@ -216,111 +238,6 @@ impl<S> Connection<S> {
         Ok(Handled::Yes)
     }
 
-    /// The job goes to the writer; the next packet is read when the SUBACK [MQTT-3.8.4-1], with the same
-    /// identifier [MQTT-3.8.4-2] [MQTT-2.2.1-6] and a code for each filter [MQTT-3.8.4-6], is out.
-    fn subscribe(
-        &mut self,
-        subscribe: &Subscribe<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<Handled, Ended> {
-        let bytes = subscribe.filters.iter().map(|(filter, _)| filter.len());
-        if !self.charge_filters(subscribe.filters.len(), bytes.sum(), turn)? {
-            return Ok(Handled::Later);
-        }
-        let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
-        if subscribe.filters.iter().any(|(filter, o)| o.no_local && filter.starts_with("$share/")) {
-            // [MQTT-3.8.3-4]
-            return Err(ProtocolError::protocol("no local on a shared subscription").into());
-        }
-        let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        // One after the other [MQTT-3.8.4-5], codes in the same order [MQTT-3.9.3-1].
-        for (filter, options) in &subscribe.filters {
-            let granted = self.grant(filter);
-            if granted.is_ok() {
-                self.session.subscriptions.insert(filter, *options, id);
-                let instance = self.client.instance;
-                let subscribed = Subscribed { instance, options: *options, id, filter };
-                turn.batch.order(&Entry::Subscribe(subscribed));
-            }
-            // [MQTT-3.8.4-7]
-            reasons.push(match (granted, options.qos) {
-                (Err(reason), _) => reason,
-                (Ok(()), QoS::AtMostOnce) => ReasonCode::Success,
-                (Ok(()), QoS::AtLeastOnce) => ReasonCode::GrantedQos1,
-                (Ok(()), QoS::ExactlyOnce) => ReasonCode::GrantedQos2,
-            });
-        }
-        self.await_writer(Answer::Suback(subscribe.packet_id, reasons), turn);
-        Ok(Handled::Yes)
-    }
-
-    /// Takes the charge of a SUBSCRIBE or UNSUBSCRIBE; `false` while the writer's budget is used up.
-    /// A packet with more filters than a session may have subscriptions ends the connection.
-    fn charge_filters(
-        &mut self,
-        count: usize,
-        bytes: usize,
-        turn: &mut Turn<'_>,
-    ) -> Result<bool, Ended> {
-        if count > self.shared.config.limits.subscriptions {
-            let detail = "more filters in one packet than limits.subscriptions";
-            return Err(ProtocolError::new(ReasonCode::QuotaExceeded, detail).into());
-        }
-        let size = bytes + count * 32;
-        if turn.batch.charge_ordered(&self.shared, self.client.instance, size, turn.waker) {
-            return Ok(true);
-        }
-        self.reading = Reading::Budget;
-        Ok(false)
-    }
-
-    /// Whether a subscription is possible; the reason code is the SUBACK's.
-    fn grant(&self, filter: &str) -> Result<(), ReasonCode> {
-        let parsed = Filter::parse(filter).map_err(|error| error.reason)?;
-        let metrics = &self.shared.access.metrics;
-        if self.client.identity.subscribe(parsed.levels).is_err() {
-            metrics.subscribe_denied.increment(1);
-            self.note(Stage::Acl, filter, NOT_ALLOWED_TO_SUBSCRIBE);
-            return Err(ReasonCode::NotAuthorized);
-        }
-        metrics.subscribe_allowed.increment(1);
-        let levels = self.shared.config.limits.topic_levels;
-        publish::check_levels(filter, levels).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let limits = &self.shared.config.limits;
-        let full = self.session.subscriptions.len() >= limits.subscriptions
-            || self.session.subscriptions.bytes() + filter.len() > limits.subscription_bytes;
-        if full && !self.session.subscriptions.contains(filter) {
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        Ok(())
-    }
-
-    fn unsubscribe(
-        &mut self,
-        unsubscribe: &Unsubscribe<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<Handled, Ended> {
-        let bytes = unsubscribe.filters.iter().map(|filter| filter.len());
-        if !self.charge_filters(unsubscribe.filters.len(), bytes.sum(), turn)? {
-            return Ok(Handled::Later);
-        }
-        // One UNSUBACK [MQTT-3.10.4-4] [MQTT-3.10.4-5] with a code for each filter, in their order
-        // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2].
-        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
-        for filter in &unsubscribe.filters {
-            reasons.push(if Filter::parse(filter).is_err() {
-                ReasonCode::TopicFilterInvalid
-            } else if self.session.subscriptions.remove(filter) {
-                turn.batch.order(&Entry::Unsubscribe(self.client.instance, filter));
-                ReasonCode::Success
-            } else {
-                ReasonCode::NoSubscriptionExisted
-            });
-        }
-        self.await_writer(Answer::Unsuback(unsubscribe.packet_id, reasons), turn);
-        Ok(Handled::Yes)
-    }
-
     /// Hands the batch over; the writer says when it has done it if a fence waits for that.
     pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
         let completion = (self.fence > self.last_ticket).then(|| {
@@ -331,7 +248,7 @@ impl<S> Connection<S> {
     }
 
     /// Hands the batch over and owes `answer` once the writer has done it.
-    fn await_writer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
+    pub(super) fn await_writer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
         self.last_ticket += 1;
         let completion = (Arc::clone(&self.mailbox), self.last_ticket);
         turn.batch.hand_over(&self.shared, Some(completion));

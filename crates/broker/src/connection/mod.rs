@@ -7,6 +7,7 @@
 mod aliases;
 mod answers;
 mod ending;
+mod filters;
 mod inbound;
 mod outbound;
 mod review;
@@ -28,7 +29,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::aliases::Aliases;
-use self::answers::Answers;
+use self::answers::{Answer, Answers};
 use self::ending::Ended;
 pub(crate) use self::ending::{SessionGuard, linger};
 use self::outbound::Unsent;
@@ -40,7 +41,7 @@ use crate::mailbox::{Command, Mailbox, Ticket};
 use crate::message::Delivery;
 use crate::metrics::Counts;
 use crate::publish::Batch;
-use crate::record::Instance;
+use crate::record::{Entry, Instance};
 use crate::refusals::Whom;
 use crate::sessions::Session;
 use crate::shared::Shared;
@@ -50,6 +51,9 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Bytes that may wait for the socket before reading and draining pause.
 const UNSENT_BYTES: usize = 256 << 10;
+
+/// The ticket of the job that begins a session, or gives it a new connection.
+const BEGUN: Ticket = 1;
 
 /// Rounds of a turn before other tasks get theirs.
 const ROUNDS: usize = 16;
@@ -121,6 +125,8 @@ pub(crate) struct Connection<S> {
     fence: Ticket,
     completed: Ticket,
     reading: Reading,
+    /// Codes of the filters of a SUBSCRIBE that is not done yet.
+    granted: Vec<ReasonCode>,
     /// Bytes of packets that are not whole or not handled yet.
     unread: Vec<u8>,
     /// Replies of plugins that the window has no room for yet; they go before the backlog.
@@ -134,8 +140,6 @@ pub(crate) struct Connection<S> {
     flushed: bool,
     /// Something besides the rules has changed what it may do.
     review_asked: bool,
-    /// Subscriptions may be there that new rules do not allow.
-    reviewing: bool,
     last_read_ms: u64,
 }
 
@@ -188,21 +192,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         client: Client,
         mailbox: Arc<Mailbox>,
         guard: SessionGuard,
-        session: Session,
+        (session, connack): (Session, Vec<u8>),
     ) -> Self {
         let accepting = Some(shared.accepting.token());
         let now_ms = shared.clock.now_ms();
+        // The writer has begun or attached the session before its client hears of it: whatever is
+        // published then finds it.
+        let mut answers = Answers::default();
+        answers.owe(BEGUN, Answer::Connack(connack));
         Self {
             io,
             mailbox,
             guard,
             session,
             aliases: Aliases::new(client.topic_aliases),
-            answers: Answers::default(),
-            last_ticket: 0,
+            answers,
+            last_ticket: BEGUN,
             fence: 0,
             completed: 0,
-            reading: Reading::Open,
+            reading: Reading::Answer,
+            granted: Vec::new(),
             unread: Vec::new(),
             replies: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -211,16 +220,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             flushed: true,
             // A session that was asleep may have subscriptions that are not allowed any more.
             review_asked: true,
-            reviewing: false,
             last_read_ms: now_ms,
             shared,
             client,
         }
     }
 
-    /// Sends the CONNACK [MQTT-3.1.4-5] [MQTT-3.14.0-1], then serves the client to its end. `rest` came behind the CONNECT.
-    pub(crate) async fn run(mut self: Box<Self>, connack: Vec<u8>, rest: Vec<u8>) {
-        self.unsent.push(&connack);
+    /// Serves the client to its end. `rest` came behind the CONNECT.
+    pub(crate) async fn run(mut self: Box<Self>, rest: Vec<u8>) {
         self.unread = rest;
         let alarm = self.client.keep_alive.map(tokio::time::sleep);
         let mut alarm = pin!(alarm);
@@ -301,6 +308,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.completed = taken.completed;
         self.review_asked |= taken.review;
         self.review(turn)?;
+        if taken.refused_shared {
+            turn.batch.order(&Entry::Awake(self.client.instance));
+        }
         self.release_answers(taken.completed, turn)?;
         let handled = self.read(cx, read, turn);
         if let Err(ended) = handled {

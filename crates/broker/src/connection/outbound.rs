@@ -11,6 +11,7 @@ use dockside_mqtt::session::Resend;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec, topic};
 use tokio::io::AsyncWrite;
 
+use super::aliases::Alias;
 use super::answers::Answer;
 use super::ending::Ended;
 use super::{Connection, READ_BYTES, Reading, Turn};
@@ -19,6 +20,7 @@ use crate::message::{Delivery, Message, Origin};
 use crate::publish::append_publish;
 use crate::record::{Lane, Published};
 use crate::refusals::Stage;
+use crate::retained::Room;
 
 const NOT_SUBSCRIBED: (&str, &str) = (
     "answered, but this client has not subscribed to the reply's topic",
@@ -74,6 +76,11 @@ impl<S> Connection<S> {
             let properties = Properties::EMPTY;
             let mut list = PropertyList::new();
             let packet = match answer {
+                Answer::Connack(connack) => {
+                    turn.out.extend_from_slice(&connack);
+                    turn.counts.packets_sent += 1;
+                    continue;
+                }
                 Answer::Puback(packet_id, reason) => {
                     self.session.incoming.answered();
                     let properties = self.reason_string(reason, &mut list);
@@ -132,6 +139,7 @@ impl<S> Connection<S> {
             except_publisher: direct.is_some(),
             qos: reply.qos,
             retain: false,
+            room: Room::Unasked,
             expires_ms: u64::MAX,
             topic: &reply.topic,
             properties: b"",
@@ -170,6 +178,7 @@ impl<S> Connection<S> {
             && self.answers.is_empty()
             && self.replies.is_empty()
             && self.backlog.is_empty()
+            && !self.session.outgoing.resends()
     }
 
     /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
@@ -218,10 +227,14 @@ impl<S> Connection<S> {
                     let ids = &delivery.subscription_ids;
                     codec::publish(turn.out, version, &encoded, quality, delivery.retain, ids);
                     turn.out[start] |= codec::DUP;
-                    if turn.out.len() - start > self.client.maximum_packet as usize {
-                        // The client takes less than it did [MQTT-3.1.2-25].
+                    let denied = self.session.narrowed
+                        && self.client.identity.subscribe(message.topic()).is_err();
+                    let too_large = turn.out.len() - start > self.client.maximum_packet as usize;
+                    if denied || too_large {
+                        // The client takes less than it did [MQTT-3.1.2-25], or may have less.
                         turn.out.truncate(start);
-                        turn.counts.dropped_too_large += 1;
+                        turn.counts.dropped_acl += u64::from(denied);
+                        turn.counts.dropped_too_large += u64::from(!denied);
                         self.session.outgoing.give_up(id);
                     } else {
                         turn.counts.sent(delivery.qos, message.payload());
@@ -241,22 +254,34 @@ impl<S> Connection<S> {
         if qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
             return Some(delivery);
         }
+        if self.session.narrowed && self.client.identity.subscribe(message.topic()).is_err() {
+            turn.counts.dropped_acl += 1;
+            return None;
+        }
         let Some(expiry) = seconds_left(message.expires_ms, self.shared.clock.now_ms()) else {
             turn.counts.dropped_expired += 1;
             return None;
         };
         let start = turn.out.len();
-        let alias = self.aliases.of(message.topic());
-        let topic = if alias.is_known() { "" } else { message.topic() };
-        let encoded = wire(message, topic, expiry, alias.number());
+        let maximum = self.client.maximum_packet as usize;
+        let mut alias = self.aliases.of(message.topic());
         // Its length does not depend on the identifier, which is only taken once it fits.
-        let placeholder = (qos != QoS::AtMostOnce).then_some(PacketId::MIN);
-        codec::publish(turn.out, version, &encoded, (qos, placeholder), *retain, subscription_ids);
-        if turn.out.len() - start > self.client.maximum_packet as usize {
-            // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+        let quality = (qos, (qos != QoS::AtMostOnce).then_some(PacketId::MIN));
+        loop {
+            let topic = if alias.is_known() { "" } else { message.topic() };
+            let encoded = wire(message, topic, expiry, alias.number());
+            codec::publish(turn.out, version, &encoded, quality, *retain, subscription_ids);
+            if turn.out.len() - start <= maximum {
+                break;
+            }
             turn.out.truncate(start);
-            turn.counts.dropped_too_large += 1;
-            return None;
+            if alias == Alias::None {
+                // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+                turn.counts.dropped_too_large += 1;
+                return None;
+            }
+            // It may fit without the alias.
+            alias = Alias::None;
         }
         self.aliases.learn(alias, message.topic());
         turn.counts.sent(qos, message.payload());

@@ -6,8 +6,8 @@ use dockside_mqtt::topic::Filter;
 use super::ending::Ended;
 use super::{Connection, Turn};
 use crate::access::{Denied, Identity};
-use crate::record::Entry;
 use crate::refusals::Stage;
+use crate::sessions::revoke;
 
 const WITH_ANOTHER: &str = "it counts once that gateway announces without it; an aircraft that flies between two docks is listed for the users of both under access.gateways";
 
@@ -28,9 +28,6 @@ impl<S> Connection<S> {
             }
             let identity = &self.client.identity;
             self.guard.forget_will(|topic| identity.publish(topic).is_err());
-            self.reviewing = true;
-        }
-        if self.reviewing {
             self.end_subscriptions(turn);
         }
         Ok(())
@@ -61,24 +58,19 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Ends what is not allowed, as far as the writer's budget goes; the rest has its turn when some
-    /// of it has come back.
     fn end_subscriptions(&mut self, turn: &mut Turn<'_>) {
         let identity = &self.client.identity;
-        let mut at = 0;
-        while let Some((place, filter)) =
-            self.session.subscriptions.next(at, |filter| !may_subscribe(identity, filter))
-        {
-            at = place;
-            let (instance, size) = (self.client.instance, filter.len() + 32);
-            if !turn.batch.charge_ordered(&self.shared, instance, size, turn.waker) {
-                return;
-            }
-            turn.batch.order(&Entry::Unsubscribe(instance, &filter));
-            self.session.subscriptions.remove(&filter);
-            tracing::info!(client_id = ?self.client.id, ?filter, "subscription ended: not allowed now");
+        let subscriptions = &mut self.session.subscriptions;
+        let revoked = subscriptions.remove_all(|filter| !may_subscribe(identity, filter));
+        if revoked.is_empty() {
+            return;
         }
-        self.reviewing = false;
+        tracing::info!(client_id = ?self.client.id, filters = ?revoked, "subscriptions ended: not allowed now");
+        self.session.narrowed = true;
+        // Behind everything this turn has accepted.
+        self.hand_over(turn);
+        let entry = revoke(&self.shared, self.client.instance, revoked);
+        self.shared.append_ordered(&entry, 0, None);
     }
 }
 

@@ -36,15 +36,11 @@ impl Subscriptions {
         self.list.iter().any(|(known, ..)| **known == *filter)
     }
 
-    /// The next filter from this place on that `wanted` picks, and its place.
-    pub(crate) fn next(
-        &self,
-        place: usize,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Option<(usize, Box<str>)> {
-        let mut rest = self.list.iter().enumerate().skip(place);
-        let (place, (filter, ..)) = rest.find(|(_, (filter, ..))| wanted(filter))?;
-        Some((place, filter.clone()))
+    /// Removes every subscription whose filter `which` picks.
+    pub(crate) fn remove_all(&mut self, which: impl Fn(&str) -> bool) -> Vec<Box<str>> {
+        self.remembered = None;
+        let gone = self.list.extract_if(.., |(filter, ..)| which(filter));
+        gone.map(|(filter, ..)| filter).collect()
     }
 
     pub(super) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
@@ -52,7 +48,7 @@ impl Subscriptions {
         self.list.push((filter.into(), options, id));
     }
 
-    pub(crate) fn remove(&mut self, filter: &str) -> bool {
+    pub(super) fn remove(&mut self, filter: &str) -> bool {
         self.remembered = None;
         let before = self.list.len();
         self.list.retain(|(known, ..)| **known != *filter);

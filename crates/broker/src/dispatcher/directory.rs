@@ -2,21 +2,26 @@
 //!
 //! Every method says at once what is to be put where; nothing here waits.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, RwLock};
 
 use dockside_mqtt::topic::Filter;
 
 use super::groups::Assigned;
 use super::routes::{Routes, Slot};
 use crate::config::Limits;
+use crate::mailbox::AsleepBytes;
 use crate::message::{Delivery, GroupId, Message, Origin};
 use crate::record::{Instance, Published, Subscribed};
 use crate::retained::Retained;
 
 /// Where deliveries go.
 pub(super) trait Outlets {
-    /// Whether the session has a connection.
-    fn is_online(&self, slot: Slot) -> bool;
+    /// Whether the session has a connection that takes a shared message of so many bytes.
+    fn takes_shared(&self, slot: Slot, size: usize) -> bool;
+    /// How many retained messages it takes.
+    fn retained_room(&self, slot: Slot) -> usize;
+    /// It does not take them all.
+    fn refuse_retained(&mut self, slot: Slot);
     /// Puts a delivery behind what was put there before.
     fn put(&mut self, slot: Slot, delivery: Delivery);
 }
@@ -34,12 +39,16 @@ pub(super) struct Outcome {
 
 pub(super) struct Directory {
     routes: Routes,
-    retained: Arc<Mutex<Retained>>,
+    retained: Arc<RwLock<Retained>>,
 }
 
 impl Directory {
-    pub(super) fn new(limits: &Limits, retained: Arc<Mutex<Retained>>) -> Self {
-        Self { routes: Routes::new(limits), retained }
+    pub(super) fn new(
+        limits: &Limits,
+        retained: Arc<RwLock<Retained>>,
+        asleep: Arc<AsleepBytes>,
+    ) -> Self {
+        Self { routes: Routes::new(limits, asleep), retained }
     }
 
     /// A session begins.
@@ -47,8 +56,8 @@ impl Directory {
         self.routes.begin(instance)
     }
 
-    /// A session ends, with its subscriptions.
-    pub(super) fn end(&mut self, instance: Instance) -> Option<Slot> {
+    /// A session ends, with its subscriptions; its place, and how many messages waited for it alone.
+    pub(super) fn end(&mut self, instance: Instance) -> Option<(Slot, u64)> {
         self.routes.end(instance)
     }
 
@@ -75,8 +84,29 @@ impl Directory {
             return;
         }
         if new.options.retain_handling == 0 || (new.options.retain_handling == 1 && made.new) {
-            let ids: Arc<[u32]> = Some(new.id).filter(|id| *id != 0).into_iter().collect();
-            self.retained().matches(levels, now_ms, |message| {
+            self.send_retained(new, levels, (made.slot, now_ms), out);
+        }
+    }
+
+    fn send_retained(
+        &self,
+        new: &Subscribed<'_>,
+        levels: &str,
+        (slot, now_ms): (Slot, u64),
+        out: &mut impl Outlets,
+    ) {
+        let ids: Arc<[u32]> = Some(new.id).filter(|id| *id != 0).into_iter().collect();
+        let mut room = out.retained_room(slot);
+        let mut refused = false;
+        self.retained.read().expect("no panic while it is held").matches(
+            levels,
+            now_ms,
+            |message| {
+                refused = room == 0;
+                if refused {
+                    return false;
+                }
+                room -= 1;
                 let delivery = Delivery {
                     message: Arc::clone(message),
                     qos: new.options.qos.min(message.qos),
@@ -85,14 +115,18 @@ impl Directory {
                     origin: Origin::Retained,
                     subscription_ids: Arc::clone(&ids),
                 };
-                out.put(made.slot, delivery);
-            });
+                out.put(slot, delivery);
+                true
+            },
+        );
+        if refused {
+            out.refuse_retained(slot);
         }
     }
 
     /// Removes a subscription.
-    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) {
-        self.routes.unsubscribe(instance, filter);
+    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
+        self.routes.unsubscribe(instance, filter)
     }
 
     /// A message: to every session with a subscription that matches, to one member of every group,
@@ -121,13 +155,17 @@ impl Directory {
             outcome.dropped += self.share(group, &owned(), out);
         }
         if published.retain {
-            outcome.not_retained = self.retained().set(&owned()).is_err();
+            let mut retained = self.retained.write().expect("no panic while it is held");
+            outcome.not_retained = retained.set(&owned(), published.room).is_err();
         }
         outcome
     }
 
     fn share(&mut self, group: GroupId, message: &Arc<Message>, out: &mut impl Outlets) -> u64 {
-        match self.routes.groups.assign(group, message, |slot| out.is_online(slot)) {
+        // What waits goes first.
+        self.awake(group, out);
+        let takes = |slot, size| out.takes_shared(slot, size);
+        match self.routes.groups.assign(group, message, takes) {
             Assigned::To(slot, delivery) => {
                 out.put(slot, delivery);
                 0
@@ -140,21 +178,27 @@ impl Directory {
     /// Shared messages, in their order, that whoever had them has not acknowledged; how many nobody
     /// can have.
     pub(super) fn returned(&mut self, returned: &[Delivery], out: &mut impl Outlets) -> u64 {
-        let mut dropped = 0;
-        let mut groups = Vec::new();
-        // Each goes to the front: the last one first.
-        for delivery in returned.iter().rev() {
+        let mut groups: Vec<(GroupId, Vec<Arc<Message>>)> = Vec::new();
+        for delivery in returned {
             let Origin::Shared(group) = delivery.origin else { continue };
-            dropped += u64::from(!self.routes.groups.give_back(group, &delivery.message));
-            if !groups.contains(&group) {
-                groups.push(group);
+            let message = Arc::clone(&delivery.message);
+            match groups.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, messages)) => messages.push(message),
+                None => groups.push((group, vec![message])),
             }
         }
-        groups.into_iter().for_each(|group| self.awake(group, out));
+        let mut dropped = 0;
+        for (group, messages) in groups {
+            let mut put = Vec::new();
+            let takes = |slot, size| out.takes_shared(slot, size);
+            let groups = &mut self.routes.groups;
+            dropped += groups.give_back(group, &messages, takes, |slot, d| put.push((slot, d)));
+            put.into_iter().for_each(|(slot, delivery)| out.put(slot, delivery));
+        }
         dropped
     }
 
-    /// A session has a connection again: what waited in its groups goes on.
+    /// A session has a connection again, or room: what waited in its groups goes on.
     pub(super) fn attached(&mut self, instance: Instance, out: &mut impl Outlets) {
         let Some((_, shared)) = self.routes.session(instance) else { return };
         for filter in &shared {
@@ -165,11 +209,9 @@ impl Directory {
     }
 
     fn awake(&mut self, group: GroupId, out: &mut impl Outlets) {
-        let going = self.routes.groups.awake(group, |slot| out.is_online(slot));
-        going.into_iter().for_each(|(slot, delivery)| out.put(slot, delivery));
-    }
-
-    fn retained(&self) -> MutexGuard<'_, Retained> {
-        self.retained.lock().expect("no panic while it is held")
+        let mut put = Vec::new();
+        let takes = |slot, size| out.takes_shared(slot, size);
+        self.routes.groups.awake(group, takes, |slot, delivery| put.push((slot, delivery)));
+        put.into_iter().for_each(|(slot, delivery)| out.put(slot, delivery));
     }
 }

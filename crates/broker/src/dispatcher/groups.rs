@@ -11,6 +11,7 @@ use dockside_mqtt::topic::Filter;
 
 use super::routes::Slot;
 use crate::config::Limits;
+use crate::mailbox::AsleepBytes;
 use crate::message::{Delivery, GroupId, Message, Origin};
 use crate::record::{Instance, Subscribed};
 
@@ -21,8 +22,15 @@ pub(super) struct Groups {
     ids: HashMap<Box<str>, GroupId>,
     groups: HashMap<GroupId, Group>,
     last: GroupId,
+    bounds: Bounds,
+}
+
+/// What may wait in a group, and in all that waits for nobody.
+#[derive(Clone)]
+struct Bounds {
     messages_at_most: usize,
     bytes_at_most: usize,
+    asleep: Arc<AsleepBytes>,
 }
 
 struct Group {
@@ -31,6 +39,13 @@ struct Group {
     /// QoS 1 and 2 messages that no member with a connection was there for.
     waiting: VecDeque<Arc<Message>>,
     waiting_bytes: usize,
+    bounds: Bounds,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.bounds.asleep.subtract(self.waiting_bytes);
+    }
 }
 
 struct Member {
@@ -50,14 +65,17 @@ pub(super) enum Assigned {
 }
 
 impl Groups {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, asleep: Arc<AsleepBytes>) -> Self {
         Self {
             tree: FilterTree::default(),
             ids: HashMap::new(),
             groups: HashMap::new(),
             last: 0,
-            messages_at_most: limits.mailbox_messages,
-            bytes_at_most: limits.mailbox_bytes,
+            bounds: Bounds {
+                messages_at_most: limits.mailbox_messages,
+                bytes_at_most: limits.mailbox_bytes,
+                asleep,
+            },
         }
     }
 
@@ -83,22 +101,30 @@ impl Groups {
         let id = self.last;
         self.ids.insert(filter.into(), id);
         self.tree.insert(levels(filter), id);
-        let group =
-            Group { members: Vec::new(), turn: 0, waiting: VecDeque::new(), waiting_bytes: 0 };
+        let group = Group {
+            members: Vec::new(),
+            turn: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            bounds: self.bounds.clone(),
+        };
         self.groups.insert(id, group);
         id
     }
 
-    /// Removes a member; without any the group is gone, and what waited for one.
-    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) {
-        let Some(&id) = self.ids.get(filter) else { return };
-        let Some(group) = self.groups.get_mut(&id) else { return };
+    /// Removes a member; without any the group is gone, and what waited for one: so many messages.
+    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
+        let Some(&id) = self.ids.get(filter) else { return 0 };
+        let Some(group) = self.groups.get_mut(&id) else { return 0 };
         group.members.retain(|member| member.instance != instance);
-        if group.members.is_empty() {
-            self.groups.remove(&id);
-            self.ids.remove(filter);
-            self.tree.remove(levels(filter), |known| *known == id);
+        if !group.members.is_empty() {
+            return 0;
         }
+        let waited = group.waiting.len() as u64;
+        self.groups.remove(&id);
+        self.ids.remove(filter);
+        self.tree.remove(levels(filter), |known| *known == id);
+        waited
     }
 
     /// The groups that want messages of a topic.
@@ -108,40 +134,61 @@ impl Groups {
         found.into()
     }
 
-    /// Whose turn it is: one member gets a message, with its own QoS (section 4.8.2).
+    /// Whose turn it is: one member gets a message, with its own QoS (section 4.8.2). Behind those that
+    /// wait already.
     pub(super) fn assign(
         &mut self,
         id: GroupId,
         message: &Arc<Message>,
-        is_online: impl Fn(Slot) -> bool,
+        takes: impl Fn(Slot, usize) -> bool,
     ) -> Assigned {
         let Some(group) = self.groups.get_mut(&id) else { return Assigned::Dropped };
-        if let Some((slot, delivery)) = group.next(id, message, is_online) {
+        let is_first = group.waiting.is_empty() || message.qos == QoS::AtMostOnce;
+        if is_first && let Some((slot, delivery)) = group.next(id, message, takes) {
             return Assigned::To(slot, delivery);
         }
         if message.qos == QoS::AtMostOnce {
             return Assigned::Dropped;
         }
         let mut dropped = 0;
-        while group.is_full(message, self.messages_at_most, self.bytes_at_most) {
+        while group.is_full(message) && group.pop() {
             dropped += 1;
-            group.pop();
         }
-        group.waiting_bytes += message.size();
-        group.waiting.push_back(Arc::clone(message));
+        group.push(message, false);
         Assigned::Waits(dropped)
     }
 
-    /// A message of a member that has left goes ahead of those that wait; `false` if it cannot.
-    pub(super) fn give_back(&mut self, id: GroupId, message: &Arc<Message>) -> bool {
-        let Some(group) = self.groups.get_mut(&id) else { return false };
-        // It would be the oldest.
-        if group.is_full(message, self.messages_at_most, self.bytes_at_most) {
-            return false;
+    /// Messages of a member that has left, in their order, go to others or ahead of those that wait; how
+    /// many cannot.
+    pub(super) fn give_back(
+        &mut self,
+        id: GroupId,
+        messages: &[Arc<Message>],
+        takes: impl Fn(Slot, usize) -> bool,
+        mut put: impl FnMut(Slot, Delivery),
+    ) -> u64 {
+        let Some(group) = self.groups.get_mut(&id) else { return messages.len() as u64 };
+        let mut rest = messages.iter();
+        let mut left = None;
+        for message in rest.by_ref() {
+            match group.next(id, message, &takes) {
+                Some((slot, delivery)) => put(slot, delivery),
+                None => {
+                    left = Some(message);
+                    break;
+                }
+            }
         }
-        group.waiting_bytes += message.size();
-        group.waiting.push_front(Arc::clone(message));
-        true
+        let mut dropped = 0;
+        // The last one first, so that the first one is in front; what is too much is the oldest.
+        for message in left.into_iter().chain(rest).collect::<Vec<_>>().into_iter().rev() {
+            if message.qos == QoS::AtMostOnce || group.is_full(message) {
+                dropped += 1;
+            } else {
+                group.push(message, true);
+            }
+        }
+        dropped
     }
 
     /// The group of a filter, as it stands in a SUBSCRIBE.
@@ -149,49 +196,56 @@ impl Groups {
         self.ids.get(filter).copied()
     }
 
-    /// What waits and can go now.
+    /// What waits goes to who takes it.
     pub(super) fn awake(
         &mut self,
         id: GroupId,
-        is_online: impl Fn(Slot) -> bool,
-    ) -> Vec<(Slot, Delivery)> {
-        let mut going = Vec::new();
-        let Some(group) = self.groups.get_mut(&id) else { return going };
+        takes: impl Fn(Slot, usize) -> bool,
+        mut put: impl FnMut(Slot, Delivery),
+    ) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
         while let Some(message) = group.waiting.front().cloned() {
-            match group.next(id, &message, &is_online) {
-                Some(delivery) => going.push(delivery),
-                // It was returned, and QoS 0 does not wait.
-                None if message.qos == QoS::AtMostOnce => {}
-                None => break,
-            }
+            let Some((slot, delivery)) = group.next(id, &message, &takes) else { break };
             group.pop();
+            put(slot, delivery);
         }
-        going
     }
 }
 
 impl Group {
-    fn is_full(&self, message: &Message, messages_at_most: usize, bytes_at_most: usize) -> bool {
-        let bytes = self.waiting_bytes + message.size();
-        self.waiting.len() >= messages_at_most
-            || (!self.waiting.is_empty() && bytes > bytes_at_most)
+    fn is_full(&self, message: &Message) -> bool {
+        let (bounds, size) = (&self.bounds, message.size());
+        let mine = self.waiting.len() >= bounds.messages_at_most
+            || self.waiting_bytes + size > bounds.bytes_at_most;
+        !self.waiting.is_empty() && (mine || bounds.asleep.is_full(self.waiting_bytes, size))
     }
 
-    fn pop(&mut self) {
-        if let Some(message) = self.waiting.pop_front() {
-            self.waiting_bytes -= message.size();
+    fn push(&mut self, message: &Arc<Message>, in_front: bool) {
+        self.waiting_bytes += message.size();
+        self.bounds.asleep.add(message.size());
+        if in_front {
+            self.waiting.push_front(Arc::clone(message));
+        } else {
+            self.waiting.push_back(Arc::clone(message));
         }
+    }
+
+    fn pop(&mut self) -> bool {
+        let Some(message) = self.waiting.pop_front() else { return false };
+        self.waiting_bytes -= message.size();
+        self.bounds.asleep.subtract(message.size());
+        true
     }
 
     fn next(
         &mut self,
         id: GroupId,
         message: &Arc<Message>,
-        is_online: impl Fn(Slot) -> bool,
+        takes: impl Fn(Slot, usize) -> bool,
     ) -> Option<(Slot, Delivery)> {
         let count = self.members.len();
         let mut order = (0..count).map(|step| (self.turn + step) % count);
-        let at = order.find(|at| is_online(self.members[*at].slot))?;
+        let at = order.find(|at| takes(self.members[*at].slot, message.size()))?;
         self.turn = (at + 1) % count;
         let member = &self.members[at];
         let delivery = Delivery {

@@ -18,7 +18,7 @@ use metrics::Counter;
 use self::directory::Directory;
 use self::routes::Slot;
 use crate::live_log::{Aside, Dead, LogReader};
-use crate::mailbox::{Mailbox, Undelivered};
+use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
 use crate::metrics::DispatcherMetrics;
 use crate::record::{Entries, Entry, Instance, Lane, Published, Record};
@@ -53,8 +53,20 @@ struct Outlet {
 }
 
 impl directory::Outlets for Outlets {
-    fn is_online(&self, slot: Slot) -> bool {
-        self.by_slot.get(&slot).is_some_and(|outlet| outlet.mailbox.is_online())
+    fn takes_shared(&self, slot: Slot, size: usize) -> bool {
+        let outlet = self.by_slot.get(&slot);
+        outlet.is_some_and(|outlet| outlet.mailbox.takes_shared(outlet.outbox.len(), size))
+    }
+
+    fn retained_room(&self, slot: Slot) -> usize {
+        self.by_slot.get(&slot).map_or(0, |outlet| outlet.mailbox.retained_room())
+    }
+
+    fn refuse_retained(&mut self, slot: Slot) {
+        if let Some(outlet) = self.by_slot.get(&slot) {
+            // It subscribes on and on without reading.
+            outlet.mailbox.command(Command::SlowConsumer);
+        }
     }
 
     fn put(&mut self, slot: Slot, delivery: Delivery) {
@@ -85,7 +97,11 @@ impl Dispatcher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             metrics: DispatcherMetrics::register(),
-            directory: Directory::new(&shared.config.limits, Arc::clone(&shared.retained)),
+            directory: Directory::new(
+                &shared.config.limits,
+                Arc::clone(&shared.retained),
+                Arc::clone(&shared.sessions.bytes),
+            ),
             outlets: Outlets::default(),
             shared,
         }
@@ -137,11 +153,16 @@ impl Dispatcher {
                     let now_ms = self.shared.clock.now_ms();
                     self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
                     self.count_subscriptions();
+                    // Retained messages count for their bound once they are in the mailbox.
+                    self.fill_mailboxes();
                 }
-                Entry::Unsubscribe(instance, filter) => {
-                    self.directory.unsubscribe(instance, filter);
-                    self.count_subscriptions();
+                Entry::Unsubscribe(instance, filter) => self.unsubscribe(instance, filter),
+                Entry::Revoke(instance, number) => {
+                    if let Some(Aside::Filters(filters)) = self.shared.log.fetch(number) {
+                        filters.iter().for_each(|filter| self.unsubscribe(instance, filter));
+                    }
                 }
+                Entry::Awake(instance) => self.directory.attached(instance, &mut self.outlets),
                 Entry::End(instance) => self.end(instance),
                 Entry::Begin(instance, number) => self.begin(instance, number),
                 Entry::Attach(instance, number) => self.attach(instance, number),
@@ -172,6 +193,12 @@ impl Dispatcher {
         self.shared.sys.subscriptions(plain, shared);
     }
 
+    fn unsubscribe(&mut self, instance: Instance, filter: &str) {
+        let waited = self.directory.unsubscribe(instance, filter);
+        self.dropped(waited, &self.metrics.no_subscriber);
+        self.count_subscriptions();
+    }
+
     fn begin(&mut self, instance: Instance, number: u64) {
         if let Some(Aside::Mailbox(mailbox)) = self.shared.log.fetch(number) {
             let slot = self.directory.begin(instance);
@@ -193,7 +220,8 @@ impl Dispatcher {
     }
 
     fn end(&mut self, instance: Instance) {
-        let Some(slot) = self.directory.end(instance) else { return };
+        let Some((slot, waited)) = self.directory.end(instance) else { return };
+        self.dropped(waited, &self.metrics.no_subscriber);
         if let Some(outlet) = self.outlets.by_slot.remove(&slot) {
             // Shared messages on their way to it are for others to have.
             self.outlets.filled.retain(|filled| *filled != slot);

@@ -1,7 +1,7 @@
 //! The directory against a naive model: lists, and matching written out by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 
 use dockside_mqtt::QoS;
 use dockside_mqtt::packet::SubscriptionOptions;
@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use super::directory::{Directory, Outlets};
 use super::routes::Slot;
 use crate::config::Limits;
+use crate::mailbox::AsleepBytes;
 use crate::message::{Delivery, Origin};
 use crate::record::{Instance, Published, Subscribed};
-use crate::retained::Retained;
+use crate::retained::{Retained, Room};
 
 const FILTERS: [&str; 9] =
     ["a", "a/b", "a/+", "a/#", "#", "+/b", "$SYS/#", "$share/g/a/#", "$share/h/a/b"];
@@ -38,9 +39,15 @@ struct Boxes {
 }
 
 impl Outlets for Boxes {
-    fn is_online(&self, slot: Slot) -> bool {
+    fn takes_shared(&self, slot: Slot, _size: usize) -> bool {
         !self.offline.contains(&slot)
     }
+
+    fn retained_room(&self, _slot: Slot) -> usize {
+        usize::MAX
+    }
+
+    fn refuse_retained(&mut self, _slot: Slot) {}
 
     fn put(&mut self, slot: Slot, delivery: Delivery) {
         self.put.push((slot, delivery));
@@ -49,7 +56,8 @@ impl Outlets for Boxes {
 
 fn directory() -> Directory {
     let limits = Limits::default();
-    Directory::new(&limits, Arc::new(Mutex::new(Retained::new(&limits))))
+    let retained = Arc::new(RwLock::new(Retained::new(&limits)));
+    Directory::new(&limits, retained, Arc::new(AsleepBytes::new(&limits)))
 }
 
 fn published<'a>(topic: &'a str, publisher: Instance, payload: &'a [u8]) -> Published<'a> {
@@ -58,6 +66,7 @@ fn published<'a>(topic: &'a str, publisher: Instance, payload: &'a [u8]) -> Publ
         except_publisher: false,
         qos: QoS::AtLeastOnce,
         retain: false,
+        room: Room::Unasked,
         expires_ms: u64::MAX,
         topic,
         properties: b"",

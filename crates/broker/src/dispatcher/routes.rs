@@ -9,6 +9,7 @@ use dockside_mqtt::packet::SubscriptionOptions;
 
 use super::groups::Groups;
 use crate::config::Limits;
+use crate::mailbox::AsleepBytes;
 use crate::message::GroupId;
 use crate::record::{Instance, Published, Subscribed};
 
@@ -108,10 +109,10 @@ impl Grant {
 }
 
 impl Routes {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, asleep: Arc<AsleepBytes>) -> Self {
         Self {
             tree: FilterTree::default(),
-            groups: Groups::new(limits),
+            groups: Groups::new(limits, asleep),
             sessions: HashMap::new(),
             free: Vec::new(),
             slots: 0,
@@ -139,14 +140,12 @@ impl Routes {
         slot
     }
 
-    /// A session ends, with its subscriptions.
-    pub(crate) fn end(&mut self, instance: Instance) -> Option<Slot> {
+    /// A session ends, with its subscriptions; its place, and how many messages waited for it alone.
+    pub(crate) fn end(&mut self, instance: Instance) -> Option<(Slot, u64)> {
         let session = self.sessions.remove(&instance)?;
-        for filter in &session.filters {
-            self.remove(instance, filter);
-        }
+        let waited = session.filters.iter().map(|filter| self.remove(instance, filter)).sum();
         self.free.push(session.slot);
-        Some(session.slot)
+        Some((session.slot, waited))
     }
 
     /// Adds a subscription, or replaces the one with the same filter [MQTT-3.8.4-3].
@@ -175,23 +174,25 @@ impl Routes {
         if is_shared(filter) { &mut self.shared } else { &mut self.subscriptions }
     }
 
-    fn remove(&mut self, instance: Instance, filter: &str) {
+    fn remove(&mut self, instance: Instance, filter: &str) -> u64 {
         *self.count(filter) -= 1;
-        if is_shared(filter) {
-            self.groups.unsubscribe(instance, filter);
-        } else {
-            self.tree.remove(filter, |subscription| subscription.instance == instance);
-        }
         self.forget();
+        if is_shared(filter) {
+            return self.groups.unsubscribe(instance, filter);
+        }
+        self.tree.remove(filter, |subscription| subscription.instance == instance);
+        0
     }
 
     /// Removes a subscription: nothing more is added for it [MQTT-3.10.4-2]; what is on its way arrives
-    /// [MQTT-3.10.4-3].
-    pub(crate) fn unsubscribe(&mut self, instance: Instance, filter: &str) {
-        let Some(session) = self.sessions.get_mut(&instance) else { return };
-        let Some(at) = session.filters.iter().position(|known| **known == *filter) else { return };
+    /// [MQTT-3.10.4-3]. How many messages waited in a group that it was the last member of.
+    pub(crate) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
+        let Some(session) = self.sessions.get_mut(&instance) else { return 0 };
+        let Some(at) = session.filters.iter().position(|known| **known == *filter) else {
+            return 0;
+        };
         session.filters.swap_remove(at);
-        self.remove(instance, filter);
+        self.remove(instance, filter)
     }
 
     /// Subscriptions of all sessions, and shared ones.

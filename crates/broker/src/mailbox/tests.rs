@@ -1,6 +1,7 @@
 use super::*;
 use crate::message::Message;
 use crate::record::Published;
+use crate::retained::Room;
 
 fn delivery(qos: QoS, bytes: usize) -> Delivery {
     let published = Published {
@@ -8,6 +9,7 @@ fn delivery(qos: QoS, bytes: usize) -> Delivery {
         except_publisher: false,
         qos,
         retain: false,
+        room: Room::Unasked,
         expires_ms: u64::MAX,
         topic: "t",
         properties: b"",
@@ -24,7 +26,7 @@ fn shared(qos: QoS) -> Delivery {
 
 fn mailbox(mailbox_messages: usize, mailbox_bytes: usize) -> Mailbox {
     let limits = Limits { mailbox_messages, mailbox_bytes, ..Limits::default() };
-    Mailbox::new(&limits, &Arc::default())
+    Mailbox::new(&limits, &Arc::new(AsleepBytes::new(&limits)))
 }
 
 fn deliver(mailbox: &Mailbox, mut deliveries: Vec<Delivery>) -> Undelivered {
@@ -83,7 +85,7 @@ fn a_session_without_a_connection_keeps_what_was_not_sent_ahead_of_what_comes() 
     let unsent = VecDeque::from([delivery(QoS::AtMostOnce, 9), delivery(QoS::AtLeastOnce, 1)]);
     let undelivered = mailbox.fall_asleep(unsent);
     assert_eq!((undelivered.offline, undelivered.full), (2, 0));
-    assert!(!mailbox.is_online());
+    assert!(!mailbox.takes_shared(0, 1));
     let undelivered =
         deliver(&mailbox, vec![delivery(QoS::AtMostOnce, 9), delivery(QoS::AtLeastOnce, 3)]);
     assert_eq!(undelivered.offline, 1);
@@ -104,9 +106,10 @@ fn shared_messages_of_whoever_leaves_come_back() {
 }
 
 #[test]
-fn bytes_of_all_sleepers_have_one_bound_and_none_takes_from_another() {
-    let limits = Limits { session_bytes: 400, ..Limits::default() };
-    let bytes = Arc::<AsleepBytes>::default();
+fn bytes_of_all_sleepers_have_one_bound_and_each_has_a_part_for_itself() {
+    // 200 bytes each, whatever the others hold: one message of 165.
+    let limits = Limits { session_bytes: 400, sessions: 2, ..Limits::default() };
+    let bytes = Arc::new(AsleepBytes::new(&limits));
     let sleeper = || {
         let mailbox = Mailbox::new(&limits, &bytes);
         mailbox.keep();
@@ -116,15 +119,42 @@ fn bytes_of_all_sleepers_have_one_bound_and_none_takes_from_another() {
     let (one, other) = (sleeper(), sleeper());
     let message = || delivery(QoS::AtLeastOnce, 100);
     assert_eq!(deliver(&one, vec![message(), message()]).full, 0);
-    assert_eq!(deliver(&other, vec![message()]).full, 1, "nothing of the first is dropped for it");
-    assert_eq!(deliver(&one, vec![message()]).full, 1, "its own oldest is");
-    assert_eq!(bytes.get(), 330);
+    assert_eq!(deliver(&other, vec![message()]).full, 0, "there is always room for a little");
+    assert_eq!(deliver(&one, vec![message()]).full, 2, "beyond its part it gives up its own");
+    assert_eq!(deliver(&other, vec![message()]).full, 1);
+    assert_eq!((bytes.get(), bytes.excess(300)), (330, 100));
     let awake = Mailbox::new(&limits, &bytes);
     awake.inherit(&one);
-    assert_eq!((bytes.get(), awake.len(), one.len()), (0, 2, 0));
-    assert_eq!(deliver(&other, vec![message()]).full, 0);
+    assert_eq!((bytes.get(), awake.len(), one.len()), (165, 1, 0));
     drop(other);
     assert_eq!(bytes.get(), 0);
+}
+
+#[test]
+fn shared_messages_without_room_go_back_and_others_make_room_for_them() {
+    let mailbox = mailbox(2, 1 << 20);
+    mailbox.keep();
+    let undelivered = deliver(&mailbox, vec![shared(QoS::AtLeastOnce); 3]);
+    assert_eq!((undelivered.full, undelivered.shared.len()), (0, 1));
+    assert!(!mailbox.takes_shared(0, 1));
+    // Its own messages cost it the oldest, which others may have if it is shared.
+    let undelivered = deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]);
+    assert_eq!((undelivered.full, undelivered.shared.len()), (0, 1));
+    let mut backlog = VecDeque::new();
+    assert!(mailbox.take(&mut backlog, Waker::noop()).refused_shared);
+    assert!(!mailbox.take(&mut backlog, Waker::noop()).refused_shared, "said once");
+    assert!(mailbox.takes_shared(1, 1) && !mailbox.takes_shared(2, 1));
+}
+
+#[test]
+fn retained_messages_are_not_given_up_for_live_ones() {
+    let mailbox = mailbox(1, 1 << 20);
+    mailbox.keep();
+    let retained = Delivery { origin: Origin::Retained, ..delivery(QoS::AtLeastOnce, 7) };
+    let live = [1, 2].map(|size| delivery(QoS::AtLeastOnce, size));
+    deliver(&mailbox, vec![retained]);
+    assert_eq!(deliver(&mailbox, live.to_vec()).full, 1);
+    assert_eq!(found(&mailbox).0, [7, 2]);
 }
 
 #[test]
@@ -140,7 +170,7 @@ fn what_a_session_inherits_comes_first() {
 #[test]
 fn retained_messages_have_a_bound_of_their_own() {
     let limits = Limits { mailbox_messages: 1, retained_messages: 2, ..Limits::default() };
-    let mailbox = Mailbox::new(&limits, &Arc::default());
+    let mailbox = Mailbox::new(&limits, &Arc::new(AsleepBytes::new(&limits)));
     let retained = || Delivery { origin: Origin::Retained, ..delivery(QoS::AtLeastOnce, 1) };
     assert_eq!(deliver(&mailbox, vec![retained(); 4]).full, 0);
     assert_eq!(deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]).full, 0);

@@ -54,6 +54,9 @@ pub struct Outgoing<M> {
     resend: VecDeque<PacketId>,
 }
 
+/// What an exchange takes besides its message.
+const EXCHANGE_BYTES: usize = 64;
+
 /// Identifiers there are: 1 to 65,535.
 const IDENTIFIERS: usize = 65_535;
 
@@ -95,6 +98,42 @@ impl<M> Outgoing<M> {
             && self.exchanges.len() < IDENTIFIERS
             && self.bytes < self.bytes_at_most.max(1)
             && self.resend.is_empty()
+    }
+
+    /// Whether an exchange with this identifier is not over.
+    #[must_use]
+    pub fn is_under_way(&self, id: PacketId) -> bool {
+        self.exchanges.contains_key(&id)
+    }
+
+    /// Whether something has to be sent again.
+    #[must_use]
+    pub fn resends(&self) -> bool {
+        !self.resend.is_empty()
+    }
+
+    /// What the messages hold that the client has not acknowledged, and their exchanges.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.exchanges.len() * EXCHANGE_BYTES
+    }
+
+    /// Gives up the oldest messages that the client has not received, until so many bytes are free; how
+    /// many.
+    pub fn shed(&mut self, bytes: usize) -> u64 {
+        let unreceived = self.exchanges.iter().filter(|(_, exchange)| exchange.message.is_some());
+        let mut oldest: Vec<_> = unreceived.map(|(id, e)| (e.order, *id, e.size)).collect();
+        oldest.sort_unstable();
+        let (mut freed, mut count) = (0, 0);
+        for (_, id, size) in oldest {
+            if freed >= bytes {
+                break;
+            }
+            freed += size + EXCHANGE_BYTES;
+            count += 1;
+            self.remove(id);
+        }
+        count
     }
 
     /// Exchanges that are not over.
@@ -342,6 +381,17 @@ mod tests {
         assert!(out.puback(id(2)));
         assert_eq!(resent(&mut out), []);
         assert!(out.has_room());
+    }
+
+    #[test]
+    fn the_oldest_can_be_given_up() {
+        let mut out = Outgoing::new(10, PLENTY);
+        for message in ['a', 'b', 'c'] {
+            out.begin(QoS::AtLeastOnce, message, 100);
+        }
+        assert_eq!(out.bytes(), 3 * (100 + EXCHANGE_BYTES));
+        assert_eq!(out.shed(150), 1);
+        assert_eq!(resent(&mut out.resumed(10)), [(2, Some('b')), (3, Some('c'))]);
     }
 
     #[test]
