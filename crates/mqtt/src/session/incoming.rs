@@ -1,8 +1,8 @@
 //! PUBLISH packets that come from the client.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
+use super::identifiers::IdSet;
 use crate::packet::{PacketId, Publish, QoS};
 use crate::property::PropertyId;
 use crate::reason::{ProtocolError, ReasonCode};
@@ -27,10 +27,10 @@ pub enum Arrival {
 pub struct Incoming {
     receive_maximum: u32,
     waiting: u32,
-    unreleased: HashSet<PacketId>,
+    unreleased: IdSet,
     /// Unreleased ones of an earlier connection: they do not count for the receive maximum, which
     /// begins anew with each (section 4.9).
-    inherited: HashSet<PacketId>,
+    inherited: IdSet,
     aliases: Vec<Option<Box<str>>>,
 }
 
@@ -42,8 +42,8 @@ impl Incoming {
         Self {
             receive_maximum,
             waiting: 0,
-            unreleased: HashSet::new(),
-            inherited: HashSet::new(),
+            unreleased: IdSet::default(),
+            inherited: IdSet::default(),
             aliases: vec![None; usize::from(alias_maximum)],
         }
     }
@@ -52,7 +52,8 @@ impl Incoming {
     /// aliases are not [MQTT-3.3.2-7].
     #[must_use]
     pub fn resumed(self, receive_maximum: u32, alias_maximum: u16) -> Self {
-        let inherited = self.inherited.into_iter().chain(self.unreleased).collect();
+        let mut inherited = self.inherited;
+        inherited.extend(&self.unreleased);
         Self { inherited, ..Self::new(receive_maximum, alias_maximum) }
     }
 
@@ -68,7 +69,7 @@ impl Incoming {
     /// `Receive Maximum Exceeded` [MQTT-3.3.4-7].
     pub fn arrival(&self, publish: &Publish<'_>) -> Result<Arrival, ProtocolError> {
         let Some(id) = publish.packet_id else { return Ok(Arrival::New) };
-        let known = || self.unreleased.contains(&id) || self.inherited.contains(&id);
+        let known = || self.unreleased.contains(id) || self.inherited.contains(id);
         if publish.qos == QoS::ExactlyOnce && known() {
             return Ok(Arrival::Duplicate);
         }
@@ -95,7 +96,7 @@ impl Incoming {
     /// PUBLISH packets with QoS 1 and 2 whose exchange is not over.
     #[must_use]
     pub fn outstanding(&self) -> u32 {
-        self.waiting + self.unreleased.len() as u32
+        self.waiting + self.unreleased.len()
     }
 
     /// The PUBACK of a QoS 1 message goes out; the next one with its identifier is another message
@@ -108,7 +109,7 @@ impl Incoming {
     /// [MQTT-4.3.3-12].
     /// `false` if there was none (`Packet Identifier Not Found`).
     pub fn release(&mut self, id: PacketId) -> bool {
-        self.unreleased.remove(&id) || self.inherited.remove(&id)
+        self.unreleased.remove(id) || self.inherited.remove(id)
     }
 
     /// The topic of a PUBLISH, by name or by alias (section 3.3.2.3.4), up to the maximum that was granted

@@ -2,6 +2,7 @@
 //!
 //! [`Incoming`] is the receiver's half (section 4.3, receiver column), [`Outgoing`] the sender's.
 
+mod identifiers;
 mod incoming;
 mod outgoing;
 

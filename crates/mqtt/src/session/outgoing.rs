@@ -1,8 +1,9 @@
 //! PUBLISH packets that go to the client: packet identifiers, the send window, and what is sent
 //! again when the client comes back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::identifiers::ById;
 use crate::packet::{PacketId, QoS};
 
 /// What an exchange waits for.
@@ -50,7 +51,7 @@ pub struct Outgoing<M> {
     bytes: usize,
     last_id: u16,
     orders: u64,
-    exchanges: HashMap<PacketId, Exchange<M>>,
+    exchanges: ById<Exchange<M>>,
     resend: VecDeque<PacketId>,
 }
 
@@ -73,7 +74,7 @@ impl<M> Outgoing<M> {
             bytes: 0,
             last_id: 0,
             orders: 0,
-            exchanges: HashMap::new(),
+            exchanges: ById::default(),
             resend: VecDeque::new(),
         }
     }
@@ -267,7 +268,7 @@ impl<M> Outgoing<M> {
         self.bytes -= exchange.size;
         if self.exchanges.is_empty() {
             // An idle client keeps no table.
-            self.exchanges = HashMap::new();
+            self.exchanges = ById::default();
         }
         exchange.message
     }
