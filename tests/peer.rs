@@ -1,123 +1,25 @@
-//! A broker in this process and a client that speaks in packets or in bytes.
+//! A client that speaks in packets or in bytes.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dockside::config::Config;
-use dockside_broker::{Broker, Clock, Dead, Reloader};
-use dockside_interceptor::Interceptor;
 use dockside_mqtt::codec::{self, decode, split};
 use dockside_mqtt::packet::{
     Ack, Codes, Connack, Connect, Disconnect, Packet, PacketId, Publish, Subscribe,
     SubscriptionOptions,
 };
-use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
+use dockside_mqtt::property::{Properties, PropertyId};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+pub(crate) use crate::broker::TestBroker;
+
 /// A test that waits longer than this for a packet has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
-
-/// A broker on ports of its own; dropping it drops it without order.
-pub(crate) struct TestBroker {
-    pub(crate) address: SocketAddr,
-    /// All MQTT listeners, that of `address` first.
-    pub(crate) addresses: Vec<SocketAddr>,
-    pub(crate) reloader: Reloader,
-    clock: Arc<Clock>,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<Result<(), Dead>>,
-}
-
-impl TestBroker {
-    pub(crate) async fn start() -> Self {
-        Self::start_with(|_| {}).await
-    }
-
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::default();
-        // What the broker says about itself would come in between.
-        config.mqtt.sys_interval_s = 0;
-        change(&mut config);
-        let plugins = dockside::plugins(&config);
-        Self::start_plugins(config, plugins).await
-    }
-
-    pub(crate) async fn start_plugins(
-        mut config: Config,
-        plugins: Vec<Arc<dyn Interceptor>>,
-    ) -> Self {
-        config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
-        config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        assert_eq!(config.broker().problems(), []);
-        let broker = Broker::bind(config.broker(), plugins).await.unwrap();
-        let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
-        let address = addresses[0];
-        let reloader = broker.reloader();
-        let clock = broker.clock();
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(broker.run(async {
-            let _ = stopped.await;
-        }));
-        Self { address, addresses, reloader, clock, stop, running }
-    }
-
-    /// Lets time pass at once.
-    pub(crate) fn pass(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
-    }
-
-    /// Stops it in order.
-    pub(crate) async fn stop(self) {
-        self.stop.send(()).unwrap();
-        timeout(PATIENCE, self.running).await.expect("stops").unwrap().unwrap();
-    }
-
-    pub(crate) async fn connect(&self, version: Version, client_id: &str) -> Peer {
-        let mut peer = self.socket(version).await;
-        let connack = peer.connect(connect(version, client_id)).await;
-        assert_eq!(connack, ReasonCode::Success);
-        peer
-    }
-
-    /// Connects to a session that is kept for so many seconds (without an end in 3.1.1); whether it
-    /// was there.
-    pub(crate) async fn session(
-        &self,
-        version: Version,
-        client_id: &str,
-        expiry_seconds: u32,
-    ) -> (Peer, bool) {
-        let mut list = PropertyList::new();
-        list.number(PropertyId::SessionExpiryInterval, expiry_seconds);
-        let properties = list.as_properties();
-        let connect = Connect { clean_start: false, properties, ..connect(version, client_id) };
-        self.enter(connect).await
-    }
-
-    /// Connects; whether its session was there.
-    pub(crate) async fn enter(&self, connect: Connect<'_>) -> (Peer, bool) {
-        let mut peer = self.socket(connect.version).await;
-        let (present, reason) = peer.connack(connect).await;
-        assert_eq!(reason, ReasonCode::Success);
-        (peer, present)
-    }
-
-    /// A connection that has said nothing yet.
-    pub(crate) async fn socket(&self, version: Version) -> Peer {
-        let socket = TcpStream::connect(self.address).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        Peer { socket, version, input: Vec::new(), received: HashSet::new() }
-    }
-}
 
 /// A client, one packet at a time.
 pub(crate) struct Peer {
@@ -129,6 +31,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// A connection that has said nothing yet.
+    pub(crate) fn new(socket: TcpStream, version: Version) -> Self {
+        Self { socket, version, input: Vec::new(), received: HashSet::new() }
+    }
+
     /// Sends a CONNECT and returns the CONNACK's reason; in 3.1.1 the nearest one.
     pub(crate) async fn connect(&mut self, connect: Connect<'_>) -> ReasonCode {
         match self.connack(connect).await {
@@ -304,27 +211,27 @@ impl Peer {
     /// The next packet is a PUBLISH, which is not acknowledged.
     pub(crate) async fn receive_only(&mut self) -> Received {
         let bytes = self.packet().await;
-        let Packet::Publish(publish) = read(&bytes, self.version) else {
-            unexpected(&read(&bytes, self.version))
-        };
-        Received {
-            dup: publish.dup,
-            packet_id: publish.packet_id,
-            topic: publish.topic.to_owned(),
-            payload: publish.payload.to_vec(),
-            qos: publish.qos,
-            retain: publish.retain,
-            properties: publish.properties.raw().to_vec(),
-            subscription_ids: publish
-                .properties
-                .iter()
-                .filter(|p| p.id == PropertyId::SubscriptionIdentifier)
-                .map(|p| p.value)
-                .map(|value| match value {
-                    dockside_mqtt::property::Value::Number(n) => n,
-                    _ => 0,
-                })
-                .collect(),
+        match read(&bytes, self.version) {
+            Packet::Publish(publish) => Received::of(&publish),
+            other => unexpected(&other),
+        }
+    }
+
+    /// The messages that come before the answer to a PINGREQ, acknowledged.
+    pub(crate) async fn receive_until_pong(&mut self) -> Vec<Received> {
+        self.send(&Packet::Pingreq).await;
+        let mut all = Vec::new();
+        loop {
+            let bytes = self.packet().await;
+            match read(&bytes, self.version) {
+                Packet::Pingresp => return all,
+                Packet::Publish(publish) => {
+                    let received = Received::of(&publish);
+                    self.acknowledge(&received).await;
+                    all.push(received);
+                }
+                other => unexpected(&other),
+            }
         }
     }
 
@@ -361,6 +268,30 @@ pub(crate) struct Received {
     pub(crate) retain: bool,
     pub(crate) properties: Vec<u8>,
     pub(crate) subscription_ids: Vec<u32>,
+}
+
+impl Received {
+    fn of(publish: &Publish<'_>) -> Self {
+        Self {
+            dup: publish.dup,
+            packet_id: publish.packet_id,
+            topic: publish.topic.to_owned(),
+            payload: publish.payload.to_vec(),
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: publish.properties.raw().to_vec(),
+            subscription_ids: publish
+                .properties
+                .iter()
+                .filter(|p| p.id == PropertyId::SubscriptionIdentifier)
+                .map(|p| p.value)
+                .map(|value| match value {
+                    dockside_mqtt::property::Value::Number(n) => n,
+                    _ => 0,
+                })
+                .collect(),
+        }
+    }
 }
 
 pub(crate) fn read(bytes: &[u8], version: Version) -> Packet<'_> {

@@ -24,7 +24,13 @@ impl Clock {
     /// Milliseconds since the broker was made; never goes back.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64 + self.ahead_ms.load(Ordering::Relaxed)
+        self.at(Instant::now())
+    }
+
+    /// As [`Clock::now_ms`], for an instant that was read just now.
+    pub(crate) fn at(&self, now: Instant) -> u64 {
+        let real = now.saturating_duration_since(self.start);
+        real.as_millis() as u64 + self.ahead_ms.load(Ordering::Relaxed)
     }
 
     /// Lets time pass at once, for tests: sessions, wills, messages and keep alives age by it.

@@ -141,6 +141,8 @@ pub(crate) struct Connection<S> {
     /// Something besides the rules has changed what it may do.
     review_asked: bool,
     last_read_ms: u64,
+    /// When the last round began; reading a clock costs more than a small message.
+    now_ms: u64,
 }
 
 /// Whether packets are read, or why not.
@@ -221,6 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A session that was asleep may have subscriptions that are not allowed any more.
             review_asked: true,
             last_read_ms: now_ms,
+            now_ms,
             shared,
             client,
         }
@@ -250,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Poll::Pending;
         };
         loop {
-            let now_ms = self.shared.clock.now_ms();
+            let now_ms = self.now_ms;
             if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
                 self.last_read_ms = now_ms;
             }
@@ -262,6 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Pending;
             }
             alarm.as_mut().reset(Instant::now() + left);
+            self.now_ms = self.shared.clock.now_ms();
         }
     }
 
@@ -303,6 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         turn: &mut Turn<'_>,
     ) -> Result<bool, Ended> {
         let started = Instant::now();
+        self.now_ms = self.shared.clock.at(started.into_std());
         let taken = self.mailbox.take(&mut self.backlog, turn.waker);
         let stopping = self.obey(taken.command)?;
         self.completed = taken.completed;
@@ -380,7 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Network),
             Poll::Ready(Ok(())) => {}
         }
-        self.last_read_ms = self.shared.clock.now_ms();
+        self.last_read_ms = self.now_ms;
         turn.counts.bytes_received += buffer.filled().len() as u64;
         if self.unread.is_empty() {
             let used = self.handle(buffer.filled(), turn)?;

@@ -220,7 +220,7 @@ impl<S> Connection<S> {
                     let message = &delivery.message;
                     // Delivery has begun: it goes on, even if no time is left [MQTT-4.3.3-7]
                     // [MQTT-4.3.3-13].
-                    let left = seconds_left(message.expires_ms, self.shared.clock.now_ms());
+                    let left = seconds_left(message.expires_ms, self.now_ms);
                     let encoded = wire(message, message.topic(), left.unwrap_or(Some(0)), None);
                     let start = turn.out.len();
                     let quality = (delivery.qos, Some(id));
@@ -258,7 +258,7 @@ impl<S> Connection<S> {
             turn.counts.dropped_acl += 1;
             return None;
         }
-        let Some(expiry) = seconds_left(message.expires_ms, self.shared.clock.now_ms()) else {
+        let Some(expiry) = seconds_left(message.expires_ms, self.now_ms) else {
             turn.counts.dropped_expired += 1;
             return None;
         };
