@@ -6,23 +6,23 @@
 
 mod aliases;
 mod answers;
+mod client;
 mod ending;
 mod filters;
 mod inbound;
 mod outbound;
 mod review;
 mod subscriptions;
+mod unsent;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dockside_mqtt::packet::{Disconnect, Packet};
-use dockside_mqtt::property::{PropertyId, PropertyList};
+use dockside_mqtt::packet::Packet;
 use dockside_mqtt::{ReasonCode, Version, codec};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -30,19 +30,17 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::aliases::Aliases;
 use self::answers::{Answer, Answers};
+pub(crate) use self::client::Client;
 use self::ending::Ended;
 pub(crate) use self::ending::{SessionGuard, linger};
-use self::outbound::Unsent;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;
-use crate::access::Identity;
-use crate::config::Transport;
+use self::unsent::Unsent;
 use crate::mailbox::{Command, Mailbox, Ticket};
 use crate::message::Delivery;
 use crate::metrics::Counts;
 use crate::publish::Batch;
-use crate::record::{Entry, Instance};
-use crate::refusals::Whom;
+use crate::record::Entry;
 use crate::sessions::Session;
 use crate::shared::Shared;
 
@@ -57,58 +55,6 @@ const BEGUN: Ticket = 1;
 
 /// Rounds of a turn before other tasks get theirs.
 const ROUNDS: usize = 16;
-
-/// Who is connected, and what it asked for.
-pub(crate) struct Client {
-    pub(crate) id: Arc<str>,
-    /// Whether the broker chose it.
-    pub(crate) id_is_assigned: bool,
-    pub(crate) instance: Instance,
-    pub(crate) version: Version,
-    pub(crate) identity: Identity,
-    /// The user name it gave, whether or not it had to log in.
-    pub(crate) user: Option<Arc<str>>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) transport: Transport,
-    /// One and a half keep alives; none is never.
-    pub(crate) keep_alive: Option<Duration>,
-    /// The largest packet it takes.
-    pub(crate) maximum_packet: u32,
-    /// How long its session is kept without a connection, seconds.
-    pub(crate) session_expiry: u32,
-    /// Topic aliases it takes.
-    pub(crate) topic_aliases: u16,
-    /// Whether it wants to be told more than a code of what failed [MQTT-3.1.2-29].
-    pub(crate) wants_reasons: bool,
-}
-
-impl Client {
-    /// For whoever asks why something happened to it.
-    pub(crate) fn whom(&self) -> Whom<'_> {
-        // An assigned identifier is another one every time and tells nobody anything.
-        let client_id = (!self.id_is_assigned).then_some(&*self.id);
-        let user = self.user.as_deref();
-        Whom { address: self.peer, client_id, user, topic: None }
-    }
-
-    /// A DISCONNECT for a 5.0 client, with a sentence for people if that fits; nothing if not even
-    /// the code fits [MQTT-3.1.2-24].
-    fn disconnect(&self, reason: ReasonCode, detail: Option<&str>) -> Vec<u8> {
-        let mut list = PropertyList::new();
-        if let Some(detail) = detail {
-            list.text(PropertyId::ReasonString, detail);
-        }
-        for properties in [list.as_properties(), PropertyList::new().as_properties()] {
-            let mut out = Vec::new();
-            let disconnect = Packet::Disconnect(Disconnect { reason, properties });
-            codec::encode(&mut out, &disconnect, self.version);
-            if out.len() <= self.maximum_packet as usize {
-                return out;
-            }
-        }
-        Vec::new()
-    }
-}
 
 /// A connection after CONNECT.
 pub(crate) struct Connection<S> {
