@@ -6,7 +6,7 @@ use dockside_mqtt::{QoS, ReasonCode, Version};
 
 use crate::peer::{TestBroker, VERSIONS, at, connect, read};
 
-/// [MQTT-3.1.2-2] [MQTT-3.2.0-1] [MQTT-3.1.4-5]
+/// [MQTT-3.1.2-2] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.4-5]
 #[tokio::test]
 async fn every_version_is_let_in_on_one_port() {
     let broker = TestBroker::start().await;
@@ -205,6 +205,7 @@ async fn the_newest_connection_takes_the_session_over() {
     }
 }
 
+/// [MQTT-3.14.0-1]: each hears that it was let in before it hears that another one took over.
 #[tokio::test]
 async fn a_storm_of_takeovers_ends_with_one_owner() {
     let broker = TestBroker::start().await;
@@ -277,4 +278,32 @@ async fn a_will_is_published_at_every_abnormal_end_and_never_after_disconnect() 
     peer.connect(Connect { will: Some(will), ..connect(Version::V5, "dock") }).await;
     peer.send(&disconnect(ReasonCode::DisconnectWithWill)).await;
     assert_eq!(watcher.receive().await.payload, b"gone");
+}
+
+/// [MQTT-3.14.2-1]: a client's DISCONNECT has the codes and properties of a client.
+#[tokio::test]
+async fn a_disconnect_that_only_a_server_sends_is_a_protocol_error() {
+    let broker = TestBroker::start().await;
+    let mut list = PropertyList::new();
+    list.text(PropertyId::ServerReference, "elsewhere");
+    for (reason, properties) in [
+        (ReasonCode::ServerShuttingDown, Properties::EMPTY),
+        (ReasonCode::SessionTakenOver, Properties::EMPTY),
+        (ReasonCode::Success, list.as_properties()),
+    ] {
+        let mut peer = broker.connect(Version::V5, "a").await;
+        peer.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
+        peer.expect_ended(ReasonCode::ProtocolError).await;
+    }
+}
+
+/// [MQTT-3.1.3-5] and beyond.
+#[tokio::test]
+async fn client_identifiers_of_any_length_are_taken() {
+    let broker = TestBroker::start().await;
+    for version in [Version::V31, Version::V311, Version::V5] {
+        for length in [1, 23, 24, 1_000] {
+            broker.connect(version, &"x".repeat(length)).await.ping().await;
+        }
+    }
 }

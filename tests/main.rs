@@ -17,6 +17,7 @@ mod retained;
 mod sessions;
 mod shared;
 mod site;
+mod statements;
 mod stop;
 mod subscribe;
 mod tls;

@@ -132,7 +132,7 @@ impl Peer {
         self.expect_closed().await;
     }
 
-    /// PINGREQ and its answer: everything sent before has been handled.
+    /// PINGREQ and its answer [MQTT-3.12.4-1]: everything sent before has been handled.
     pub(crate) async fn ping(&mut self) {
         self.send(&Packet::Pingreq).await;
         self.expect(Packet::Pingresp).await;
@@ -174,7 +174,7 @@ impl Peer {
         }
     }
 
-    /// Publishes and goes through the whole exchange.
+    /// Publishes and goes through the whole exchange [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-11].
     pub(crate) async fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) {
         let id = id(77);
         let publish = publish(topic, payload, qos, 77);

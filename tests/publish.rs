@@ -8,7 +8,7 @@ use crate::peer::{TestBroker, VERSIONS, at, connect, id, publish};
 
 const QUALITIES: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
-/// [MQTT-3.3.4-1] [MQTT-4.3.1-1] [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2]
+/// [MQTT-4.3.2-5] [MQTT-4.3.3-12] [MQTT-3.3.4-1] [MQTT-4.3.1-1] [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2]
 ///
 /// The QoS of a delivery is the lesser of publish and subscription.
 #[tokio::test]
@@ -53,7 +53,9 @@ async fn a_repeated_qos_2_message_is_delivered_once() {
         // Released: 5.0 hears that nothing is known of it any more.
         sender.send(&Packet::Pubrel(ok(id(5)))).await;
         sender.expect(Packet::Pubcomp(Ack::new(id(5), ReasonCode::PacketIdentifierNotFound))).await;
-        assert_eq!(receiver.receive().await.payload, b"once");
+        let received = receiver.receive().await;
+        // [MQTT-3.3.1-3]
+        assert_eq!((&*received.payload, received.dup), (&b"once"[..], false));
         receiver.expect_nothing().await;
     }
 }
@@ -74,6 +76,19 @@ async fn acknowledgements_of_nothing_are_taken() {
 }
 
 /// Section 4.9
+/// [MQTT-4.3.3-9]: a PUBREC with an error has ended the exchange.
+#[tokio::test]
+async fn the_identifier_of_a_refused_message_is_free() {
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V5, "a").await;
+    peer.subscribe("t", at(QoS::AtLeastOnce)).await;
+    peer.send(&Packet::Publish(publish("$SYS/x", b"", QoS::ExactlyOnce, 5))).await;
+    peer.expect(Packet::Pubrec(Ack::new(id(5), ReasonCode::NotAuthorized))).await;
+    peer.send(&Packet::Publish(publish("t", b"new", QoS::ExactlyOnce, 5))).await;
+    peer.expect(Packet::Pubrec(Ack::new(id(5), ReasonCode::Success))).await;
+    assert_eq!(peer.receive().await.payload, b"new");
+}
+
 /// An acknowledgement of the wrong kind is an error (section 4.3); a late one of nothing is not.
 #[tokio::test]
 async fn acknowledgements_of_the_wrong_kind_end_the_connection() {

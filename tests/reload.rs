@@ -172,7 +172,7 @@ async fn what_waits_is_under_new_rules_too() {
     }
 }
 
-/// A client identifier is no secret: another user has neither the session nor its end.
+/// [MQTT-3.1.3-2] A client identifier is no secret: another user has neither the session nor its end.
 #[tokio::test]
 async fn a_session_is_its_users() {
     let rules = "preset = 'none'\nrules = [{ publish = ['#'], subscribe = ['#'] }]";

@@ -16,7 +16,7 @@ async fn leave(mut peer: Peer) {
     peer.expect_closed().await;
 }
 
-/// [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+/// [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 #[tokio::test]
 async fn a_session_is_there_again_and_says_so_unless_its_client_starts_clean() {
     let broker = TestBroker::start().await;
@@ -83,6 +83,7 @@ async fn messages_wait_for_their_session() {
     }
 }
 
+/// [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.3.3-5]
 /// [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-4.3.3-6]: what was not acknowledged comes again, first, with
 /// its identifier and DUP; what was received is only released.
 #[tokio::test]
@@ -290,6 +291,49 @@ async fn a_takeover_takes_the_session_with_it() {
         assert!(!present);
         broker.connect(version, "a").await;
     }
+}
+
+/// [MQTT-4.3.3-7] [MQTT-4.3.3-13]: a delivery that has begun does not expire.
+#[tokio::test]
+async fn what_was_sent_before_it_expired_is_sent_again() {
+    let broker = TestBroker::start().await;
+    let (mut peer, _) = broker.session(Version::V5, "a", 600).await;
+    peer.subscribe("t", at(QoS::ExactlyOnce)).await;
+    let mut sender = broker.connect(Version::V5, "s").await;
+    let mut list = PropertyList::new();
+    list.number(PropertyId::MessageExpiryInterval, 10);
+    let publish = crate::peer::publish("t", b"x", QoS::ExactlyOnce, 1);
+    let properties = list.as_properties();
+    sender.send(&Packet::Publish(dockside_mqtt::packet::Publish { properties, ..publish })).await;
+    sender.expect(Packet::Pubrec(Ack::new(id(1), ReasonCode::Success))).await;
+    let first = peer.receive_only().await;
+    peer.vanish();
+    broker.pass(60);
+    let (mut peer, _) = broker.session(Version::V5, "a", 600).await;
+    let again = peer.receive().await;
+    assert_eq!((again.dup, again.packet_id, again.payload), (true, first.packet_id, first.payload));
+    peer.expect_nothing().await;
+}
+
+/// [MQTT-3.3.2-7]: an alias is its connection's.
+#[tokio::test]
+async fn a_session_does_not_remember_aliases() {
+    let broker = TestBroker::start().await;
+    let mut list = PropertyList::new();
+    list.number(PropertyId::TopicAlias, 1);
+    let properties = list.as_properties();
+    let message = |topic| {
+        let publish = crate::peer::publish(topic, b"x", QoS::AtMostOnce, 0);
+        Packet::Publish(dockside_mqtt::packet::Publish { properties, ..publish })
+    };
+    let (mut peer, _) = broker.session(Version::V5, "a", 600).await;
+    peer.send(&message("t")).await;
+    peer.send(&message("")).await;
+    leave(peer).await;
+    let (mut peer, present) = broker.session(Version::V5, "a", 600).await;
+    assert!(present);
+    peer.send(&message("")).await;
+    peer.expect_ended(ReasonCode::ProtocolError).await;
 }
 
 /// Whatever is published once its client has the CONNACK finds the session, in every quality.

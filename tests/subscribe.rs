@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 sections 3.8 to 3.11, 4.7).
 
-use dockside_mqtt::packet::{Codes, Packet, SubscriptionOptions, Unsubscribe};
+use dockside_mqtt::packet::{Ack, Codes, Packet, SubscriptionOptions, Unsubscribe};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 
@@ -137,6 +137,32 @@ async fn one_unsuback_with_a_code_a_filter() {
         }))
         .await;
         peer.publish("t", b"x", QoS::AtLeastOnce).await;
+        peer.expect_nothing().await;
+    }
+}
+
+/// [MQTT-3.10.4-3]
+#[tokio::test]
+async fn a_delivery_that_has_begun_goes_on_after_an_unsubscribe() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let mut peer = broker.connect(version, "a").await;
+        peer.subscribe("t", at(QoS::ExactlyOnce)).await;
+        peer.publish("t", b"x", QoS::AtMostOnce).await;
+        peer.receive().await;
+        let mut sender = broker.connect(version, "s").await;
+        sender.publish("t", b"y", QoS::ExactlyOnce).await;
+        let begun = peer.receive_only().await;
+        let properties = Properties::EMPTY;
+        let packet_id = id(4);
+        peer.send(&Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters: vec!["t"] }))
+            .await;
+        let reasons = vec![ReasonCode::Success];
+        peer.expect(Packet::Unsuback(Codes { packet_id, properties, reasons })).await;
+        let ack = Ack::new(begun.packet_id.unwrap(), ReasonCode::Success);
+        peer.send(&Packet::Pubrec(ack)).await;
+        peer.expect(Packet::Pubrel(ack)).await;
+        peer.send(&Packet::Pubcomp(ack)).await;
         peer.expect_nothing().await;
     }
 }

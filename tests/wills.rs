@@ -41,7 +41,7 @@ async fn mortal(broker: &TestBroker, delay_seconds: u32, expiry_seconds: u32) ->
     broker.enter(asks).await.0
 }
 
-/// [MQTT-3.1.2-8] [MQTT-3.1.3-9]: the delay, or the end of the session if that is earlier.
+/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.3-9]: the delay, or the end of the session if that is earlier.
 #[tokio::test]
 async fn a_will_waits_for_its_delay_or_the_end_of_the_session() {
     let broker = TestBroker::start().await;
@@ -205,4 +205,15 @@ async fn a_will_carries_its_properties_and_can_be_retained() {
     let mut late = watcher(&broker).await;
     let received = late.receive().await;
     assert_eq!((received.retain, received.properties), (true, expected));
+}
+
+/// [MQTT-3.1.2-14]
+#[tokio::test]
+async fn a_will_without_the_flag_is_not_retained() {
+    let broker = TestBroker::start().await;
+    let mut live = watcher(&broker).await;
+    mortal(&broker, 0, 0).await.vanish();
+    assert_eq!(live.receive().await.payload, b"gone");
+    live.vanish();
+    watcher(&broker).await.expect_nothing().await;
 }

@@ -118,7 +118,8 @@ impl<'a> Properties<'a> {
     /// No properties.
     pub const EMPTY: Properties<'static> = Properties { raw: &[] };
 
-    /// Reads the length and the block, and checks every property against the table.
+    /// Reads the length, which is there even if it is 0 [MQTT-2.2.2-1], and the block, and checks
+    /// every property against the table.
     pub(crate) fn read(reader: &mut Reader<'a>, place: Place) -> Result<Self, ProtocolError> {
         let length = reader.varint()?;
         let raw = reader.bytes(length as usize)?;
@@ -210,12 +211,15 @@ fn one<'a>(reader: &mut Reader<'a>) -> Result<(PropertyId, Value<'a>, u16), Prot
             _ => return Err(ProtocolError::protocol("property may only be 0 or 1")),
         },
         Kind::Two => Value::Number(reader.u16()?.into()),
+        // A topic alias, for one [MQTT-3.3.2-8].
         Kind::TwoNonZero => Value::Number(nonzero(reader.u16()?.into())?),
         Kind::Four => Value::Number(reader.u32()?),
         Kind::FourNonZero => Value::Number(nonzero(reader.u32()?)?),
         Kind::VarInt => Value::Number(nonzero(reader.varint()?)?),
+        // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
         Kind::Text => Value::Text(reader.string()?),
         Kind::Binary => Value::Binary(reader.binary()?),
+        // [MQTT-1.5.7-1]
         Kind::Pair => Value::Pair(reader.string()?, reader.string()?),
     };
     Ok((id, value, places))

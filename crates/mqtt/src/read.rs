@@ -69,7 +69,8 @@ impl<'a> Reader<'a> {
         self.bytes(usize::from(length))
     }
 
-    /// UTF-8 string [MQTT-1.5.4-1], without U+0000 [MQTT-1.5.4-2].
+    /// UTF-8 string [MQTT-1.5.4-1], without U+0000 [MQTT-1.5.4-2]; U+FEFF is a character like any
+    /// other [MQTT-1.5.4-3].
     pub(crate) fn string(&mut self) -> Result<&'a str, ProtocolError> {
         let bytes = self.binary()?;
         if bytes.contains(&0) {
@@ -78,7 +79,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| ProtocolError::malformed("string is not UTF-8"))
     }
 
-    /// Packet identifier, never 0 [MQTT-2.2.1-3].
+    /// Packet identifier, never 0 [MQTT-2.2.1-3], before 5.0 [MQTT-2.3.1-1].
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, ProtocolError> {
         PacketId::new(self.u16()?).ok_or(ProtocolError::malformed("packet identifier 0"))
     }

@@ -32,7 +32,8 @@ impl<'a> Filter<'a> {
     ///
     /// # Errors
     /// `Topic Filter Invalid`: empty, a wildcard that is not alone in its level, `#` before the end
-    /// [MQTT-4.7.1-1] [MQTT-4.7.1-2], or a share without name or filter [MQTT-4.8.2-1].
+    /// [MQTT-4.7.1-1] [MQTT-4.7.1-2], or a share without name or filter [MQTT-4.8.2-1]
+    /// [MQTT-4.8.2-2].
     pub fn parse(filter: &'a str) -> Result<Self, ProtocolError> {
         let invalid = |detail| Err(ProtocolError::new(ReasonCode::TopicFilterInvalid, detail));
         let (share, levels) = match filter.strip_prefix("$share/") {
@@ -85,6 +86,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// [MQTT-4.7.2-1] for the topics that begin with `$`.
     #[test]
     fn filters_match_as_section_4_7_says() {
         for (filter, topic, expected) in [
@@ -109,6 +111,7 @@ mod tests {
         }
     }
 
+    /// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
     #[test]
     fn bad_filters_are_refused() {
         for filter in
@@ -125,6 +128,7 @@ mod tests {
         assert_eq!(Filter::parse("/"), Ok(Filter { share: None, levels: "/" }));
     }
 
+    /// [MQTT-3.3.2-2] [MQTT-4.7.3-1]
     #[test]
     fn names_without_wildcards_only() {
         assert!(check_name("thing/product/X/events").is_ok());

@@ -118,7 +118,7 @@ impl Granted {
         let reason = ReasonCode::Success;
         // 3.1 has no such flag.
         let session_present = session_present && self.asked.version != Version::V31;
-        // The first packet, and the only one of its kind [MQTT-3.2.0-1] [MQTT-3.2.0-2]
+        // The first packet, and the only one of its kind [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; no response information [MQTT-3.1.2-28].
         let connack = Connack { session_present, reason, properties: list.as_properties() };
         let mut out = Vec::new();

@@ -203,7 +203,8 @@ fn not_mqtt(first: u8) -> Refusal {
 fn version_hint(buffer: &[u8]) -> Option<Version> {
     let body = buffer.get(1..)?;
     let header = body.iter().take(4).position(|byte| byte & 0x80 == 0)? + 1;
-    codec::connect_version(&Frame { first: 0x10, body: body.get(header..)? }).ok()
+    let frame = Frame { first: 0x10, body: body.get(header..)?, padded: false };
+    codec::connect_version(&frame).ok()
 }
 
 fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {

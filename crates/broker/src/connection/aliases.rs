@@ -36,7 +36,7 @@ impl Alias {
 
 impl Aliases {
     /// `maximum` is what the client takes, or what is configured if that is less [MQTT-3.1.2-26]
-    /// [MQTT-3.1.2-27].
+    /// [MQTT-3.1.2-27] [MQTT-3.3.2-11].
     pub(super) fn new(maximum: u16) -> Self {
         Self { maximum, by_topic: HashMap::new() }
     }

@@ -46,7 +46,7 @@ impl Client {
         Whom { address: self.peer, client_id, user, topic: None }
     }
 
-    /// A DISCONNECT for a 5.0 client, with a sentence for people if that fits; nothing if not even
+    /// A DISCONNECT for a 5.0 client, with a sentence for people if that fits [MQTT-3.14.2-3]; nothing if not even
     /// the code fits [MQTT-3.1.2-24].
     pub(super) fn disconnect(&self, reason: ReasonCode, detail: Option<&str>) -> Vec<u8> {
         let mut list = PropertyList::new();

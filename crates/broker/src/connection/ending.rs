@@ -142,7 +142,7 @@ impl Ended {
     }
 }
 
-/// A connection to a session from its beginning to its end, which comes with this value's, whatever
+/// A connection to a session, which stays while it lasts [MQTT-4.1.0-1], from its beginning to its end, which comes with this value's, whatever
 /// happens to the task that holds it.
 pub(crate) struct SessionGuard {
     shared: Arc<Shared>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish};
-use dockside_mqtt::property::PropertyId;
+use dockside_mqtt::property::{Property, PropertyId};
 use dockside_mqtt::session::Arrival;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
 
@@ -258,6 +258,10 @@ impl<S> Connection<S> {
 
     /// [MQTT-3.14.2-2]: a client without session expiry can't ask for one now.
     fn disconnect(&mut self, disconnect: &Disconnect<'_>) -> Ended {
+        let is_servers = |property: Property<'_>| property.id == PropertyId::ServerReference;
+        if !may_send(disconnect.reason) || disconnect.properties.iter().any(is_servers) {
+            return ProtocolError::protocol("a DISCONNECT that only a server sends").into();
+        }
         let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
         if let Some(seconds) = expiry {
             if self.client.session_expiry == 0 && seconds > 0 {
@@ -272,6 +276,28 @@ impl<S> Connection<S> {
             _ => Ended::ClientWithWill,
         }
     }
+}
+
+/// The codes of a client's DISCONNECT (table 3-10) [MQTT-3.14.2-1].
+fn may_send(reason: ReasonCode) -> bool {
+    use ReasonCode as R;
+    matches!(
+        reason,
+        R::Success
+            | R::DisconnectWithWill
+            | R::UnspecifiedError
+            | R::MalformedPacket
+            | R::ProtocolError
+            | R::ImplementationSpecificError
+            | R::TopicNameInvalid
+            | R::ReceiveMaximumExceeded
+            | R::TopicAliasInvalid
+            | R::PacketTooLarge
+            | R::MessageRateTooHigh
+            | R::QuotaExceeded
+            | R::AdministrativeAction
+            | R::PayloadFormatInvalid
+    )
 }
 
 fn found(known: bool) -> ReasonCode {

@@ -223,6 +223,7 @@ impl Routes {
         self.remembered_routes = 0;
     }
 
+    /// Whoever has a subscription that matches, and nobody else [MQTT-3.3.2-3].
     fn look_up(&self, topic: &str) -> Matches {
         let mut found: Vec<Subscription> = Vec::new();
         self.tree.matches(topic, |subscription| found.push(*subscription));

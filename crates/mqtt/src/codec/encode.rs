@@ -154,6 +154,7 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// The length is there even if it is 0 [MQTT-2.2.2-1].
 fn block(out: &mut Vec<u8>, properties: Properties<'_>) {
     write_varint(out, properties.raw().len() as u32);
     out.extend_from_slice(properties.raw());
@@ -212,7 +213,7 @@ fn ack(out: &mut Vec<u8>, first: u8, p: &Ack<'_>, version: Version) {
     }
 }
 
-/// A 3.1.1 SUBACK knows only 0x80 as failure [MQTT-3.9.3-2], its UNSUBACK no codes at all.
+/// A 3.1.1 SUBACK knows only 0x80 as failure (its section 3.9.3), its UNSUBACK no codes at all.
 fn codes(out: &mut Vec<u8>, first: u8, p: &Codes<'_>, version: Version) {
     framed(out, first, |out| {
         head(out, p.packet_id, p.properties, version);

@@ -26,6 +26,9 @@ pub struct Frame<'a> {
     pub first: u8,
     /// Variable header and payload.
     pub body: &'a [u8],
+    /// Whether the length took more bytes than it needs: malformed in 5.0 [MQTT-1.5.5-1], legal
+    /// before.
+    pub padded: bool,
 }
 
 /// Finds the first packet in `buffer`: the packet and how many bytes it takes, or `None` while it
@@ -46,10 +49,13 @@ pub fn split(buffer: &[u8], maximum: u32) -> Result<Option<(Frame<'_>, usize)>, 
             "packet is larger than the limit of this broker",
         ));
     }
-    Ok(buffer.get(header..total).map(|body| (Frame { first, body }, total)))
+    let padded = used > varint_len(length as usize);
+    Ok(buffer.get(header..total).map(|body| (Frame { first, body, padded }, total)))
 }
 
-/// Type 0 is reserved; flags other than those of table 2-2 are malformed [MQTT-2.1.3-1].
+/// Type 0 is reserved; flags other than those of table 2-2 are malformed [MQTT-2.1.3-1]
+/// [MQTT-3.3.1-4] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1] [MQTT-3.15.1-1],
+/// and before 5.0 [MQTT-2.2.2-2].
 fn check_first_byte(first: u8) -> Result<(), ProtocolError> {
     let (kind, flags) = (first >> 4, first & 0x0F);
     let allowed = match kind {
@@ -62,7 +68,7 @@ fn check_first_byte(first: u8) -> Result<(), ProtocolError> {
     if allowed { Ok(()) } else { Err(ProtocolError::malformed("reserved bits of the first byte")) }
 }
 
-/// The version a CONNECT asks for, by protocol name and level (sections 3.1.2.1, 3.1.2.2).
+/// The version a CONNECT asks for, by protocol name [MQTT-3.1.2-1] and level [MQTT-3.1.2-2].
 ///
 /// # Errors
 /// `Unsupported Protocol Version` for a known name with another level, `Malformed Packet` otherwise.

@@ -56,6 +56,7 @@ fn acknowledgements_of_nothing_change_nothing() {
     assert!(!out.pubrec(id(2), false), "a QoS 1 exchange has no PUBREC");
 }
 
+/// [MQTT-2.2.1-4]
 #[test]
 fn identifiers_go_round_and_skip_zero_and_those_in_use() {
     let mut out = Outgoing::new(u16::MAX, PLENTY);
