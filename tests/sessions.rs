@@ -374,6 +374,34 @@ async fn a_full_session_loses_its_oldest() {
     }
 }
 
+/// What was sent and not acknowledged counts for what all sessions may hold, and is given back.
+#[tokio::test]
+async fn unacknowledged_messages_of_sleepers_have_a_bound() {
+    let broker = TestBroker::start_with(|config| {
+        config.limits.session_bytes = 40_000;
+        config.limits.sessions = 4;
+    })
+    .await;
+    let mut sender = broker.connect(Version::V5, "s").await;
+    for _ in 0..3 {
+        let (mut peer, _) = broker.session(Version::V5, "a", 600).await;
+        peer.subscribe("t", at(QoS::AtLeastOnce)).await;
+        for n in 0..10u8 {
+            sender.publish("t", &[n; 10_000], QoS::AtLeastOnce).await;
+            peer.receive_only().await;
+        }
+        peer.vanish();
+        let (mut peer, present) = broker.session(Version::V5, "a", 600).await;
+        assert!(present);
+        for n in 7..10u8 {
+            let again = peer.receive().await;
+            assert_eq!((again.dup, again.payload[0]), (true, n), "the last ones fit");
+        }
+        peer.expect_nothing().await;
+        broker.connect(Version::V5, "a").await;
+    }
+}
+
 #[tokio::test]
 async fn the_limit_of_sessions_is_told_and_given_back() {
     let broker = TestBroker::start_with(|config| config.limits.sessions = 1).await;

@@ -343,6 +343,25 @@ mod tests {
     }
 
     #[test]
+    fn levels_of_topics_count_and_are_given_back() {
+        let limits = Limits { retained_bytes: 10 * LEVEL_BYTES, ..Limits::default() };
+        let mut retained = Retained::new(&limits);
+        assert_eq!(
+            retained.set(&message(&"/".repeat(20), b"1", u64::MAX), Room::Unasked),
+            Err(Full)
+        );
+        assert_eq!(retained.promise(&"/".repeat(20), 65), Err(Full));
+        retained.set(&message("a/b/c", b"1", u64::MAX), Room::Unasked).unwrap();
+        let bytes = retained.bytes();
+        retained.set(&message("a/b/d", b"1", u64::MAX), Room::Unasked).unwrap();
+        assert_eq!(retained.bytes() - bytes, bytes - 2 * LEVEL_BYTES, "two levels are shared");
+        for topic in ["a/b/c", "a/b/d"] {
+            retained.set(&message(topic, b"", u64::MAX), Room::Unasked).unwrap();
+        }
+        assert_eq!(retained.bytes(), 0);
+    }
+
+    #[test]
     fn a_search_ends_when_no_more_is_wanted() {
         let mut retained = Retained::new(&Limits::default());
         for n in 0..100 {

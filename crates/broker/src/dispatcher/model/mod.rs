@@ -320,3 +320,31 @@ fn a_group_takes_turns_and_what_a_leaver_did_not_acknowledge_goes_to_others_in_o
     }
     assert_eq!(directory.returned(&theirs, &mut boxes), 3);
 }
+
+#[test]
+fn what_waits_in_groups_counts_for_what_waits_in_all() {
+    let limits = Limits { session_bytes: 400, sessions: 2, ..Limits::default() };
+    let retained = Arc::new(RwLock::new(Retained::new(&limits)));
+    let asleep = Arc::new(AsleepBytes::new(&limits));
+    let mut directory = Directory::new(&limits, retained, Arc::clone(&asleep));
+    let mut boxes = Boxes::default();
+    let slot = directory.begin(1);
+    let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+    let subscribed = Subscribed { instance: 1, options, id: 0, filter: "$share/g/a" };
+    directory.subscribe(&subscribed, 0, &mut boxes);
+    boxes.offline.insert(slot);
+    let payloads = [[1; 100], [2; 100], [3; 100], [4; 100]];
+    let dropped: u64 = payloads
+        .iter()
+        .map(|payload| directory.publish(&published("a", 9, payload), &mut boxes).dropped)
+        .sum();
+    assert_eq!((dropped, asleep.get()), (2, 2 * 165));
+    boxes.offline.clear();
+    directory.attached(1, &mut boxes);
+    let got: Vec<_> = boxes.put.iter().map(|(_, d)| d.message.payload()[0]).collect();
+    assert_eq!((got, asleep.get()), (vec![3, 4], 0));
+    boxes.offline.insert(slot);
+    directory.publish(&published("a", 9, &payloads[0]), &mut boxes);
+    assert_eq!(directory.end(1), Some((slot, 1)), "one waited for it alone");
+    assert_eq!(asleep.get(), 0);
+}
