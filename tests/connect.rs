@@ -68,6 +68,10 @@ async fn an_empty_client_identifier_is_assigned_or_refused() {
     let kept = Connect { clean_start: false, ..connect(Version::V311, "") };
     assert_eq!(peer.connect(kept).await, ReasonCode::ClientIdentifierNotValid);
     peer.expect_closed().await;
+    // 3.1 has no empty one.
+    let mut peer = broker.socket(Version::V31).await;
+    assert_eq!(peer.connect(connect(Version::V31, "")).await, ReasonCode::ClientIdentifierNotValid);
+    peer.expect_closed().await;
 }
 
 /// [MQTT-3.1.2-28] [MQTT-3.2.2-8]

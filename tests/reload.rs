@@ -157,11 +157,9 @@ async fn what_waits_is_under_new_rules_too() {
         let mut ann = peers.pop().unwrap();
         let first = ann.receive_only().await;
         bob.receive_only().await;
-        bob.vanish();
-        let (bob, present) =
-            site.broker.enter(keep(&login(version, "bob", PASSWORD), "bob", &list)).await;
-        assert!(present);
-        bob.vanish();
+        let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+        bob.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
+        bob.expect_closed().await;
         site.reload(&rules("a/x"));
         ann.ping().await;
         ann.acknowledge(&first).await;

@@ -123,6 +123,11 @@ fn bytes_of_all_sleepers_have_one_bound_and_each_has_a_part_for_itself() {
     assert_eq!(deliver(&one, vec![message()]).full, 2, "beyond its part it gives up its own");
     assert_eq!(deliver(&other, vec![message()]).full, 1);
     assert_eq!((bytes.get(), bytes.excess(300)), (330, 100));
+    let third = sleeper();
+    let small = || delivery(QoS::AtLeastOnce, 20);
+    assert_eq!(deliver(&third, vec![small(), small()]).full, 0, "within its part");
+    assert_eq!(deliver(&third, vec![small()]).full, 1);
+    drop(third);
     let awake = Mailbox::new(&limits, &bytes);
     awake.inherit(&one);
     assert_eq!((bytes.get(), awake.len(), one.len()), (165, 1, 0));
@@ -134,8 +139,10 @@ fn bytes_of_all_sleepers_have_one_bound_and_each_has_a_part_for_itself() {
 fn shared_messages_without_room_go_back_and_others_make_room_for_them() {
     let mailbox = mailbox(2, 1 << 20);
     mailbox.keep();
-    let undelivered = deliver(&mailbox, vec![shared(QoS::AtLeastOnce); 3]);
+    let sized = |size| Delivery { origin: Origin::Shared(1), ..delivery(QoS::AtLeastOnce, size) };
+    let undelivered = deliver(&mailbox, vec![sized(1), sized(2), sized(3)]);
     assert_eq!((undelivered.full, undelivered.shared.len()), (0, 1));
+    assert_eq!(undelivered.shared[0].message.payload().len(), 3, "not one that it has");
     assert!(!mailbox.takes_shared(0, 1));
     // Its own messages cost it the oldest, which others may have if it is shared.
     let undelivered = deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]);

@@ -23,6 +23,8 @@ use crate::retained::{Retained, Room};
 struct Boxes {
     put: Vec<(Slot, Delivery)>,
     offline: BTreeSet<Slot>,
+    retained_room: Option<usize>,
+    refused: Vec<Slot>,
 }
 
 impl Outlets for Boxes {
@@ -31,10 +33,12 @@ impl Outlets for Boxes {
     }
 
     fn retained_room(&self, _slot: Slot) -> usize {
-        usize::MAX
+        self.retained_room.unwrap_or(usize::MAX)
     }
 
-    fn refuse_retained(&mut self, _slot: Slot) {}
+    fn refuse_retained(&mut self, slot: Slot) {
+        self.refused.push(slot);
+    }
 
     fn put(&mut self, slot: Slot, delivery: Delivery) {
         self.put.push((slot, delivery));
@@ -347,4 +351,22 @@ fn what_waits_in_groups_counts_for_what_waits_in_all() {
     directory.publish(&published("a", 9, &payloads[0]), &mut boxes);
     assert_eq!(directory.end(1), Some((slot, 1)), "one waited for it alone");
     assert_eq!(asleep.get(), 0);
+}
+
+#[test]
+fn no_more_retained_messages_are_gathered_than_there_is_room_for() {
+    let (mut directory, mut boxes) = (directory(), Boxes::default());
+    let slot = directory.begin(1);
+    for topic in ["a", "a/b", "a/c"] {
+        let retained = Published { retain: true, ..published(topic, 9, b"x") };
+        directory.publish(&retained, &mut boxes);
+    }
+    let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+    for (room, put, refused) in [(0, 0, 1), (2, 2, 1), (3, 3, 0)] {
+        boxes = Boxes { retained_room: Some(room), ..Boxes::default() };
+        let subscribed = Subscribed { instance: 1, options, id: 0, filter: "a/#" };
+        directory.subscribe(&subscribed, 0, &mut boxes);
+        assert_eq!((boxes.put.len(), boxes.refused.len()), (put, refused), "room for {room}");
+        assert!(boxes.refused.iter().all(|refused| *refused == slot));
+    }
 }
