@@ -5,13 +5,16 @@
 //! [`Mailbox::take`] reads what the connection has not read yet, and what was sent but not
 //! acknowledged is with the session ([`dockside_mqtt::session::Outgoing`]).
 
+mod asleep_bytes;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use dockside_mqtt::{QoS, ReasonCode};
 
+pub(crate) use self::asleep_bytes::AsleepBytes;
 use crate::config::Limits;
 use crate::message::{Delivery, Origin};
 
@@ -56,44 +59,6 @@ enum Mode {
     Closed,
 }
 
-/// Bytes that wait for nobody who is connected: in sessions without a connection and in shared groups.
-#[derive(Debug)]
-pub(crate) struct AsleepBytes {
-    bytes: AtomicUsize,
-    at_most: usize,
-    /// What each session may hold whatever the others do, so that none takes all.
-    each: usize,
-}
-
-impl AsleepBytes {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let at_most = limits.session_bytes;
-        Self { bytes: AtomicUsize::new(0), at_most, each: at_most / limits.sessions.max(1) }
-    }
-
-    pub(crate) fn get(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// How many of so many bytes are too many.
-    pub(crate) fn excess(&self, bytes: usize) -> usize {
-        bytes.saturating_sub(self.each.max(self.at_most.saturating_sub(self.get())))
-    }
-
-    /// Whether so many bytes are too many for a session or group that holds `own`.
-    pub(crate) fn is_full(&self, own: usize, size: usize) -> bool {
-        self.get() + size > self.at_most && own + size > self.each
-    }
-}
-
 /// A session's mailbox.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -120,6 +85,13 @@ struct State {
     /// A shared message found no room and waits in its group.
     refused_shared: bool,
     waker: Option<Waker>,
+}
+
+impl State {
+    /// Whether the connection ends whatever waits for it.
+    fn is_told_to_go(&self) -> bool {
+        matches!(self.command, Some(Command::TakenOver | Command::SlowConsumer))
+    }
 }
 
 /// What a connection finds in its mailbox.
@@ -261,7 +233,7 @@ impl Mailbox {
         let counted = state.deliveries.len() - state.retained;
         let room = counted + more < self.messages_at_most
             && !self.is_full(&state, size)
-            && !matches!(state.command, Some(Command::TakenOver | Command::SlowConsumer));
+            && !state.is_told_to_go();
         state.refused_shared |= !room;
         room
     }
@@ -269,7 +241,7 @@ impl Mailbox {
     /// Retained messages that one SUBSCRIBE may still bring.
     pub(crate) fn retained_room(&self) -> usize {
         let state = self.state();
-        let gone = matches!(state.mode, Mode::Closed) || state.command.is_some();
+        let gone = state.mode == Mode::Closed || state.is_told_to_go();
         if gone { 0 } else { self.retained_at_most - state.retained.min(self.retained_at_most) }
     }
 
