@@ -58,6 +58,9 @@ pub struct Outgoing<M> {
 /// What an exchange takes besides its message.
 const EXCHANGE_BYTES: usize = 64;
 
+/// Exchanges whose table is kept while there are none.
+const KEPT_EXCHANGES: usize = 56;
+
 /// Identifiers there are: 1 to 65,535.
 const IDENTIFIERS: usize = 65_535;
 
@@ -266,8 +269,9 @@ impl<M> Outgoing<M> {
         let exchange = self.exchanges.remove(&id)?;
         self.counted -= u16::from(exchange.counts);
         self.bytes -= exchange.size;
-        if self.exchanges.is_empty() {
-            // An idle client keeps no table.
+        if self.exchanges.is_empty() && self.exchanges.capacity() > KEPT_EXCHANGES {
+            // An idle client keeps no large table; one that was made anew each time would cost more
+            // than the messages.
             self.exchanges = ById::default();
         }
         exchange.message
