@@ -10,6 +10,7 @@ use dockside_interceptor::Interceptor;
 use dockside_mqtt::packet::Connect;
 use dockside_mqtt::property::{PropertyId, PropertyList};
 use dockside_mqtt::{ReasonCode, Version};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ pub(crate) struct TestBroker {
     clock: Arc<Clock>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Dead>>,
+    _dir: Option<TempDir>,
 }
 
 impl TestBroker {
@@ -48,6 +50,11 @@ impl TestBroker {
     ) -> Self {
         config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
         config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        // A test that starts a broker again has a directory of its own.
+        let dir = (config.data == Default::default()).then(|| TempDir::new().unwrap());
+        if let Some(dir) = &dir {
+            config.data.dir = dir.path().into();
+        }
         assert_eq!(config.broker().problems(), []);
         let broker = Broker::bind(config.broker(), plugins).await.unwrap();
         let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
@@ -58,7 +65,7 @@ impl TestBroker {
         let running = tokio::spawn(broker.run(async {
             let _ = stopped.await;
         }));
-        Self { address, addresses, reloader, clock, stop, running }
+        Self { address, addresses, reloader, clock, stop, running, _dir: dir }
     }
 
     /// Lets time pass at once.

@@ -1,6 +1,6 @@
 //! A client that speaks in packets or in bytes.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use dockside_mqtt::codec::{self, decode, split};
@@ -26,6 +26,8 @@ pub(crate) struct Peer {
     socket: TcpStream,
     pub(crate) version: Version,
     input: Vec<u8>,
+    /// Messages that came before an acknowledgement that was waited for.
+    early: VecDeque<Vec<u8>>,
     /// QoS 2 messages that have not been released.
     received: HashSet<PacketId>,
 }
@@ -33,7 +35,13 @@ pub(crate) struct Peer {
 impl Peer {
     /// A connection that has said nothing yet.
     pub(crate) fn new(socket: TcpStream, version: Version) -> Self {
-        Self { socket, version, input: Vec::new(), received: HashSet::new() }
+        Self {
+            socket,
+            version,
+            input: Vec::new(),
+            early: VecDeque::new(),
+            received: HashSet::new(),
+        }
     }
 
     /// Sends a CONNECT and returns the CONNACK's reason; in 3.1.1 the nearest one.
@@ -73,7 +81,11 @@ impl Peer {
     /// The next packet, as bytes; the release of a message that was received is completed on the way.
     pub(crate) async fn packet(&mut self) -> Vec<u8> {
         loop {
-            let bytes = self.any_packet().await;
+            let early = self.early.pop_front();
+            let bytes = match early {
+                Some(early) => early,
+                None => self.any_packet().await,
+            };
             match read(&bytes, self.version) {
                 Packet::Pubrel(ack) if self.received.remove(&ack.packet_id) => {
                     let pubcomp = Ack::new(ack.packet_id, ReasonCode::Success);
@@ -182,13 +194,27 @@ impl Peer {
         match qos {
             QoS::AtMostOnce => {}
             QoS::AtLeastOnce => {
-                self.expect(Packet::Puback(Ack::new(id, ReasonCode::Success))).await;
+                self.expect_answer(Packet::Puback(Ack::new(id, ReasonCode::Success))).await;
             }
             QoS::ExactlyOnce => {
-                self.expect(Packet::Pubrec(Ack::new(id, ReasonCode::Success))).await;
+                self.expect_answer(Packet::Pubrec(Ack::new(id, ReasonCode::Success))).await;
                 self.send(&Packet::Pubrel(Ack::new(id, ReasonCode::Success))).await;
-                self.expect(Packet::Pubcomp(Ack::new(id, ReasonCode::Success))).await;
+                self.expect_answer(Packet::Pubcomp(Ack::new(id, ReasonCode::Success))).await;
             }
+        }
+    }
+
+    /// The next packet but messages, which may come before an acknowledgement, is exactly this.
+    #[track_caller]
+    fn expect_answer(&mut self, expected: Packet<'static>) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut bytes = self.any_packet().await;
+            while matches!(read(&bytes, self.version), Packet::Publish(_)) {
+                self.early.push_back(bytes);
+                bytes = self.any_packet().await;
+            }
+            assert_eq!(read(&bytes, self.version), expected, "at {caller}");
         }
     }
 

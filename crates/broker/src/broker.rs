@@ -1,13 +1,16 @@
 //! Assembly: start in one order, stop in the other.
 
 use std::fmt;
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dockside_interceptor::Interceptor;
+use dockside_store::{Kept, Seq, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -15,17 +18,20 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::config::{Problem, Transport};
+use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::Files;
 use crate::listener::{Listener, REFUSABLE, Tls, tls};
 use crate::live_log::{self, Aside, Dead, LogReader};
 use crate::mailbox::Command;
+use crate::metrics::StoreMetrics;
+use crate::reading::Reading;
 use crate::record::{self, Entry};
 use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::sys::SysTree;
-use crate::{Config, admin, listener, metrics, writer};
+use crate::writer::Ledger;
+use crate::{Config, admin, listener, metrics, restore, writer};
 
 /// A broker whose addresses are bound and whose live log is open.
 pub struct Broker {
@@ -35,6 +41,8 @@ pub struct Broker {
     token: Option<String>,
     metrics: Option<TcpListener>,
     reader: LogReader,
+    ledger: Ledger,
+    dispatcher: Dispatcher,
 }
 
 /// Why a broker cannot start.
@@ -53,6 +61,8 @@ pub enum BindError {
     },
     /// The live log does not start.
     LiveLog(Dead),
+    /// What was kept cannot be opened or read.
+    Store(String),
 }
 
 impl fmt::Display for BindError {
@@ -66,6 +76,7 @@ impl fmt::Display for BindError {
                 write!(f, "cannot listen on {address} ({key}): {source}")
             }
             Self::LiveLog(dead) => dead.fmt(f),
+            Self::Store(detail) => f.write_str(detail),
         }
     }
 }
@@ -120,9 +131,15 @@ impl Broker {
             None => None,
         };
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
-        let shared = Arc::new(Shared::new(config, files.policy, log, plugins));
+        let opened = open_store(&config)?;
+        let OpenStore { kept, ledger, reading, clock, first_number } = opened;
+        let reading = (reading, clock, first_number);
+        let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
+        let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
+        restore::restore(&shared, &mut dispatcher, kept);
         metrics::reloaded(true);
-        Ok(Self { shared, listeners, admin, token: files.token, metrics, reader })
+        let token = files.token;
+        Ok(Self { shared, listeners, admin, token, metrics, reader, ledger, dispatcher })
     }
 
     /// The bound addresses of the MQTT listeners, `mqtt.listen` first.
@@ -163,15 +180,17 @@ impl Broker {
     /// # Errors
     /// [`Dead`] if the live log broke: the process must end with a non-zero code.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Dead> {
-        let Self { shared, listeners, admin, token, metrics, reader } = self;
-        let writer = writer::start(&shared.writer, Arc::clone(&shared.log))
+        let Self { shared, listeners, admin, token, metrics, reader, ledger, dispatcher } = self;
+        let stall_timeout = Duration::from_millis(shared.config.store.stall_timeout_ms);
+        let kept = StoreMetrics::register(&shared.store_works, stall_timeout);
+        let writer = writer::start(&shared.writer, Arc::clone(&shared.log), ledger, kept)
             .map_err(|error| Dead::thread("writer", &error))?;
         let connections = TaskTracker::new();
         let mut rooms = JoinSet::new();
         rooms.spawn({
             let shared = Arc::clone(&shared);
             async move {
-                let dead = Dispatcher::new(Arc::clone(&shared)).run(reader).await;
+                let dead = dispatcher.run(reader).await;
                 shared.log.report(dead);
             }
         });
@@ -198,6 +217,43 @@ impl Broker {
         end_writer(&shared, writer, outcome.is_ok()).await;
         outcome
     }
+}
+
+/// What was kept, and the ways to it.
+struct OpenStore {
+    kept: Kept,
+    ledger: Ledger,
+    reading: Reading,
+    clock: Arc<Clock>,
+    first_number: Seq,
+}
+
+fn open_store(config: &Config) -> Result<OpenStore, BindError> {
+    let dir = &config.data.dir;
+    let cannot = |detail: String| BindError::Store(format!("data.dir: {detail}"));
+    // What is in it is nobody else's business.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| cannot(format!("{} cannot be made: {error}", dir.display())))?;
+    let durability = match config.store.durability {
+        Durability::Commit => dockside_store::Durability::Commit,
+        Durability::Sync => dockside_store::Durability::Sync,
+        Durability::Memory => dockside_store::Durability::Memory,
+    };
+    let store = Store::open(dir, durability).map_err(|error| cannot(error.to_string()))?;
+    let unreadable = |error: dockside_store::Error| {
+        cannot(format!("{} cannot be read: {error}", store.path().display()))
+    };
+    let reader = store.reader().map_err(unreadable)?;
+    let kept = reader.kept().map_err(unreadable)?;
+    let clock = Arc::new(Clock::default());
+    let reading = Reading::start(reader, Arc::clone(&clock))
+        .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
+    let first_number = store.first_number();
+    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), &config.limits);
+    Ok(OpenStore { kept, ledger, reading, clock, first_number })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
@@ -244,10 +300,7 @@ async fn upkeep(shared: Arc<Shared>) {
         let expired = shared.sessions.expire(&shared);
         kept.expired(expired);
         shared.sys.expired(expired);
-        {
-            let mut retained = shared.retained.write().expect("no panic while it is held");
-            retained.expire(shared.clock.now_ms());
-        }
+        shared.expire_retained();
         kept.set(shared.sessions.count(), shared.retained());
         tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());

@@ -10,13 +10,19 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
+    start_wall_ms: u64,
     ahead_ms: AtomicU64,
     pushed: Notify,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now(), ahead_ms: AtomicU64::new(0), pushed: Notify::new() }
+        Self {
+            start: Instant::now(),
+            start_wall_ms: wall_ms(),
+            ahead_ms: AtomicU64::new(0),
+            pushed: Notify::new(),
+        }
     }
 }
 
@@ -25,6 +31,12 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.at(Instant::now())
+    }
+
+    /// Milliseconds since 1970 by this clock: the wall clock at start, and what has passed since. For what
+    /// must be understood after a restart.
+    pub(crate) fn kept_ms(&self) -> u64 {
+        self.start_wall_ms + self.now_ms()
     }
 
     /// As [`Clock::now_ms`], for an instant that was read just now.

@@ -20,6 +20,7 @@ use rumqttd::{Notification, Router, RouterConfig};
 use tokio::sync::{Notify, oneshot};
 
 use crate::config;
+use crate::keep::KeepAside;
 use crate::mailbox::Mailbox;
 use crate::message::Delivery;
 use crate::record::{AsideNumber, Entries, LARGE, Lane, RECORD_HEADER, Record};
@@ -66,6 +67,8 @@ pub(crate) enum Aside {
     Returned(Vec<Delivery>),
     /// Filters of subscriptions that end.
     Filters(Vec<Box<str>>),
+    /// What the writer keeps.
+    Keep(KeepAside),
 }
 
 /// The writing end.
@@ -175,6 +178,11 @@ impl LiveLog {
     /// Fetches what was put aside, once.
     pub(crate) fn fetch(&self, number: AsideNumber) -> Option<Aside> {
         self.asides.lock().expect("no panic while it is held").1.remove(&number)
+    }
+
+    /// Looks at what was put aside and leaves it there.
+    pub(crate) fn look<T>(&self, number: AsideNumber, look: impl FnOnce(&Aside) -> T) -> Option<T> {
+        self.asides.lock().expect("no panic while it is held").1.get(&number).map(look)
     }
 
     /// Reports the end of the log, found by its reader.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use dockside_mqtt::{QoS, ReasonCode};
+use dockside_store::Seq;
 
 pub(crate) use self::asleep_bytes::AsleepBytes;
 use crate::config::Limits;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     TakenOver,
     /// The client reads too slowly for the QoS 1 and 2 messages it subscribed to.
     SlowConsumer,
+    /// What it has published cannot be kept for now.
+    Stalled,
 }
 
 impl Command {
@@ -40,7 +43,7 @@ impl Command {
         match self {
             Self::Quiet | Self::Stop => ReasonCode::ServerShuttingDown,
             Self::TakenOver => ReasonCode::SessionTakenOver,
-            Self::SlowConsumer => ReasonCode::QuotaExceeded,
+            Self::SlowConsumer | Self::Stalled => ReasonCode::QuotaExceeded,
         }
     }
 }
@@ -84,14 +87,27 @@ struct State {
     review: bool,
     /// A shared message found no room and waits in its group.
     refused_shared: bool,
+    /// The session has to read from the store up to here before what is stored among the deliveries:
+    /// it had no connection, or no room.
+    read_to: Option<Seq>,
+    /// What it has read from there.
+    chunk: Option<Chunk>,
     waker: Option<Waker>,
 }
 
 impl State {
     /// Whether the connection ends whatever waits for it.
     fn is_told_to_go(&self) -> bool {
-        matches!(self.command, Some(Command::TakenOver | Command::SlowConsumer))
+        matches!(self.command, Some(Command::TakenOver | Command::SlowConsumer | Command::Stalled))
     }
+}
+
+/// What was read from the store for a session.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) deliveries: VecDeque<Delivery>,
+    /// Everything up to here is in it, or came before.
+    pub(crate) up_to: Seq,
 }
 
 /// What a connection finds in its mailbox.
@@ -104,6 +120,8 @@ pub(crate) struct Taken {
     pub(crate) review: bool,
     /// Whether its groups have something for it, now that it has room.
     pub(crate) refused_shared: bool,
+    /// Where it has to read to from the store, behind what it has.
+    pub(crate) read_to: Option<Seq>,
 }
 
 /// What became of messages that were not put in.
@@ -140,6 +158,7 @@ impl Mailbox {
                 }
                 Mode::Closed => {}
                 Mode::Asleep if delivery.qos == QoS::AtMostOnce => undelivered.offline += 1,
+                Mode::Asleep if delivery.is_stored() => state.read_to = Some(delivery.message.seq),
                 _ => self.put(&mut state, delivery, undelivered),
             }
         }
@@ -160,6 +179,10 @@ impl Mailbox {
         }
         while self.is_full(state, delivery.message.size()) {
             let keeps = matches!(state.mode, Mode::Kept | Mode::Asleep);
+            if keeps && delivery.is_stored() {
+                // Slowness costs it nothing but delay: it reads all this from the store.
+                return self.leave_stored(state, delivery.message.seq);
+            }
             if delivery.is_shared() && delivery.qos != QoS::AtMostOnce {
                 // Another member may have room.
                 state.refused_shared = true;
@@ -187,6 +210,18 @@ impl Mailbox {
             || (state.bytes > 0 && state.bytes + size > self.bytes_at_most);
         let others = state.mode == Mode::Asleep && self.asleep.is_full(state.bytes, size);
         mine || (others && state.bytes > 0)
+    }
+
+    /// Leaves everything that is stored to be read from the store, up to a message.
+    fn leave_stored(&self, state: &mut State, up_to: Seq) {
+        let mut stored = 0;
+        state.deliveries.retain(|delivery| {
+            let is_stored = delivery.is_stored();
+            stored += if is_stored { delivery.message.size() } else { 0 };
+            !is_stored
+        });
+        self.count(state, stored, false);
+        state.read_to = Some(up_to);
     }
 
     fn push(&self, state: &mut State, delivery: Delivery) {
@@ -258,15 +293,20 @@ impl Mailbox {
         let waiting = std::mem::take(&mut state.deliveries);
         (state.bytes, state.retained, state.waker) = (0, 0, None);
         state.mode = Mode::Asleep;
+        let chunk = state.chunk.take().map(|chunk| chunk.deliveries).unwrap_or_default();
         let mut undelivered = Undelivered::default();
-        for mut delivery in unsent.into_iter().chain(waiting) {
-            if delivery.is_shared() {
+        for mut delivery in unsent.into_iter().chain(chunk).chain(waiting) {
+            if delivery.is_stored() {
+                state.read_to = state.read_to.max(Some(delivery.message.seq));
+            } else if delivery.is_shared() {
                 undelivered.shared.push(delivery);
             } else if delivery.qos == QoS::AtMostOnce {
                 undelivered.offline += 1;
             } else {
                 // From here on it is as any other that waits.
-                delivery.origin = Origin::Published;
+                if delivery.origin == Origin::Retained {
+                    delivery.origin = Origin::Unread;
+                }
                 self.put(&mut state, delivery, &mut undelivered);
             }
         }
@@ -281,8 +321,10 @@ impl Mailbox {
 
     /// Takes over what waits in the mailbox that the session had before, ahead of its own.
     pub(crate) fn inherit(&self, before: &Self) {
+        let read_to = before.state().read_to;
         let mut inherited = before.empty(Mode::Closed);
         let mut state = self.state();
+        state.read_to = state.read_to.max(read_to);
         inherited.extend(std::mem::take(&mut state.deliveries));
         if state.mode == Mode::Asleep {
             self.asleep.subtract(state.bytes);
@@ -332,11 +374,16 @@ impl Mailbox {
     }
 
     /// Empties the mailbox into `backlog` if that is empty, and wakes `waker` when there is more.
-    pub(crate) fn take(&self, backlog: &mut VecDeque<Delivery>, waker: &Waker) -> Taken {
+    /// `cursor` is the last message from the store that the session has; it moves on.
+    pub(crate) fn take(
+        &self,
+        backlog: &mut VecDeque<Delivery>,
+        cursor: &mut Seq,
+        waker: &Waker,
+    ) -> Taken {
         let mut state = self.state();
-        if backlog.is_empty() && !state.deliveries.is_empty() {
-            std::mem::swap(backlog, &mut state.deliveries);
-            (state.bytes, state.retained) = (0, 0);
+        if backlog.is_empty() {
+            self.hand_over(&mut state, backlog, cursor);
         }
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
@@ -344,7 +391,56 @@ impl Mailbox {
         let review = std::mem::take(&mut state.review);
         let emptied = state.deliveries.is_empty();
         let refused_shared = emptied && std::mem::take(&mut state.refused_shared);
-        Taken { completed: state.completed, command: state.command, review, refused_shared }
+        let read_to = state.read_to.filter(|_| state.chunk.is_none());
+        Taken {
+            completed: state.completed,
+            command: state.command,
+            review,
+            refused_shared,
+            read_to,
+        }
+    }
+
+    fn hand_over(&self, state: &mut State, backlog: &mut VecDeque<Delivery>, cursor: &mut Seq) {
+        if let Some(chunk) = state.chunk.take() {
+            *backlog = chunk.deliveries;
+            *cursor = chunk.up_to.max(*cursor);
+        }
+        if state.read_to.is_some_and(|read_to| read_to <= *cursor) {
+            state.read_to = None;
+        }
+        if !backlog.is_empty() {
+            return;
+        }
+        if state.read_to.is_some() {
+            // What is stored waits for what comes before it.
+            let mut rest = VecDeque::new();
+            for delivery in std::mem::take(&mut state.deliveries) {
+                if delivery.is_stored() { &mut rest } else { &mut *backlog }.push_back(delivery);
+            }
+            (state.bytes, state.retained) = (0, 0);
+            rest.into_iter().for_each(|delivery| self.push(state, delivery));
+        } else if !state.deliveries.is_empty() {
+            std::mem::swap(backlog, &mut state.deliveries);
+            (state.bytes, state.retained) = (0, 0);
+            let last = backlog.iter().rev().find(|delivery| delivery.is_stored());
+            *cursor = last.map_or(*cursor, |last| last.message.seq.max(*cursor));
+        }
+    }
+
+    /// What was read from the store for the session.
+    pub(crate) fn give(&self, chunk: Chunk) {
+        let mut state = self.state();
+        state.chunk = Some(chunk);
+        wake(state);
+    }
+
+    /// A session that was kept across a restart waits for its client, with so much in the store.
+    pub(crate) fn restored(&self, read_to: Seq) {
+        self.online.store(false, Ordering::Relaxed);
+        let mut state = self.state();
+        state.mode = Mode::Asleep;
+        state.read_to = Some(read_to);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

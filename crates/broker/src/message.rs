@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dockside_mqtt::QoS;
+use dockside_store::Seq;
 
 use crate::record::Published;
 
@@ -22,6 +23,8 @@ pub(crate) struct Message {
     bytes: Box<[u8]>,
     /// Monotonic milliseconds; `u64::MAX` is never.
     pub(crate) expires_ms: u64,
+    /// Its number in the store; 0 if it is not there.
+    pub(crate) seq: Seq,
 }
 
 impl Message {
@@ -34,6 +37,7 @@ impl Message {
             properties_len: published.properties.len() as u32,
             bytes: parts.concat().into_boxed_slice(),
             expires_ms: published.expires_ms,
+            seq: published.seq,
         }
     }
 
@@ -69,6 +73,8 @@ pub(crate) enum Origin {
     Shared(GroupId),
     /// It was retained when the session subscribed.
     Retained,
+    /// So it was, and its connection ended before it was sent.
+    Unread,
 }
 
 /// A message for one session.
@@ -83,6 +89,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// Whether a session that is kept finds it in the store, in its own queue.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.origin == Origin::Published && self.message.seq > 0 && self.qos != QoS::AtMostOnce
+    }
+
     /// Whether it is for any one member of a group.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.origin, Origin::Shared(_))

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use dockside_interceptor::{
-    Announcement, Effects, Intercepted, Interceptor, Reply, Unanswered, Verdict,
+    Announcement, Effects, EventRecord, Intercepted, Interceptor, Reply, Unanswered, Verdict,
 };
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_mqtt::packet::Publish;
@@ -17,6 +17,7 @@ use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
 use crate::access::Permit;
 use crate::clock;
 use crate::config::Limits;
+use crate::keep::{self, Keep};
 use crate::live_log::Aside;
 use crate::mailbox::{Mailbox, Ticket};
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
@@ -125,6 +126,9 @@ impl Batch {
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
     pub(crate) replies: Vec<Reply>,
+    /// Something is kept of it: the publisher hears of it afterwards.
+    pub(crate) is_recorded: bool,
+    record: Option<EventRecord>,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) unanswered: Option<Unanswered>,
 }
@@ -192,6 +196,10 @@ pub(crate) fn route(
     }
     batch.carry_charge(routable);
     let out = batch.entries(routable.lane);
+    if let Some(record) = accepted.record.take() {
+        accepted.is_recorded = true;
+        append_record(out, &record, publish.payload);
+    }
     if verdict == Verdict::Forward {
         let mut forwarded = Vec::new();
         let (properties, expiry) = forwardable(shared, publish.properties, &mut forwarded);
@@ -202,6 +210,7 @@ pub(crate) fn route(
             retain: publish.retain,
             room,
             expires_ms: expiry,
+            seq: 0,
             topic,
             properties,
             payload: publish.payload,
@@ -228,7 +237,24 @@ pub(crate) fn append_by_reference(shared: &Shared, out: &mut Vec<u8>, published:
     let mut entry = Vec::with_capacity(published.size());
     record::append(&mut entry, &Entry::Publish(*published));
     let number = shared.log.put_aside(Aside::Entry(Bytes::from(entry)));
-    record::append(out, &Entry::Large(number));
+    record::append(out, &Entry::Large(number, 0));
+}
+
+fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
+    let event = keep::Event {
+        received_ms: record.received_ms,
+        gateway: &record.gateway,
+        method: record.method,
+        tid: &record.tid,
+        task: record.task.as_deref(),
+        status: record.status.as_deref(),
+        step: record.step,
+        percent: record.percent,
+        result: record.result,
+        key: record.key,
+        payload,
+    };
+    record::append(out, &Entry::Keep(Keep::Event(event)));
 }
 
 fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted) -> Verdict {
@@ -250,6 +276,7 @@ fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted
             }
         }
         accepted.replies.extend(effects.take_replies());
+        accepted.record = effects.take_record().or(accepted.record.take());
         accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
         accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });

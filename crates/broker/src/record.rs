@@ -3,14 +3,18 @@
 //! ```text
 //! record  = number u64 | lane u8 | charge u64 | entry*
 //! entry   = length u32 | kind u8 | body           (length counts kind and body)
-//! publish = flags u8 | publisher u64 | expires u64 | topic u16 | properties u32 | bytes of the
-//!           three: topic, properties, payload
+//! publish = flags u8 | publisher u64 | expires u64 | seq u64 | topic u16 | properties u32 |
+//!           bytes of the three: topic, properties, payload
 //! ```
-//! Integers are little endian. The bytes never leave the process, so there is no version.
+//! Integers are little endian. The writer fills `seq` in, and keeps entries back that are for the
+//! store only (`keep`). The bytes never leave the process, so there is no version.
 
 use dockside_mqtt::QoS;
 use dockside_mqtt::packet::SubscriptionOptions;
 
+use dockside_store::Seq;
+
+use crate::keep::{self, Keep};
 use crate::retained::Room;
 
 /// Which way a record went, and so whose budget its charge belongs to.
@@ -32,8 +36,8 @@ pub(crate) type AsideNumber = u64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Entry<'a> {
     Publish(Published<'a>),
-    /// An entry of more than [`LARGE`] bytes.
-    Large(AsideNumber),
+    /// A publish of more than [`LARGE`] bytes, or a will, and its [`Published::seq`].
+    Large(AsideNumber, Seq),
     /// A session begins; its mailbox travels beside the log.
     Begin(Instance, AsideNumber),
     /// A session has a new connection, with a mailbox that takes over what waits in the old one.
@@ -49,6 +53,8 @@ pub(crate) enum Entry<'a> {
     Awake(Instance),
     /// A session loses these subscriptions: any number of filters, beside the log.
     Revoke(Instance, AsideNumber),
+    /// For the writer, which keeps it and passes it on to nobody.
+    Keep(Keep<'a>),
 }
 
 /// A message with all that the dispatcher needs to know of it.
@@ -64,6 +70,8 @@ pub(crate) struct Published<'a> {
     pub(crate) room: Room,
     /// Monotonic milliseconds after which it is not delivered any more; `u64::MAX` is never.
     pub(crate) expires_ms: u64,
+    /// Its number in the store; 0 if it is not there.
+    pub(crate) seq: Seq,
     pub(crate) topic: &'a str,
     /// Properties that are passed on as they are.
     pub(crate) properties: &'a [u8],
@@ -82,13 +90,17 @@ pub(crate) struct Subscribed<'a> {
 /// An entry larger than this goes through the log by reference.
 pub(crate) const LARGE: usize = 64 << 10;
 
+/// Where the number of a publish stands in its entry, and in one by reference.
+const SEQ_AT: usize = 22;
+const LARGE_SEQ_AT: usize = 13;
+
 /// Bytes of a record before its first entry.
 pub(crate) const RECORD_HEADER: usize = 17;
 
 impl Published<'_> {
     /// Bytes of the entry.
     pub(crate) fn size(&self) -> usize {
-        5 + 1 + 8 + 8 + 2 + 4 + self.topic.len() + self.properties.len() + self.payload.len()
+        5 + 1 + 8 + 8 + 8 + 2 + 4 + self.topic.len() + self.properties.len() + self.payload.len()
     }
 }
 
@@ -104,13 +116,17 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
             out.push(p.qos.bits() | flags | (p.room as u8) << 4);
             out.extend_from_slice(&p.publisher.to_le_bytes());
             out.extend_from_slice(&p.expires_ms.to_le_bytes());
+            out.extend_from_slice(&p.seq.to_le_bytes());
             out.extend_from_slice(&(p.topic.len() as u16).to_le_bytes());
             out.extend_from_slice(&(p.properties.len() as u32).to_le_bytes());
             out.extend_from_slice(p.topic.as_bytes());
             out.extend_from_slice(p.properties);
             out.extend_from_slice(p.payload);
         }
-        Entry::Large(number) => number_entry(out, 1, *number),
+        Entry::Large(number, seq) => {
+            number_entry(out, 1, *number);
+            out.extend_from_slice(&seq.to_le_bytes());
+        }
         Entry::Begin(instance, number) => {
             number_entry(out, 2, *instance);
             out.extend_from_slice(&number.to_le_bytes());
@@ -137,9 +153,22 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
             out.extend_from_slice(filter.as_bytes());
         }
         Entry::Barrier(number) => number_entry(out, 6, *number),
+        Entry::Keep(keep) => keep::append(out, keep),
     }
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Gives the publish in this entry its number; other entries have none.
+pub(crate) fn set_seq(entry: &mut [u8], seq: Seq) {
+    let at = match entry.get(4) {
+        Some(0) => SEQ_AT,
+        Some(1) => LARGE_SEQ_AT,
+        _ => return,
+    };
+    if let Some(place) = entry.get_mut(at..at + 8) {
+        place.copy_from_slice(&seq.to_le_bytes());
+    }
 }
 
 fn number_entry(out: &mut Vec<u8>, kind: u8, number: u64) {
@@ -214,15 +243,23 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// One whole entry, as [`Entries::take_up_to`] gives it.
+pub(crate) fn parse(entry: &[u8]) -> Option<Entry<'_>> {
+    parse_entry(entry.get(4..)?)
+}
+
 fn parse_entry(bytes: &[u8]) -> Option<Entry<'_>> {
     let (&kind, body) = bytes.split_first()?;
     if kind == 0 {
         return parse_publish(body).map(Entry::Publish);
     }
+    if kind == keep::STEP || kind == keep::EVENT {
+        return keep::parse(kind, body).map(Entry::Keep);
+    }
     let (number, rest) = body.split_at_checked(8)?;
     let number = u64::from_le_bytes(number.try_into().ok()?);
     Some(match kind {
-        1 => Entry::Large(number),
+        1 => Entry::Large(number, u64::from_le_bytes(rest.try_into().ok()?)),
         2 => Entry::Begin(number, u64::from_le_bytes(rest.try_into().ok()?)),
         3 => Entry::End(number),
         4 => {
@@ -240,14 +277,15 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry<'_>> {
         8 => Entry::Return(number),
         9 => Entry::Awake(number),
         10 => Entry::Revoke(number, u64::from_le_bytes(rest.try_into().ok()?)),
+        keep::ASIDE => Entry::Keep(Keep::Aside(number)),
         _ => return None,
     })
 }
 
 fn parse_publish(body: &[u8]) -> Option<Published<'_>> {
-    let (head, rest) = body.split_at_checked(23)?;
-    let topic = usize::from(u16::from_le_bytes(head[17..19].try_into().ok()?));
-    let properties = u32::from_le_bytes(head[19..23].try_into().ok()?) as usize;
+    let (head, rest) = body.split_at_checked(31)?;
+    let topic = usize::from(u16::from_le_bytes(head[25..27].try_into().ok()?));
+    let properties = u32::from_le_bytes(head[27..31].try_into().ok()?) as usize;
     let (topic, rest) = rest.split_at_checked(topic)?;
     let (properties, payload) = rest.split_at_checked(properties)?;
     Some(Published {
@@ -257,6 +295,7 @@ fn parse_publish(body: &[u8]) -> Option<Published<'_>> {
         retain: head[0] & 0b100 != 0,
         room: Room::from_bits(head[0] >> 4)?,
         expires_ms: u64::from_le_bytes(head[9..17].try_into().ok()?),
+        seq: u64::from_le_bytes(head[17..25].try_into().ok()?),
         topic: std::str::from_utf8(topic).ok()?,
         properties,
         payload,
@@ -276,6 +315,7 @@ mod tests {
             retain: true,
             room: Room::Promised,
             expires_ms: 99,
+            seq: 98,
             topic: "a/日",
             properties: b"\x26pp",
             payload: b"payload",
@@ -288,7 +328,7 @@ mod tests {
         };
         let entries = [
             Entry::Publish(publish),
-            Entry::Large(1),
+            Entry::Large(1, 97),
             Entry::Begin(2, 3),
             Entry::End(4),
             Entry::Subscribe(Subscribed { instance: 5, options, id: 6, filter: "a/#" }),

@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn told(mailbox: &Mailbox) -> Option<Command> {
-        mailbox.take(&mut VecDeque::new(), Waker::noop()).command
+        mailbox.take(&mut VecDeque::new(), &mut 0, Waker::noop()).command
     }
 
     fn owner(instance: Instance, mailbox: &Arc<Mailbox>, user: Option<&str>) -> Owner {

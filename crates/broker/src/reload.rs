@@ -83,6 +83,8 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("metrics", old.metrics != new.metrics),
         ("limits", old.limits != new.limits),
         ("live_log", old.live_log != new.live_log),
+        ("data", old.data != new.data),
+        ("store", old.store != new.store),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

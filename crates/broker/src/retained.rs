@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dockside_store::Seq;
+
 use crate::config::Limits;
 use crate::message::Message;
 
@@ -191,13 +193,18 @@ impl Retained {
         self.root.matches(&levels, true, &mut alive);
     }
 
-    /// Drops what has expired [MQTT-3.3.2-5].
-    pub(crate) fn expire(&mut self, now_ms: u64) {
+    /// Drops what has expired [MQTT-3.3.2-5]: topics, and numbers in the store.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<(Box<str>, Seq)> {
+        let mut gone = Vec::new();
         while self.mortal.first().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
             if let Some((_, topic)) = self.mortal.pop_first() {
+                let seq = self.root.find(&topic).and_then(|node| node.message.as_ref());
+                let seq = seq.map_or(0, |message| message.seq);
                 self.clear(&topic);
+                gone.push((topic, seq));
             }
         }
+        gone
     }
 }
 
@@ -269,6 +276,7 @@ mod tests {
             retain: true,
             room: Room::Unasked,
             expires_ms,
+            seq: 0,
             topic,
             properties: b"",
             payload,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_mqtt::session::{Incoming, Outgoing};
+use dockside_store::Seq;
 
 use crate::access::{Denied, Identity};
 use crate::config::Limits;
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) outgoing: Outgoing<Delivery>,
     /// One of `limits.sessions`; none if the session ends with its connection.
     pub(crate) kept: Option<Place>,
+    /// The last message of its queue in the store that it has had.
+    pub(crate) cursor: Seq,
     /// It has lost a subscription to new rules: what was queued for that must not reach it.
     pub(crate) narrowed: bool,
 }
@@ -40,6 +43,7 @@ impl Session {
             incoming: Incoming::new(window.from_client, window.aliases),
             outgoing: Outgoing::new(window.to_client, window.bytes_to_client),
             kept,
+            cursor: 0,
             narrowed: false,
         }
     }
@@ -82,6 +86,8 @@ pub(crate) struct Asleep {
     pub(crate) session: Session,
     /// What was not sent, and what has come since.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// It is from before a restart: what was under way is in the store.
+    pub(crate) restored: bool,
     pub(crate) expires_ms: u64,
     /// When it is published, unless the client is back before.
     pub(crate) will: Option<(u64, WillMessage)>,
@@ -96,10 +102,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Counts what a session holds; at the bound of all it loses its oldest first: how many.
-    pub(crate) fn of(outgoing: &mut Outgoing<Delivery>, all: &Arc<AsleepBytes>) -> (Self, u64) {
+    /// Counts what a session holds; at the bound of all it loses its oldest first, which come back.
+    pub(crate) fn of(
+        outgoing: &mut Outgoing<Delivery>,
+        all: &Arc<AsleepBytes>,
+    ) -> (Self, Vec<Delivery>) {
         let dropped = match all.excess(outgoing.bytes()) {
-            0 => 0,
+            0 => Vec::new(),
             excess => outgoing.shed(excess),
         };
         let bytes = outgoing.bytes();
@@ -172,9 +181,19 @@ pub(crate) fn append_return(shared: &Shared, entries: &mut Vec<u8>, returned: Ve
 /// [MQTT-3.1.3-2]
 type Owner = (Option<Arc<str>>, Arc<str>);
 
+/// A will of a connection that a restart has ended, whose session is not kept.
+pub(crate) struct Orphan {
+    pub(crate) instance: Instance,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) due_ms: u64,
+    pub(crate) will: WillMessage,
+}
+
 /// All sessions that are kept.
 pub(crate) struct Sessions {
     asleep: Mutex<HashMap<Owner, Asleep>>,
+    orphans: Mutex<Vec<Orphan>>,
     kept: Arc<AtomicUsize>,
     at_most: usize,
     pub(crate) bytes: Arc<AsleepBytes>,
@@ -194,10 +213,22 @@ impl Sessions {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             asleep: Mutex::default(),
+            orphans: Mutex::default(),
             kept: Arc::default(),
             at_most: limits.sessions,
             bytes: Arc::new(AsleepBytes::new(limits)),
         }
+    }
+
+    /// A place for one that was kept before, whatever the limit is now.
+    pub(crate) fn place_again(&self) -> Place {
+        self.kept.fetch_add(1, Ordering::SeqCst);
+        Place(Arc::clone(&self.kept))
+    }
+
+    /// Whether any session is kept, connected or not.
+    pub(crate) fn any_kept(&self) -> bool {
+        self.kept.load(Ordering::SeqCst) > 0
     }
 
     /// A place for one more; `None` at the limit.
@@ -215,6 +246,17 @@ impl Sessions {
     /// Messages that wait for sessions without a connection.
     pub(crate) fn waiting(&self) -> usize {
         self.asleep().values().map(|a| a.mailbox.len() + a.session.outgoing.len()).sum()
+    }
+
+    /// A session from before a restart; it is over if its user is gone.
+    pub(crate) fn restore(&self, shared: &Shared, mut asleep: Asleep) {
+        let owner = (asleep.identity.user().cloned(), Arc::clone(&asleep.client_id));
+        if asleep.review(shared).is_ok() {
+            self.asleep().insert(owner, asleep);
+        } else {
+            asleep.will = None;
+            asleep.end(shared);
+        }
     }
 
     /// A connection has ended and its session goes on.
@@ -252,8 +294,27 @@ impl Sessions {
         Some(found)
     }
 
+    /// A will that waits for its client after a restart.
+    pub(crate) fn restore_will(&self, orphan: Orphan) {
+        self.orphans.lock().expect("no panic while it is held").push(orphan);
+    }
+
+    /// Publishes the wills of connections that a restart has ended, unless their clients are back.
+    fn publish_orphans(&self, shared: &Shared) {
+        let now_ms = shared.clock.now_ms();
+        let mut orphans = self.orphans.lock().expect("no panic while it is held");
+        for orphan in orphans.extract_if(.., |orphan| orphan.due_ms <= now_ms) {
+            if shared.registry.is_owned_by(&orphan.client_id, orphan.user.as_ref()) {
+                orphan.will.forget(shared, orphan.instance);
+            } else {
+                orphan.will.publish(shared, orphan.instance);
+            }
+        }
+    }
+
     /// Publishes wills that are due and ends sessions that have expired [MQTT-4.1.0-2]; how many.
     pub(crate) fn expire(&self, shared: &Shared) -> u64 {
+        self.publish_orphans(shared);
         let now_ms = shared.clock.now_ms();
         let mut asleep = self.asleep();
         for session in asleep.values_mut().filter(|asleep| asleep.is_will_due(now_ms)) {

@@ -1,10 +1,11 @@
 //! What every connection shares.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
+use dockside_store::Seq;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,11 +14,13 @@ use crate::access::Access;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::keep::{self, KeepAside};
 use crate::live_log::LiveLog;
 use crate::mailbox::{Mailbox, Ticket};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::ConnectionMetrics;
 use crate::publish::Interceptors;
+use crate::reading::Reading;
 use crate::record::Instance;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
@@ -36,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) sessions: Sessions,
     pub(crate) retained: Arc<RwLock<Retained>>,
+    pub(crate) reading: Reading,
+    /// Whether the store could be written lately.
+    pub(crate) store_works: Arc<AtomicBool>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
     pub(crate) access: Access,
@@ -49,6 +55,8 @@ pub(crate) struct Shared {
     /// Cancelled when the broker stops.
     pub(crate) stopping: CancellationToken,
     instances: AtomicU64,
+    /// Numbers of earlier starts are not greater.
+    pub(crate) first_number: Seq,
     doorbell: Notify,
 }
 
@@ -57,6 +65,7 @@ impl Shared {
         config: Config,
         policy: Arc<Policy>,
         log: LiveLog,
+        (reading, clock, first_number): (Reading, Arc<Clock>, Seq),
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Self {
         Self {
@@ -67,7 +76,9 @@ impl Shared {
             registry: Arc::default(),
             sessions: Sessions::new(&config.limits),
             retained: Arc::new(RwLock::new(Retained::new(&config.limits))),
-            clock: Arc::default(),
+            reading,
+            store_works: Arc::new(AtomicBool::new(true)),
+            clock,
             sys: SysCounters::default(),
             access: Access::new(&config, policy),
             refusals: Refusals::default(),
@@ -76,7 +87,8 @@ impl Shared {
             clients: AtomicUsize::new(0),
             accepting: TaskTracker::new(),
             stopping: CancellationToken::new(),
-            instances: AtomicU64::new(0),
+            instances: AtomicU64::new(first_number),
+            first_number,
             doorbell: Notify::new(),
             config,
         }
@@ -97,6 +109,20 @@ impl Shared {
     pub(crate) fn retained(&self) -> (usize, usize) {
         let retained = self.retained.read().expect("no panic while it is held");
         (retained.len(), retained.bytes())
+    }
+
+    /// Drops retained messages that have expired, here and in the store.
+    pub(crate) fn expire_retained(&self) {
+        let mut retained = self.retained.write().expect("no panic while it is held");
+        let gone = retained.expire(self.clock.now_ms());
+        drop(retained);
+        let mut entries = Vec::new();
+        for (topic, seq) in gone.into_iter().filter(|(_, seq)| *seq > 0) {
+            keep::append_aside(&self.log, &mut entries, KeepAside::NotRetained(topic, seq));
+        }
+        if !entries.is_empty() {
+            self.append_ordered(&entries, 0, None);
+        }
     }
 
     /// Appends entries of QoS 0 with nothing to keep.

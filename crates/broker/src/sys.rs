@@ -209,6 +209,7 @@ fn append(entries: &mut Vec<u8>, topic: &str, value: &str) {
         retain: true,
         room: Room::Unasked,
         expires_ms: u64::MAX,
+        seq: 0,
         topic,
         properties: b"",
         payload: value.as_bytes(),

@@ -1,8 +1,6 @@
 //! The broker as a process: its log, its signals, its service manager.
 
-use std::fs::DirBuilder;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,14 +15,6 @@ use crate::{BAD_CONFIGURATION, BROKEN, CANNOT_CONNECT, CANNOT_CREATE, fail};
 /// Runs a broker until it is told to stop.
 pub(crate) fn run(config: &Config, arguments: &Arguments) -> ExitCode {
     log_to_stderr(config.log.level);
-    let dir = &config.data.dir;
-    // What is in it is nobody else's business.
-    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir) {
-        return fail(
-            CANNOT_CREATE,
-            &format!("data.dir: {} cannot be made: {error}", dir.display()),
-        );
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(BROKEN, &format!("the runtime cannot be started: {error}")),
@@ -39,6 +29,7 @@ async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
     let broker = match dockside::bind(config).await {
         Ok(broker) => broker,
         Err(error @ BindError::LiveLog(_)) => return fail(BROKEN, &error.to_string()),
+        Err(error @ BindError::Store(_)) => return fail(CANNOT_CREATE, &error.to_string()),
         Err(error @ BindError::Configuration(_)) => {
             return fail(BAD_CONFIGURATION, &error.to_string());
         }
@@ -134,7 +125,6 @@ fn reload_once(reloader: &Reloader, arguments: &Arguments, started: &Config) {
         tracing::error!("{}: {}; what was there before stays", problem.key, problem.remedy);
     }
     let others = [
-        ("data", started.data != config.data),
         ("flight_task", started.flight_task != config.flight_task),
         ("log", started.log != config.log),
     ];

@@ -52,6 +52,7 @@ pub enum Verdict {
 #[derive(Default, Debug)]
 pub struct Effects {
     replies: Vec<Reply>,
+    record: Option<EventRecord>,
     announcement: Option<Announcement>,
     unanswered: Option<Unanswered>,
 }
@@ -66,6 +67,31 @@ pub struct Reply {
     pub payload: Vec<u8>,
     /// QoS before it is capped by the subscription.
     pub qos: QoS,
+}
+
+/// What is kept of an event, with its payload, before its publisher hears anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventRecord {
+    /// Wall clock, milliseconds since 1970.
+    pub received_ms: u64,
+    /// Serial number of the topic.
+    pub gateway: Box<str>,
+    /// Method.
+    pub method: &'static str,
+    /// Transaction identifier.
+    pub tid: Box<str>,
+    /// Flight task.
+    pub task: Option<Box<str>>,
+    /// What the event says of the task.
+    pub status: Option<Box<str>>,
+    /// Number of the step.
+    pub step: Option<i64>,
+    /// Progress, 0 to 100.
+    pub percent: Option<i64>,
+    /// Code of the device; 0 is well.
+    pub result: Option<i64>,
+    /// The same for repetitions of an event, and for no other.
+    pub key: [u8; 16],
 }
 
 /// A gateway says which aircraft are with it: its user may speak for them until it says otherwise.
@@ -98,6 +124,11 @@ impl Effects {
         }
     }
 
+    /// Asks for a record of this publish.
+    pub fn record(&mut self, record: EventRecord) {
+        self.record = Some(record);
+    }
+
     /// Announces a gateway's aircraft.
     pub fn announce(&mut self, announcement: Announcement) {
         self.announcement = Some(announcement);
@@ -106,6 +137,11 @@ impl Effects {
     /// Says why there is no reply.
     pub fn leave_unanswered(&mut self, unanswered: Unanswered) {
         self.unanswered = Some(unanswered);
+    }
+
+    /// Takes the record out.
+    pub fn take_record(&mut self) -> Option<EventRecord> {
+        self.record.take()
     }
 
     /// Takes the announcement out.
@@ -126,6 +162,7 @@ impl Effects {
     /// Forgets everything, as after a panic.
     pub fn clear(&mut self) {
         self.replies.clear();
+        self.record = None;
         self.announcement = None;
         self.unanswered = None;
     }

@@ -147,6 +147,12 @@ impl Access {
     }
 
     /// What a user, or nobody, may do as this client.
+    pub(crate) fn restored(&self, user: Option<Arc<str>>, client_id: &Arc<str>) -> Identity {
+        let generation = self.generation.load(Ordering::Acquire);
+        self.identity(Login { user, generation }, client_id)
+    }
+
+    /// Who a client is under the rules of now.
     pub(crate) fn identity(&self, login: Login, client_id: &Arc<str>) -> Identity {
         let Login { user, generation } = login;
         let announced = Arc::clone(&self.announced);

@@ -12,6 +12,7 @@ mod token;
 mod why;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -67,9 +68,15 @@ async fn render() -> impl IntoResponse {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    if shared.log.is_alive() {
-        (StatusCode::OK, "ready\n")
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    if !shared.log.is_alive() {
+        (unavailable, "the live log is broken; the process ends\n")
+    } else if !shared.store_works.load(Ordering::Relaxed) {
+        (
+            unavailable,
+            "the store cannot be written: what must be kept waits unacknowledged; see the log\n",
+        )
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the live log is broken; the process ends\n")
+        (StatusCode::OK, "ready\n")
     }
 }

@@ -33,6 +33,10 @@ pub struct Config {
     pub limits: Limits,
     /// The in-memory log between publishers and subscribers.
     pub live_log: LiveLog,
+    /// Where data is kept.
+    pub data: Data,
+    /// How it is kept.
+    pub store: Store,
 }
 
 /// Where clients connect.
@@ -121,6 +125,37 @@ pub struct Limits {
     pub retained_bytes: usize,
 }
 
+/// Where data is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// Directory; created if it does not exist.
+    pub dir: PathBuf,
+}
+
+/// How data is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// How long publishers wait for a store that does not work, milliseconds.
+    pub stall_timeout_ms: u64,
+}
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// What was acknowledged survives a kill of the process at any instant.
+    #[default]
+    Commit,
+    /// It survives a power cut.
+    Sync,
+    /// Nothing: answers do not wait.
+    Memory,
+}
+
 /// The in-memory log between publishers and subscribers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -182,6 +217,18 @@ impl Default for Limits {
             retained_messages: 100_000,
             retained_bytes: 128 << 20,
         }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: "data".into() }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { durability: Durability::Commit, stall_timeout_ms: 10_000 }
     }
 }
 

@@ -246,12 +246,17 @@ where
             return None;
         }
     };
-    let Entered { session, resumed, connack } = entered;
+    let Entered { mut session, resumed, restored, connack } = entered;
+    if let Some(instance) = restored {
+        shared.reading.resume(instance, &mut session, &shared.clock).await;
+    }
     client.instance = resumed.unwrap_or(client.instance);
     if session.kept.is_some() {
         mailbox.keep();
     }
-    let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, resumed.is_some()), will);
+    let is_kept = session.kept.is_some();
+    let begun = (claim, resumed.is_some(), is_kept);
+    let guard = SessionGuard::begin(&shared, &client, &mailbox, begun, will);
     let connection = Connection::new(io, shared, client, mailbox, guard, (session, connack));
     Some(Served { connection: Box::new(connection), _slot: slot })
 }
@@ -267,6 +272,8 @@ struct Entered {
     session: Session,
     /// The session that it was, if it was there before.
     resumed: Option<Instance>,
+    /// The same, if that was before a restart.
+    restored: Option<Instance>,
     connack: Vec<u8>,
 }
 
@@ -289,7 +296,9 @@ fn session(
     };
     if let Some(asleep) = resumed {
         let session = asleep.session.resumed(&granted.window);
-        return Ok(Entered { session, resumed: Some(asleep.instance), connack });
+        let instance = asleep.instance;
+        let restored = asleep.restored.then_some(instance);
+        return Ok(Entered { session, resumed: Some(instance), restored, connack });
     }
     let kept = match granted.session_expiry {
         0 => None,
@@ -300,5 +309,10 @@ fn session(
         })?),
     };
     // [MQTT-3.1.2-6]
-    Ok(Entered { session: Session::new(kept, &granted.window), resumed: None, connack })
+    Ok(Entered {
+        session: Session::new(kept, &granted.window),
+        resumed: None,
+        restored: None,
+        connack,
+    })
 }

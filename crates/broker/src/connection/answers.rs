@@ -16,6 +16,8 @@ pub(super) enum Answer {
     Pubrec(PacketId, ReasonCode),
     Suback(PacketId, Vec<ReasonCode>),
     Unsuback(PacketId, Vec<ReasonCode>),
+    Pubrel(PacketId, ReasonCode),
+    Pubcomp(PacketId, ReasonCode),
     /// A plugin's reply, right behind the acknowledgement of the publish it replies to.
     Reply(Reply),
 }
@@ -52,6 +54,10 @@ impl Answers {
             }
             None => None,
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,5 +1,6 @@
 //! How a connection ends: DISCONNECT, the will, the end of the session.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use dockside_mqtt::{ProtocolError, ReasonCode};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::kept::unacknowledged;
 use super::{BEGUN, Client, Connection};
+use crate::keep::{self, Keep, KeepAside, Step};
 use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
@@ -117,6 +120,13 @@ impl Ended {
                     "a reconnect; if it goes on and on, two clients use one client identifier",
                 ),
             ),
+            Self::Told(Command::Stalled) => (
+                Stage::Limit,
+                cause(
+                    "what it published could not be kept: the store does not work",
+                    "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
+                ),
+            ),
             Self::Told(Command::SlowConsumer) => (
                 Stage::Limit,
                 cause(
@@ -137,6 +147,7 @@ impl Ended {
             Self::UserGone => Closed::Admin,
             Self::Told(Command::TakenOver) => Closed::Takeover,
             Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
+            Self::Told(Command::Stalled) => Closed::StoreStalled,
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
         }
     }
@@ -162,7 +173,7 @@ impl SessionGuard {
         shared: &Arc<Shared>,
         client: &Client,
         mailbox: &Arc<Mailbox>,
-        (claim, resumed): (Claim, bool),
+        (claim, resumed, is_kept): (Claim, bool, bool),
         will: Option<WillMessage>,
     ) -> Self {
         let number = shared.log.put_aside(Aside::Mailbox(Arc::clone(mailbox)));
@@ -170,6 +181,19 @@ impl SessionGuard {
         let begin =
             if resumed { Entry::Attach(instance, number) } else { Entry::Begin(instance, number) };
         let mut entry = Vec::new();
+        if let Some(will) = &will {
+            let user = client.identity.user().map(|user| &**user);
+            let kept = KeepAside::Will(instance, Some(will.kept(&client.id, user)));
+            keep::append_aside(&shared.log, &mut entry, kept);
+        }
+        if is_kept {
+            let session = dockside_store::Session {
+                client_id: client.id.to_string(),
+                user: client.identity.user().map(|user| user.to_string()),
+                expiry_s: client.session_expiry,
+            };
+            keep::append_aside(&shared.log, &mut entry, KeepAside::Session(instance, session));
+        }
         record::append(&mut entry, &begin);
         shared.append_ordered(&entry, 0, Some((Arc::clone(mailbox), BEGUN)));
         shared.metrics.opened(client.transport);
@@ -182,7 +206,9 @@ impl SessionGuard {
 
     /// Forgets the will if its topic is one of these.
     pub(super) fn forget_will(&mut self, which: impl Fn(&str) -> bool) {
-        self.will = self.will.take().filter(|will| !which(&will.topic));
+        if let Some(will) = self.will.take_if(|will| which(&will.topic)) {
+            will.forget(&self.shared, self.instance);
+        }
     }
 
     /// Publishes the will, once [MQTT-3.1.2-10].
@@ -223,9 +249,13 @@ impl<S> Connection<S> {
     fn leave_session(&mut self, ended: Ended) {
         if ended == Ended::Client {
             // [MQTT-3.14.4-3]
-            self.guard.will = None;
+            self.guard.forget_will(|_| true);
         }
-        let unsent = self.replies.drain(..).chain(self.backlog.drain(..)).collect();
+        let unsent: VecDeque<_> = self.replies.drain(..).chain(self.backlog.drain(..)).collect();
+        if let Some(first) = unsent.iter().find(|delivery| delivery.is_stored()) {
+            // It reads on from here.
+            self.session.cursor = self.session.cursor.min(first.message.seq - 1);
+        }
         let mut returned = self.session.outgoing.take_unacknowledged(Delivery::is_shared);
         let expiry_seconds = self.client.session_expiry;
         self.guard.ends_session = false;
@@ -241,28 +271,38 @@ impl<S> Connection<S> {
         returned.extend(undelivered.shared);
         let mut entries = Vec::new();
         append_return(&self.shared, &mut entries, returned);
-        if !entries.is_empty() {
-            self.shared.append_ordered(&entries, 0, None);
-        }
-        self.fall_asleep(expiry_seconds);
+        self.fall_asleep(expiry_seconds, entries);
     }
 
     /// [MQTT-3.1.2-23]
-    fn fall_asleep(&mut self, expiry_seconds: u32) {
+    fn fall_asleep(&mut self, expiry_seconds: u32, mut entries: Vec<u8>) {
         let identity = self.client.identity.clone();
         let mut session = self.session.take();
-        let (unacknowledged, dropped) =
-            Held::of(&mut session.outgoing, &self.shared.sessions.bytes);
+        let (held, dropped) = Held::of(&mut session.outgoing, &self.shared.sessions.bytes);
+        let instance = self.client.instance;
+        for delivery in dropped.iter().filter(|delivery| delivery.is_stored()) {
+            let done = Step::done(instance, delivery.message.seq);
+            record::append(&mut entries, &Entry::Keep(Keep::Step(done)));
+        }
+        let dropped = dropped.len() as u64;
         let undelivered = Undelivered { full: dropped, ..Undelivered::default() };
         self.shared.metrics.undelivered(&undelivered);
         self.shared.sys.dropped(dropped);
+        if self.shared.stopping.is_cancelled() {
+            // After a kill QoS 1 may repeat with other identifiers; after a stop it has those it had.
+            unacknowledged(instance, &session.outgoing, &mut entries);
+        }
+        let expires_ms = self.shared.clock.kept_ms() + u64::from(expiry_seconds) * 1000;
+        keep::append_aside(&self.shared.log, &mut entries, KeepAside::Asleep(instance, expires_ms));
+        self.shared.append_ordered(&entries, 0, None);
         let asleep = Asleep {
             instance: self.client.instance,
             client_id: Arc::clone(&self.client.id),
             identity,
             session,
-            _unacknowledged: unacknowledged,
+            _unacknowledged: held,
             mailbox: Arc::clone(&self.mailbox),
+            restored: false,
             expires_ms: self.shared.clock.in_seconds(expiry_seconds),
             will: self.guard.delay_will(),
         };

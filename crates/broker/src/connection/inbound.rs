@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use dockside_mqtt::packet::{Ack, Disconnect, Packet, Publish};
+use dockside_mqtt::packet::{Disconnect, Packet, Publish};
 use dockside_mqtt::property::{Property, PropertyId};
 use dockside_mqtt::session::Arrival;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
@@ -12,6 +12,8 @@ use super::answers::Answer;
 use super::ending::Ended;
 use super::{Connection, Reading, Turn};
 use crate::access::Denied;
+use crate::keep::What;
+use crate::mailbox::Ticket;
 use crate::publish;
 use crate::record::Lane;
 use crate::refusals::{Cause, Stage, Whom};
@@ -40,7 +42,7 @@ impl<S> Connection<S> {
     pub(super) fn handle(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<usize, Ended> {
         let maximum = self.shared.config.limits.packet_bytes;
         let mut used = 0;
-        while self.reading == Reading::Open {
+        while self.may_read() {
             let Some((frame, length)) = codec::split(&bytes[used..], maximum)? else { break };
             let packet = codec::decode(&frame, self.client.version)?;
             if self.packet(&packet, turn)? == Handled::Later {
@@ -70,29 +72,34 @@ impl<S> Connection<S> {
             Packet::Publish(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_)
                 if self.accepting.is_none() => {}
             Packet::Publish(publish) => return self.publish(publish, turn),
-            Packet::Puback(ack) => {
-                if !self.session.outgoing.puback(ack.packet_id) {
-                    self.check_unknown(ack.packet_id)?;
-                }
-            }
+            Packet::Puback(ack) => match self.session.outgoing.puback(ack.packet_id) {
+                Some(delivery) => self.done(&delivery, Some(ack.packet_id), turn),
+                None => self.check_unknown(ack.packet_id)?,
+            },
             Packet::Pubrec(ack) => {
                 let known = self.session.outgoing.pubrec(ack.packet_id, ack.reason.is_error());
                 if !known && !ack.reason.is_error() {
                     self.check_unknown(ack.packet_id)?;
                 }
-                if known || !ack.reason.is_error() {
-                    let pubrel = Packet::Pubrel(Ack::new(ack.packet_id, found(known)));
-                    turn.answer(&pubrel, version);
+                if ack.reason.is_error() {
+                    self.step(What::Completed, ack.packet_id, turn);
+                } else {
+                    let ticket = self.step(What::Received, ack.packet_id, turn);
+                    self.answers.owe(ticket, Answer::Pubrel(ack.packet_id, found(known)));
+                    self.release_answers(self.completed, turn)?;
                 }
             }
             Packet::Pubrel(ack) => {
                 let known = self.session.incoming.release(ack.packet_id);
                 // [MQTT-4.3.3-11]
-                let pubcomp = Packet::Pubcomp(Ack::new(ack.packet_id, found(known)));
-                turn.answer(&pubcomp, version);
+                let ticket = self.step(What::Released, ack.packet_id, turn);
+                self.answers.owe(ticket, Answer::Pubcomp(ack.packet_id, found(known)));
+                self.release_answers(self.completed, turn)?;
             }
             Packet::Pubcomp(ack) => {
-                if !self.session.outgoing.pubcomp(ack.packet_id) {
+                if self.session.outgoing.pubcomp(ack.packet_id) {
+                    self.step(What::Completed, ack.packet_id, turn);
+                } else {
                     self.check_unknown(ack.packet_id)?;
                 }
             }
@@ -131,8 +138,10 @@ impl<S> Connection<S> {
         let topic = &*topic;
         publish::check_topic(topic, &self.shared.config.limits)?;
         if self.session.incoming.arrival(publish)? == Arrival::Duplicate {
-            self.acknowledge(publish, ReasonCode::Success);
-            self.release_answers(0, turn)?;
+            // The first one may not be kept yet.
+            let ticket = self.await_kept();
+            self.acknowledge(publish, ticket, ReasonCode::Success);
+            self.release_answers(self.completed, turn)?;
             return Ok(Handled::Yes);
         }
         let shared = Arc::clone(&self.shared);
@@ -167,9 +176,14 @@ impl<S> Connection<S> {
         turn.counts.received(publish.qos, publish.payload);
         turn.counts.publishes_allowed += 1;
         self.session.incoming.begin(publish);
+        if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, publish.packet_id) {
+            self.step(What::Arrived, id, turn);
+        }
         let publisher = (self.client.instance, &*self.client.id);
         let accepted = publish::route(&shared, &routable, publish, (publisher, room), turn.batch);
-        self.acknowledge(publish, ReasonCode::Success);
+        let ticket =
+            if accepted.is_recorded || self.must_wait(publish) { self.await_kept() } else { 0 };
+        self.acknowledge(publish, ticket, ReasonCode::Success);
         if let Some(announcement) = accepted.announcement {
             self.announce(topic, &announcement);
         }
@@ -177,9 +191,9 @@ impl<S> Connection<S> {
             self.note(Stage::Event, topic, (unanswered.reason, unanswered.remedy));
         }
         for reply in accepted.replies {
-            self.answers.owe(0, Answer::Reply(reply));
+            self.answers.owe(ticket, Answer::Reply(reply));
         }
-        self.release_answers(0, turn)?;
+        self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)
     }
 
@@ -209,10 +223,10 @@ impl<S> Connection<S> {
 
     /// Owes the acknowledgement of a PUBLISH by its quality and with its identifier [MQTT-3.3.4-1]
     /// [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-2.2.1-5].
-    fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode) {
+    fn acknowledge(&mut self, publish: &Publish<'_>, ticket: Ticket, reason: ReasonCode) {
         let Some(id) = publish.packet_id else { return };
         self.answers.owe(
-            0,
+            ticket,
             match publish.qos {
                 QoS::ExactlyOnce => Answer::Pubrec(id, reason),
                 _ => Answer::Puback(id, reason),
@@ -233,15 +247,16 @@ impl<S> Connection<S> {
         if publish.qos == QoS::AtLeastOnce || !self.client.version.is_v5() {
             self.session.incoming.begin(publish);
         }
-        self.acknowledge(publish, reason);
-        self.release_answers(0, turn)?;
+        self.acknowledge(publish, 0, reason);
+        self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)
     }
 
     /// Hands the batch over; the writer says when it has done it if a fence waits for that.
     pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
-        let completion = (self.fence > self.last_ticket).then(|| {
-            self.last_ticket = self.fence;
+        let wanted = self.fence.max(self.awaited);
+        let completion = (wanted > self.last_ticket).then(|| {
+            self.last_ticket = wanted;
             (Arc::clone(&self.mailbox), self.last_ticket)
         });
         turn.batch.hand_over(&self.shared, completion);

@@ -10,6 +10,7 @@ mod client;
 mod ending;
 mod filters;
 mod inbound;
+mod kept;
 mod outbound;
 mod review;
 mod subscriptions;
@@ -23,7 +24,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dockside_mqtt::packet::Packet;
-use dockside_mqtt::{ReasonCode, Version, codec};
+use dockside_mqtt::{PacketId, ReasonCode, Version, codec};
+use dockside_store::Seq;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -69,6 +71,12 @@ pub(crate) struct Connection<S> {
     last_ticket: Ticket,
     /// QoS 0 messages follow the writer's until it has done this job, see [`Connection::publish`].
     fence: Ticket,
+    /// Answers wait for this job, which is handed over with the batch.
+    awaited: Ticket,
+    /// QoS 2 messages that go out once their jobs are done.
+    staged: VecDeque<(Ticket, PacketId)>,
+    /// Where the session has asked to read on from in the store.
+    asked: Option<Seq>,
     completed: Ticket,
     reading: Reading,
     /// Codes of the filters of a SUBSCRIBE that is not done yet.
@@ -157,6 +165,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             answers,
             last_ticket: BEGUN,
             fence: 0,
+            awaited: 0,
+            staged: VecDeque::new(),
+            asked: None,
             completed: 0,
             reading: Reading::Answer,
             granted: Vec::new(),
@@ -200,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         loop {
             let now_ms = self.now_ms;
-            if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
+            if !self.may_read() || self.unsent.len() >= UNSENT_BYTES {
                 self.last_read_ms = now_ms;
             }
             let silent = Duration::from_millis(now_ms.saturating_sub(self.last_read_ms));
@@ -254,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ) -> Result<bool, Ended> {
         let started = Instant::now();
         self.now_ms = self.shared.clock.at(started.into_std());
-        let taken = self.mailbox.take(&mut self.backlog, turn.waker);
+        let taken = self.mailbox.take(&mut self.backlog, &mut self.session.cursor, turn.waker);
         let stopping = self.obey(taken.command)?;
         self.completed = taken.completed;
         self.review_asked |= taken.review;
@@ -262,7 +273,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if taken.refused_shared {
             turn.batch.order(&Entry::Awake(self.client.instance));
         }
+        self.read_store(taken.read_to);
         self.release_answers(taken.completed, turn)?;
+        self.release_staged(turn);
         let handled = self.read(cx, read, turn);
         if let Err(ended) = handled {
             // The answers of what came before go out first, as far as the socket takes them.
@@ -291,7 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn obey(&mut self, command: Option<Command>) -> Result<bool, Ended> {
         match command {
             None => Ok(false),
-            Some(command @ (Command::TakenOver | Command::SlowConsumer)) => {
+            Some(command @ (Command::TakenOver | Command::SlowConsumer | Command::Stalled)) => {
                 Err(Ended::Told(command))
             }
             Some(command) => {
@@ -315,13 +328,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.reading == Reading::Budget {
             self.reading = Reading::Open;
         }
-        if self.reading != Reading::Open || self.unsent.len() >= UNSENT_BYTES {
+        if !self.may_read() || self.unsent.len() >= UNSENT_BYTES {
             return Ok(false);
         }
         if !self.unread.is_empty() && self.handle_unread(turn)? {
             return Ok(true);
         }
-        if self.reading != Reading::Open {
+        if !self.may_read() {
             return Ok(false);
         }
         let mut buffer = ReadBuf::new(buffer);

@@ -59,6 +59,12 @@ impl<S> Connection<S> {
                 Answer::Unsuback(packet_id, reasons) => {
                     Packet::Unsuback(Codes { packet_id, properties, reasons })
                 }
+                Answer::Pubrel(packet_id, reason) => {
+                    Packet::Pubrel(Ack { packet_id, reason, properties })
+                }
+                Answer::Pubcomp(packet_id, reason) => {
+                    Packet::Pubcomp(Ack { packet_id, reason, properties })
+                }
                 Answer::Reply(reply) => {
                     self.reply(&reply, turn)?;
                     continue;
@@ -104,6 +110,7 @@ impl<S> Connection<S> {
             retain: false,
             room: Room::Unasked,
             expires_ms: u64::MAX,
+            seq: 0,
             topic: &reply.topic,
             properties: b"",
             payload: &reply.payload,
@@ -141,6 +148,7 @@ impl<S> Connection<S> {
             && self.answers.is_empty()
             && self.replies.is_empty()
             && self.backlog.is_empty()
+            && self.staged.is_empty()
             && !self.session.outgoing.resends()
     }
 
@@ -198,7 +206,8 @@ impl<S> Connection<S> {
                         turn.out.truncate(start);
                         turn.counts.dropped_acl += u64::from(denied);
                         turn.counts.dropped_too_large += u64::from(!denied);
-                        self.session.outgoing.give_up(id);
+                        let given_up = self.session.outgoing.give_up(id);
+                        self.given_up(given_up, id, turn);
                     } else {
                         turn.counts.sent(delivery.qos, message.payload());
                     }
@@ -217,14 +226,24 @@ impl<S> Connection<S> {
         if qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
             return Some(delivery);
         }
+        if qos == QoS::AtLeastOnce && !self.staged.is_empty() {
+            // Messages keep their order.
+            return Some(delivery);
+        }
         if self.session.narrowed && self.client.identity.subscribe(message.topic()).is_err() {
             turn.counts.dropped_acl += 1;
+            self.done(&delivery, None, turn);
             return None;
         }
         let Some(expiry) = seconds_left(message.expires_ms, self.now_ms) else {
             turn.counts.dropped_expired += 1;
+            self.done(&delivery, None, turn);
             return None;
         };
+        if qos == QoS::ExactlyOnce && self.session.kept.is_some() {
+            self.stage(delivery, turn);
+            return None;
+        }
         let start = turn.out.len();
         let maximum = self.client.maximum_packet as usize;
         let mut alias = self.aliases.of(message.topic());
@@ -241,6 +260,7 @@ impl<S> Connection<S> {
             if alias == Alias::None {
                 // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
                 turn.counts.dropped_too_large += 1;
+                self.done(&delivery, None, turn);
                 return None;
             }
             // It may fit without the alias.
@@ -249,6 +269,10 @@ impl<S> Connection<S> {
         self.aliases.learn(alias, message.topic());
         turn.counts.sent(qos, message.payload());
         let size = message.size();
+        if qos == QoS::ExactlyOnce {
+            // The exchange ends with this session, and nobody else may have it then (section 4.8.2).
+            self.done(&delivery, None, turn);
+        }
         if qos != QoS::AtMostOnce
             && let Some(id) = self.session.outgoing.begin(qos, delivery, size)
         {
@@ -259,7 +283,7 @@ impl<S> Connection<S> {
 }
 
 /// A message as the codec takes it.
-fn wire<'m>(
+pub(super) fn wire<'m>(
     message: &'m Message,
     topic: &'m str,
     expiry: Option<u32>,
@@ -331,7 +355,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
 
 /// Seconds a message has left, rounded up; `Some(None)` lives for ever, `None` is expired
 /// [MQTT-3.3.2-5] [MQTT-3.3.2-6].
-fn seconds_left(expires_ms: u64, now_ms: u64) -> Option<Option<u32>> {
+pub(super) fn seconds_left(expires_ms: u64, now_ms: u64) -> Option<Option<u32>> {
     if expires_ms == u64::MAX {
         return Some(None);
     }

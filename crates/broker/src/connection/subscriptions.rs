@@ -43,7 +43,7 @@ impl Subscriptions {
         gone.map(|(filter, ..)| filter).collect()
     }
 
-    pub(super) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
+    pub(crate) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
         self.remove(filter);
         self.list.push((filter.into(), options, id));
     }

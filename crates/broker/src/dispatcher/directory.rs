@@ -88,6 +88,16 @@ impl Directory {
         }
     }
 
+    /// A subscription from before a restart: its client knows what was retained.
+    pub(super) fn restore(&mut self, kept: &Subscribed<'_>) {
+        self.routes.subscribe(kept);
+    }
+
+    /// What waited in a group before a restart.
+    pub(super) fn restore_group(&mut self, group: GroupId, messages: Vec<Arc<Message>>) {
+        self.routes.groups.restore(group, messages);
+    }
+
     fn send_retained(
         &self,
         new: &Subscribed<'_>,

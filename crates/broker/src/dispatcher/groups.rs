@@ -8,6 +8,7 @@ use dockside_mqtt::QoS;
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::topic::Filter;
+use ring::digest::{SHA256, digest};
 
 use super::routes::Slot;
 use crate::config::Limits;
@@ -16,12 +17,11 @@ use crate::message::{Delivery, GroupId, Message, Origin};
 use crate::record::{Instance, Subscribed};
 
 /// All groups.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     tree: FilterTree<GroupId>,
     /// By the filter as it stands in a SUBSCRIBE, name and all.
     ids: HashMap<Box<str>, GroupId>,
     groups: HashMap<GroupId, Group>,
-    last: GroupId,
     bounds: Bounds,
 }
 
@@ -56,7 +56,7 @@ struct Member {
 }
 
 /// What a group does with a message.
-pub(super) enum Assigned {
+pub(crate) enum Assigned {
     To(Slot, Delivery),
     /// It waits; so many older ones were dropped for it.
     Waits(u64),
@@ -65,12 +65,11 @@ pub(super) enum Assigned {
 }
 
 impl Groups {
-    pub(super) fn new(limits: &Limits, asleep: Arc<AsleepBytes>) -> Self {
+    pub(crate) fn new(limits: &Limits, asleep: Arc<AsleepBytes>) -> Self {
         Self {
             tree: FilterTree::default(),
             ids: HashMap::new(),
             groups: HashMap::new(),
-            last: 0,
             bounds: Bounds {
                 messages_at_most: limits.mailbox_messages,
                 bytes_at_most: limits.mailbox_bytes,
@@ -80,7 +79,7 @@ impl Groups {
     }
 
     /// Adds a member, or gives it new options.
-    pub(super) fn subscribe(&mut self, new: &Subscribed<'_>, slot: Slot) -> GroupId {
+    pub(crate) fn subscribe(&mut self, new: &Subscribed<'_>, slot: Slot) -> GroupId {
         let id = match self.ids.get(new.filter) {
             Some(id) => *id,
             None => self.found(new.filter),
@@ -97,8 +96,7 @@ impl Groups {
     }
 
     fn found(&mut self, filter: &str) -> GroupId {
-        self.last += 1;
-        let id = self.last;
+        let id = id(filter);
         self.ids.insert(filter.into(), id);
         self.tree.insert(levels(filter), id);
         let group = Group {
@@ -113,7 +111,7 @@ impl Groups {
     }
 
     /// Removes a member; without any the group is gone, and what waited for one: so many messages.
-    pub(super) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
+    pub(crate) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
         let Some(&id) = self.ids.get(filter) else { return 0 };
         let Some(group) = self.groups.get_mut(&id) else { return 0 };
         group.members.retain(|member| member.instance != instance);
@@ -128,7 +126,7 @@ impl Groups {
     }
 
     /// The groups that want messages of a topic.
-    pub(super) fn matches(&self, topic: &str) -> Box<[GroupId]> {
+    pub(crate) fn matches(&self, topic: &str) -> Box<[GroupId]> {
         let mut found = Vec::new();
         self.tree.matches(topic, |id| found.push(*id));
         found.into()
@@ -136,7 +134,7 @@ impl Groups {
 
     /// Whose turn it is: one member gets a message, with its own QoS (section 4.8.2). Behind those that
     /// wait already.
-    pub(super) fn assign(
+    pub(crate) fn assign(
         &mut self,
         id: GroupId,
         message: &Arc<Message>,
@@ -160,7 +158,7 @@ impl Groups {
 
     /// Messages of a member that has left, in their order, go to others or ahead of those that wait; how
     /// many cannot.
-    pub(super) fn give_back(
+    pub(crate) fn give_back(
         &mut self,
         id: GroupId,
         messages: &[Arc<Message>],
@@ -191,13 +189,20 @@ impl Groups {
         dropped
     }
 
+    /// What waited before a restart; nobody is connected yet.
+    pub(crate) fn restore(&mut self, id: GroupId, messages: Vec<Arc<Message>>) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            messages.iter().for_each(|message| group.push(message, false));
+        }
+    }
+
     /// The group of a filter, as it stands in a SUBSCRIBE.
-    pub(super) fn of(&self, filter: &str) -> Option<GroupId> {
+    pub(crate) fn of(&self, filter: &str) -> Option<GroupId> {
         self.ids.get(filter).copied()
     }
 
     /// What waits goes to who takes it.
-    pub(super) fn awake(
+    pub(crate) fn awake(
         &mut self,
         id: GroupId,
         takes: impl Fn(Slot, usize) -> bool,
@@ -257,6 +262,14 @@ impl Group {
         };
         Some((member.slot, delivery))
     }
+}
+
+/// The number of a group: the same for the writer, the dispatcher and the store, and not that of a
+/// session.
+pub(crate) fn id(filter: &str) -> GroupId {
+    let hash = digest(&SHA256, filter.as_bytes());
+    let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(first) >> 2 | 1 << 62
 }
 
 /// The part of a shared filter that topics are matched against.

@@ -4,24 +4,26 @@
 //! log and fills mailboxes, one lock a mailbox for each batch. It waits for nothing but its link.
 
 mod directory;
-mod groups;
+pub(crate) mod groups;
 #[cfg(test)]
 mod model;
-mod routes;
+pub(crate) mod routes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dockside_store::Seq;
 use metrics::Counter;
 
 use self::directory::Directory;
 use self::routes::Slot;
+use crate::keep::{self, KeepAside};
 use crate::live_log::{Aside, Dead, LogReader};
 use crate::mailbox::{Command, Mailbox, Undelivered};
-use crate::message::Delivery;
+use crate::message::{Delivery, GroupId, Message};
 use crate::metrics::DispatcherMetrics;
-use crate::record::{Entries, Entry, Instance, Lane, Published, Record};
+use crate::record::{Entries, Entry, Instance, Lane, Published, Record, Subscribed};
 use crate::shared::Shared;
 
 /// Records handled before other tasks get their turn.
@@ -107,6 +109,27 @@ impl Dispatcher {
         }
     }
 
+    /// A session from before a restart.
+    pub(crate) fn restore_session(
+        &mut self,
+        instance: Instance,
+        mailbox: &Arc<Mailbox>,
+        subscriptions: &[Subscribed<'_>],
+    ) {
+        let slot = self.directory.begin(instance);
+        let outlet = Outlet { mailbox: Arc::clone(mailbox), outbox: Vec::new() };
+        self.outlets.by_slot.insert(slot, outlet);
+        for subscribed in subscriptions {
+            self.directory.restore(subscribed);
+        }
+        self.count_subscriptions();
+    }
+
+    /// What waited in a group before a restart.
+    pub(crate) fn restore_group(&mut self, group: GroupId, messages: Vec<Arc<Message>>) {
+        self.directory.restore_group(group, messages);
+    }
+
     /// Tails the log until it ends.
     pub(crate) async fn run(mut self, mut reader: LogReader) -> Dead {
         loop {
@@ -166,11 +189,9 @@ impl Dispatcher {
                 Entry::End(instance) => self.end(instance),
                 Entry::Begin(instance, number) => self.begin(instance, number),
                 Entry::Attach(instance, number) => self.attach(instance, number),
-                Entry::Large(number) => {
-                    if let Some(Aside::Entry(bytes)) = self.shared.log.fetch(number) {
-                        self.entries(Entries::new(&bytes));
-                    }
-                }
+                Entry::Large(number, seq) => self.large(number, seq),
+                // The writer keeps it back.
+                Entry::Keep(_) => {}
                 Entry::Return(number) => {
                     if let Some(Aside::Returned(returned)) = self.shared.log.fetch(number) {
                         self.give_to_others(&returned);
@@ -183,6 +204,15 @@ impl Dispatcher {
                         let _ = waiting.send(());
                     }
                 }
+            }
+        }
+    }
+
+    fn large(&mut self, number: u64, seq: Seq) {
+        let Some(Aside::Entry(bytes)) = self.shared.log.fetch(number) else { return };
+        for entry in Entries::new(&bytes) {
+            if let Entry::Publish(published) = entry {
+                self.publish(&Published { seq, ..published });
             }
         }
     }
@@ -241,12 +271,23 @@ impl Dispatcher {
         self.dropped(outcome.dropped, &self.metrics.queue_full);
         if outcome.not_retained {
             self.metrics.retained_full.increment(1);
+            self.not_retained(published);
         }
         if !outcome.wanted && !published.except_publisher && !published.retain {
             self.metrics.no_subscriber.increment(1);
         }
         if self.outlets.undelivered >= DELIVERIES_AT_ONCE {
             self.fill_mailboxes();
+        }
+    }
+
+    /// The store has retained it, in the order of the writer.
+    fn not_retained(&self, published: &Published<'_>) {
+        if published.seq > 0 {
+            let mut entry = Vec::new();
+            let keep = KeepAside::NotRetained(published.topic.into(), published.seq);
+            keep::append_aside(&self.shared.log, &mut entry, keep);
+            self.shared.append_ordered(&entry, 0, None);
         }
     }
 

@@ -24,7 +24,7 @@ const REMEMBERED_TOPIC_BYTES: usize = 256;
 /// All subscriptions of all sessions.
 pub(crate) struct Routes {
     tree: FilterTree<Subscription>,
-    pub(super) groups: Groups,
+    pub(crate) groups: Groups,
     sessions: HashMap<Instance, Session>,
     free: Vec<Slot>,
     slots: Slot,
@@ -68,7 +68,7 @@ struct Subscription {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Route {
     pub(crate) slot: Slot,
-    instance: Instance,
+    pub(crate) instance: Instance,
     /// Messages of others.
     others: Grant,
     /// The session's own messages; none if every subscription that matches is no-local.
@@ -121,6 +121,11 @@ impl Routes {
             remembered: HashMap::new(),
             remembered_routes: 0,
         }
+    }
+
+    /// Whether a session is here.
+    pub(crate) fn contains(&self, instance: Instance) -> bool {
+        self.sessions.contains_key(&instance)
     }
 
     /// The place of a session, and its shared subscriptions.

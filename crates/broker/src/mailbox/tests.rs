@@ -11,6 +11,7 @@ fn delivery(qos: QoS, bytes: usize) -> Delivery {
         retain: false,
         room: Room::Unasked,
         expires_ms: u64::MAX,
+        seq: 0,
         topic: "t",
         properties: b"",
         payload: &vec![0; bytes],
@@ -38,7 +39,7 @@ fn deliver(mailbox: &Mailbox, mut deliveries: Vec<Delivery>) -> Undelivered {
 /// What the session finds, as sizes of payloads, and what it is told.
 fn found(mailbox: &Mailbox) -> (Vec<usize>, Option<Command>) {
     let mut backlog = VecDeque::new();
-    let taken = mailbox.take(&mut backlog, Waker::noop());
+    let taken = mailbox.take(&mut backlog, &mut 0, Waker::noop());
     (backlog.iter().map(|d| d.message.payload().len()).collect(), taken.command)
 }
 
@@ -148,8 +149,8 @@ fn shared_messages_without_room_go_back_and_others_make_room_for_them() {
     let undelivered = deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]);
     assert_eq!((undelivered.full, undelivered.shared.len()), (0, 1));
     let mut backlog = VecDeque::new();
-    assert!(mailbox.take(&mut backlog, Waker::noop()).refused_shared);
-    assert!(!mailbox.take(&mut backlog, Waker::noop()).refused_shared, "said once");
+    assert!(mailbox.take(&mut backlog, &mut 0, Waker::noop()).refused_shared);
+    assert!(!mailbox.take(&mut backlog, &mut 0, Waker::noop()).refused_shared, "said once");
     assert!(mailbox.takes_shared(1, 1) && !mailbox.takes_shared(2, 1));
 }
 

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::Transport;
 use crate::mailbox::Undelivered;
 
-pub(crate) use self::rooms::{DispatcherMetrics, KeptMetrics, PendingGauges};
+pub(crate) use self::rooms::{DispatcherMetrics, KeptMetrics, PendingGauges, StoreMetrics};
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -136,19 +136,21 @@ pub(crate) enum Closed {
     Protocol,
     Network,
     SlowConsumer,
+    StoreStalled,
     TooLarge,
     Admin,
     Shutdown,
 }
 
 impl Closed {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 10] = [
         (Self::Client, "client"),
         (Self::KeepAlive, "keepalive"),
         (Self::Takeover, "takeover"),
         (Self::Protocol, "protocol"),
         (Self::Network, "network"),
         (Self::SlowConsumer, "slow_consumer"),
+        (Self::StoreStalled, "store_stalled"),
         (Self::TooLarge, "too_large"),
         (Self::Admin, "admin"),
         (Self::Shutdown, "shutdown"),

@@ -1,5 +1,9 @@
 //! Metrics of the parts that there is one of: the lanes, what is kept, the dispatcher.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use metrics::{Counter, Gauge, counter, gauge};
 
 /// Bytes on their way to the dispatcher, by lane.
@@ -84,5 +88,50 @@ impl DispatcherMetrics {
     pub(crate) fn subscriptions(&self, plain: usize, shared: usize) {
         self.plain.set(plain as f64);
         self.shared.set(shared as f64);
+    }
+}
+
+/// The store, as its writer sees it.
+pub(crate) struct StoreMetrics {
+    works: Arc<AtomicBool>,
+    gauge: Gauge,
+    errors: Counter,
+    commits: Counter,
+    queue_full: Counter,
+    /// How long publishers wait before they are sent away.
+    pub(crate) stall_timeout: Duration,
+}
+
+impl StoreMetrics {
+    /// `works` is what `/readyz` looks at.
+    pub(crate) fn register(works: &Arc<AtomicBool>, stall_timeout: Duration) -> Self {
+        let metrics = Self {
+            works: Arc::clone(works),
+            gauge: gauge!("dockside_store_works"),
+            errors: counter!("dockside_store_errors_total"),
+            commits: counter!("dockside_store_commits_total"),
+            queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
+            stall_timeout,
+        };
+        metrics.gauge.set(1.0);
+        metrics
+    }
+
+    /// Whether it works now; `true` if that is new.
+    pub(crate) fn works(&self, works: bool) -> bool {
+        self.gauge.set(if works { 1.0 } else { 0.0 });
+        self.works.swap(works, Ordering::Relaxed) != works
+    }
+
+    pub(crate) fn failed(&self) {
+        self.errors.increment(1);
+    }
+
+    /// A transaction, in which so many messages were dropped for want of room.
+    pub(crate) fn committed(&self, dropped: u64) {
+        self.commits.increment(1);
+        if dropped > 0 {
+            self.queue_full.increment(dropped);
+        }
     }
 }

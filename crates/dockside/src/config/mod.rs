@@ -3,9 +3,9 @@
 
 mod sources;
 
-use std::path::PathBuf;
-
-use dockside_broker::config::{Access, Admin, Limits, Listener, LiveLog, Metrics, Mqtt, Users};
+use dockside_broker::config::{
+    Access, Admin, Data, Limits, Listener, LiveLog, Metrics, Mqtt, Store, Users,
+};
 use dockside_flighttask::Rules;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
@@ -31,6 +31,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Where data is kept.
     pub data: Data,
+    /// How it is kept.
+    pub store: Store,
     /// Flight-task events.
     pub flight_task: FlightTask,
     /// Limits on everything a client can make grow.
@@ -39,14 +41,6 @@ pub struct Config {
     pub live_log: LiveLog,
     /// What is logged.
     pub log: Log,
-}
-
-/// Where data is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Data {
-    /// Directory; created if it does not exist.
-    pub dir: PathBuf,
 }
 
 /// Flight-task events.
@@ -92,12 +86,6 @@ impl Level {
             Self::Info => "info",
             Self::Debug => "debug",
         }
-    }
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self { dir: "data".into() }
     }
 }
 
@@ -174,6 +162,8 @@ impl Config {
             metrics: self.metrics.clone(),
             limits: self.limits.clone(),
             live_log: self.live_log.clone(),
+            data: self.data.clone(),
+            store: self.store.clone(),
         }
     }
 }

@@ -63,6 +63,11 @@ impl Incoming {
         self.resumed(0, 0)
     }
 
+    /// A QoS 2 message that was not released before a restart.
+    pub fn restore(&mut self, id: PacketId) {
+        self.inherited.insert(id);
+    }
+
     /// What a PUBLISH is; changes nothing.
     ///
     /// # Errors

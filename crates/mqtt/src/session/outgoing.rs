@@ -87,11 +87,16 @@ impl<M> Outgoing<M> {
     pub fn resumed(mut self, window: u16) -> Self {
         self.window = window;
         self.counted = 0;
+        self.resend_all();
+        self.exchanges.values_mut().for_each(|exchange| exchange.counts = false);
+        self
+    }
+
+    /// Sends everything again that was restored.
+    pub fn resend_all(&mut self) {
         let mut all: Vec<_> = self.exchanges.iter().map(|(id, e)| (e.order, *id)).collect();
         all.sort_unstable();
         self.resend = all.into_iter().map(|(_, id)| id).collect();
-        self.exchanges.values_mut().for_each(|exchange| exchange.counts = false);
-        self
     }
 
     /// Whether another QoS 1 or 2 message may be sent now (section 4.9); none before everything has
@@ -122,22 +127,20 @@ impl<M> Outgoing<M> {
         self.bytes + self.exchanges.len() * EXCHANGE_BYTES
     }
 
-    /// Gives up the oldest messages that the client has not received, until so many bytes are free; how
-    /// many.
-    pub fn shed(&mut self, bytes: usize) -> u64 {
+    /// Gives up the oldest messages that the client has not received, until so many bytes are free.
+    pub fn shed(&mut self, bytes: usize) -> Vec<M> {
         let unreceived = self.exchanges.iter().filter(|(_, exchange)| exchange.message.is_some());
         let mut oldest: Vec<_> = unreceived.map(|(id, e)| (e.order, *id, e.size)).collect();
         oldest.sort_unstable();
-        let (mut freed, mut count) = (0, 0);
+        let (mut freed, mut shed) = (0, Vec::new());
         for (_, id, size) in oldest {
             if freed >= bytes {
                 break;
             }
             freed += size + EXCHANGE_BYTES;
-            count += 1;
-            self.remove(id);
+            shed.extend(self.remove(id));
         }
-        count
+        shed
     }
 
     /// Exchanges that are not over.
@@ -185,9 +188,9 @@ impl<M> Outgoing<M> {
         }
     }
 
-    /// PUBACK: `false` if no QoS 1 exchange has this identifier.
-    pub fn puback(&mut self, id: PacketId) -> bool {
-        self.is_at(id, Step::Puback) && self.over(id)
+    /// PUBACK: the message; none if no QoS 1 exchange has this identifier.
+    pub fn puback(&mut self, id: PacketId) -> Option<M> {
+        if self.is_at(id, Step::Puback) { self.remove(id) } else { None }
     }
 
     /// PUBREC: `true` if PUBREL is the answer; a repeated PUBREC is answered again. A PUBREC that
@@ -239,8 +242,42 @@ impl<M> Outgoing<M> {
     }
 
     /// Ends an exchange whose message cannot be sent on this connection.
-    pub fn give_up(&mut self, id: PacketId) {
-        self.remove(id);
+    pub fn give_up(&mut self, id: PacketId) -> Option<M> {
+        self.remove(id)
+    }
+
+    /// The message of an exchange, as long as the client does not have it.
+    #[must_use]
+    pub fn message(&self, id: PacketId) -> Option<&M> {
+        self.exchanges.get(&id)?.message.as_ref()
+    }
+
+    /// QoS 1 messages that were not acknowledged, with their identifiers, in their order.
+    #[must_use]
+    pub fn unacknowledged(&self) -> Vec<(PacketId, &M)> {
+        let waits = |(id, e): (&PacketId, &'_ Exchange<M>)| {
+            (e.step == Step::Puback).then_some((e.order, *id))
+        };
+        let mut all: Vec<_> = self.exchanges.iter().filter_map(waits).collect();
+        all.sort_unstable();
+        all.into_iter().filter_map(|(_, id)| Some((id, self.message(id)?))).collect()
+    }
+
+    /// An exchange that was begun before a restart, behind those that were restored before: its message,
+    /// or none if the client has it.
+    pub fn restore(&mut self, id: PacketId, qos: QoS, message: Option<M>, size: usize) {
+        let step = match (qos, &message) {
+            (QoS::ExactlyOnce, None) => Step::Pubcomp,
+            (QoS::ExactlyOnce, Some(_)) => Step::Pubrec,
+            // Whoever has it has acknowledged it: nothing is left to do.
+            (_, None) => return,
+            (_, Some(_)) => Step::Puback,
+        };
+        self.orders += 1;
+        self.bytes += size;
+        self.last_id = id.get();
+        let order = self.orders;
+        self.exchanges.insert(id, Exchange { step, message, size, order, counts: false });
     }
 
     /// Takes QoS 1 messages out that were not acknowledged, in order, for others to have: their

@@ -59,6 +59,7 @@ fn published<'a>(topic: &'a str, publisher: Instance, payload: &'a [u8]) -> Publ
         retain: false,
         room: Room::Unasked,
         expires_ms: u64::MAX,
+        seq: 0,
         topic,
         properties: b"",
         payload,

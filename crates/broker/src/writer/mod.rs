@@ -1,15 +1,25 @@
 //! The writer: one thread with one order for everything that has to be ordered or kept.
 //!
 //! QoS 1 and 2, retained messages, wills, topics that a plugin claims, the broker's own messages,
-//! subscriptions and the beginning and end of sessions go through it. It drains its queue, appends
-//! the group to the live log and completes the jobs that somebody waits for. It has nothing to
-//! commit yet; a commit belongs between the two.
+//! subscriptions and the beginning and end of sessions go through it. It drains its queue, commits in
+//! one transaction what of the group must be kept (`ledger` knows), appends the group to the live log
+//! and completes the jobs that somebody waits for. A group with nothing to keep touches no disk.
+//!
+//! What cannot be kept now is held, in its order, and tried again; everything else passes meanwhile
+//! (`held`).
+
+mod held;
+mod ledger;
+mod work;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
+pub(crate) use self::ledger::{Ledger, subscribed};
+use self::work::Work;
 use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};
+use crate::metrics::StoreMetrics;
 
 /// The queue in front of the writer. Bounded by the writer's budget, and by the beginning, the will
 /// and the end of each session, which are a few bytes.
@@ -22,9 +32,16 @@ pub(crate) struct WriterQueue {
 #[derive(Default)]
 struct Group {
     entries: Vec<u8>,
-    charge: u64,
-    completions: Vec<(Arc<Mailbox>, Ticket)>,
+    batches: Vec<Batch>,
     closed: bool,
+}
+
+/// What one connection, or another part of the broker, has handed over at once.
+struct Batch {
+    /// Where its entries end.
+    end: usize,
+    charge: u64,
+    completion: Option<(Arc<Mailbox>, Ticket)>,
 }
 
 /// Memory an idle queue may keep.
@@ -39,10 +56,10 @@ impl WriterQueue {
         completion: Option<(Arc<Mailbox>, Ticket)>,
     ) -> bool {
         let mut group = self.group.lock().expect("no panic while it is held");
-        let first = group.entries.is_empty() && group.completions.is_empty();
+        let first = group.batches.is_empty();
         group.entries.extend_from_slice(entries);
-        group.charge += charge;
-        group.completions.extend(completion);
+        let end = group.entries.len();
+        group.batches.push(Batch { end, charge, completion });
         first
     }
 
@@ -60,16 +77,18 @@ impl WriterQueue {
     }
 }
 
-/// Starts the writer's thread; it ends after [`WriterQueue::close`].
+/// Starts the writer's thread; it ends after [`WriterQueue::close`], with what was kept in the file.
 pub(crate) fn start(
     queue: &Arc<WriterQueue>,
     log: Arc<LiveLog>,
+    ledger: Ledger,
+    metrics: StoreMetrics,
 ) -> std::io::Result<JoinHandle<()>> {
     let handle = thread::Builder::new().name("writer".to_owned()).spawn({
         let queue = Arc::clone(queue);
         move || {
             let _watch = Watch(&log);
-            write(&queue, &log);
+            write(&queue, Work::new(Arc::clone(&log), ledger, metrics));
         }
     })?;
     // Set once here, before anybody else knows the queue.
@@ -88,25 +107,27 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn write(queue: &WriterQueue, log: &LiveLog) {
+fn write(queue: &WriterQueue, mut work: Work) {
     let mut group = Group::default();
     loop {
         std::mem::swap(&mut *queue.group.lock().expect("no panic while it is held"), &mut group);
         let closed = group.closed;
-        if group.entries.is_empty() && group.completions.is_empty() {
+        if group.batches.is_empty() {
             if closed {
-                return;
+                return work.end();
             }
-            thread::park();
+            match work.retry_in() {
+                None => thread::park(),
+                Some(time) => {
+                    thread::park_timeout(time);
+                    work.retry();
+                }
+            }
             continue;
         }
-        log.append_group(&group.entries, group.charge);
-        for (mailbox, ticket) in group.completions.drain(..) {
-            mailbox.complete(ticket);
-        }
+        work.group(&group.entries, &mut group.batches);
         group.entries.clear();
         group.entries.shrink_to(IDLE_BYTES);
-        group.charge = 0;
         if closed {
             // The other half of the swap has lost the flag.
             queue.close();

@@ -1,0 +1,281 @@
+//! What goes to the store through the writer, in one order with messages: entries that the writer
+//! keeps and passes on to nobody.
+//!
+//! ```text
+//! step  = what u8 | session u64 | packet id u16 | reader u64 | seq u64 | qos u8 | retain u8 |
+//!         subscription identifiers, four bytes each
+//! event = received u64 | step, percent, result i64 | key 16 bytes | lengths of gateway, method,
+//!         tid, task, status u16 | these five | payload
+//! ```
+
+use dockside_mqtt::{PacketId, QoS};
+use dockside_store::{ReaderId, Seq, Session, Will};
+
+use crate::live_log::{Aside, LiveLog};
+use crate::record::{self, AsideNumber, Entry, Instance};
+
+pub(crate) const STEP: u8 = 32;
+pub(crate) const EVENT: u8 = 33;
+pub(crate) const ASIDE: u8 = 34;
+
+/// Something to be kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Keep<'a> {
+    Step(Step<'a>),
+    Event(Event<'a>),
+    /// [`Aside::Keep`].
+    Aside(AsideNumber),
+}
+
+/// What is seldom, or large.
+#[derive(Debug)]
+pub(crate) enum KeepAside {
+    /// A session that is kept begins, or has a connection again.
+    Session(Instance, Session),
+    /// It has lost its connection, and ends at that time of the wall clock.
+    Asleep(Instance, u64),
+    /// A connection's will; none any more.
+    Will(Instance, Option<Will>),
+    /// There was no room to retain this after all.
+    NotRetained(Box<str>, Seq),
+}
+
+/// A step of a message on its way to or from a session that is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) what: What,
+    pub(crate) session: Instance,
+    /// 0 is none.
+    pub(crate) packet_id: u16,
+    /// Whose queue the message was in: the session's or its group's.
+    pub(crate) reader: ReaderId,
+    /// 0 is none.
+    pub(crate) seq: Seq,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) identifiers: &'a [u8],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum What {
+    /// The session has the message, or needs it no more.
+    Done,
+    /// It goes out with this packet identifier.
+    Sent,
+    /// PUBREC.
+    Received,
+    /// PUBCOMP.
+    Completed,
+    /// A QoS 2 message came with this packet identifier.
+    Arrived,
+    /// PUBREL.
+    Released,
+}
+
+impl What {
+    fn from_bits(bits: u8) -> Option<Self> {
+        let all = [
+            Self::Done,
+            Self::Sent,
+            Self::Received,
+            Self::Completed,
+            Self::Arrived,
+            Self::Released,
+        ];
+        all.into_iter().find(|what| *what as u8 == bits)
+    }
+}
+
+impl Step<'_> {
+    /// A step that only names an exchange.
+    pub(crate) fn of(what: What, session: Instance, packet_id: PacketId) -> Self {
+        Self {
+            what,
+            session,
+            packet_id: packet_id.get(),
+            reader: session,
+            seq: 0,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            identifiers: b"",
+        }
+    }
+
+    /// A reader needs a message no more.
+    pub(crate) fn done(reader: ReaderId, seq: Seq) -> Self {
+        Self {
+            what: What::Done,
+            session: reader,
+            packet_id: 0,
+            reader,
+            seq,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: b"",
+        }
+    }
+}
+
+/// An event of a gateway that is recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Event<'a> {
+    pub(crate) received_ms: u64,
+    pub(crate) gateway: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) tid: &'a str,
+    pub(crate) task: Option<&'a str>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) step: Option<i64>,
+    pub(crate) percent: Option<i64>,
+    pub(crate) result: Option<i64>,
+    pub(crate) key: [u8; 16],
+    pub(crate) payload: &'a [u8],
+}
+
+/// Appends the entry of something that travels beside the log.
+pub(crate) fn append_aside(log: &LiveLog, entries: &mut Vec<u8>, keep: KeepAside) {
+    let number = log.put_aside(Aside::Keep(keep));
+    record::append(entries, &Entry::Keep(Keep::Aside(number)));
+}
+
+/// Appends kind and body.
+pub(crate) fn append(out: &mut Vec<u8>, keep: &Keep<'_>) {
+    match keep {
+        Keep::Aside(number) => {
+            out.push(ASIDE);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Keep::Step(step) => {
+            out.extend_from_slice(&[STEP, step.what as u8]);
+            out.extend_from_slice(&step.session.to_le_bytes());
+            out.extend_from_slice(&step.packet_id.to_le_bytes());
+            out.extend_from_slice(&step.reader.to_le_bytes());
+            out.extend_from_slice(&step.seq.to_le_bytes());
+            out.extend_from_slice(&[step.qos.bits(), u8::from(step.retain)]);
+            out.extend_from_slice(step.identifiers);
+        }
+        Keep::Event(event) => {
+            out.push(EVENT);
+            out.extend_from_slice(&event.received_ms.to_le_bytes());
+            for number in [event.step, event.percent, event.result] {
+                out.extend_from_slice(&number.unwrap_or(NONE).to_le_bytes());
+            }
+            out.extend_from_slice(&event.key);
+            let texts = [
+                Some(event.gateway),
+                Some(event.method),
+                Some(event.tid),
+                event.task,
+                event.status,
+            ];
+            for text in texts {
+                let length = text.map_or(NO_TEXT, |text| cut(text).len() as u16);
+                out.extend_from_slice(&length.to_le_bytes());
+            }
+            texts.iter().flatten().for_each(|text| out.extend_from_slice(cut(text).as_bytes()));
+            out.extend_from_slice(event.payload);
+        }
+    }
+}
+
+const NONE: i64 = i64::MIN;
+const NO_TEXT: u16 = u16::MAX;
+
+/// Longer texts of an event are cut: the payload has them whole.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(1_024)]
+}
+
+pub(crate) fn parse(kind: u8, body: &[u8]) -> Option<Keep<'_>> {
+    if kind == EVENT {
+        parse_event(body).map(Keep::Event)
+    } else {
+        parse_step(body).map(Keep::Step)
+    }
+}
+
+fn parse_step(body: &[u8]) -> Option<Step<'_>> {
+    let (head, identifiers) = body.split_at_checked(29)?;
+    let number = |at: usize| Some(u64::from_le_bytes(head[at..at + 8].try_into().ok()?));
+    Some(Step {
+        what: What::from_bits(head[0])?,
+        session: number(1)?,
+        packet_id: u16::from_le_bytes(head[9..11].try_into().ok()?),
+        reader: number(11)?,
+        seq: number(19)?,
+        qos: QoS::from_bits(head[27])?,
+        retain: head[28] == 1,
+        identifiers,
+    })
+}
+
+fn parse_event(body: &[u8]) -> Option<Event<'_>> {
+    let (head, mut rest) = body.split_at_checked(58)?;
+    let number = |at: usize| {
+        let number = i64::from_le_bytes(head[at..at + 8].try_into().ok()?);
+        (number != NONE).then_some(number)
+    };
+    let mut text = |index: usize| {
+        let at = 48 + 2 * index;
+        let length = u16::from_le_bytes(head[at..at + 2].try_into().ok()?);
+        if length == NO_TEXT {
+            return None;
+        }
+        let (text, behind) = rest.split_at_checked(usize::from(length))?;
+        rest = behind;
+        std::str::from_utf8(text).ok()
+    };
+    let (gateway, method, tid) = (text(0)?, text(1)?, text(2)?);
+    let (task, status) = (text(3), text(4));
+    Some(Event {
+        received_ms: u64::from_le_bytes(head[..8].try_into().ok()?),
+        gateway,
+        method,
+        tid,
+        task,
+        status,
+        step: number(8),
+        percent: number(16),
+        result: number(24),
+        key: head[32..48].try_into().ok()?,
+        payload: rest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Entries;
+
+    #[test]
+    fn entries_come_back_as_they_were() {
+        let step = Step {
+            what: What::Sent,
+            session: 1,
+            packet_id: 2,
+            reader: 3,
+            seq: 4,
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            identifiers: &[1, 0, 0, 0],
+        };
+        let event = Event {
+            received_ms: 1,
+            gateway: "SIMDOCK1",
+            method: "m",
+            tid: "日",
+            task: None,
+            status: Some(""),
+            step: Some(-1),
+            percent: None,
+            result: Some(i64::MAX),
+            key: [7; 16],
+            payload: b"{}",
+        };
+        let all = [Keep::Step(step), Keep::Event(event), Keep::Aside(9)];
+        let mut bytes = Vec::new();
+        all.iter().for_each(|keep| record::append(&mut bytes, &Entry::Keep(*keep)));
+        assert_eq!(Entries::new(&bytes).collect::<Vec<_>>(), all.map(Entry::Keep));
+    }
+}

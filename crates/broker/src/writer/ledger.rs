@@ -1,0 +1,386 @@
+//! What must be kept of what happens, and for whom: the writer's own view of the sessions that are
+//! kept, beside the store.
+//!
+//! Everything here takes part in the transaction that is open. What is remembered besides the store
+//! is put back by [`Ledger::roll_back`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dockside_mqtt::QoS;
+use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seq, Store, Subscription};
+
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::dispatcher::routes::{Matches, Routes};
+use crate::keep::{Event, Step, What};
+use crate::mailbox::AsleepBytes;
+use crate::message::MESSAGE_OVERHEAD;
+use crate::record::{Instance, Published, Subscribed};
+
+/// Sessions that are kept, what they subscribed to, and how much waits for each.
+pub(crate) struct Ledger {
+    store: Store,
+    clock: Arc<Clock>,
+    routes: Routes,
+    last_seq: Seq,
+    waiting: HashMap<ReaderId, Waiting>,
+    all_bytes: usize,
+    /// Counts to be taken back if the transaction fails.
+    changes: Vec<(ReaderId, i64, i64)>,
+    dropped: u64,
+    /// The transaction has failed before: what is remembered may be ahead of the store.
+    retries: bool,
+    limits: Bounds,
+}
+
+/// What waits for one reader.
+#[derive(Clone, Copy, Default, Debug)]
+struct Waiting {
+    messages: usize,
+    bytes: usize,
+}
+
+struct Bounds {
+    messages: usize,
+    bytes: usize,
+    all_bytes: usize,
+    each_bytes: usize,
+}
+
+impl Ledger {
+    pub(crate) fn new(store: Store, kept: &Kept, clock: Arc<Clock>, limits: &Limits) -> Self {
+        let mut routes = Routes::new(limits, Arc::new(AsleepBytes::new(limits)));
+        for session in &kept.sessions {
+            routes.begin(session.id);
+            for subscription in &session.subscriptions {
+                if let Some(subscribed) = subscribed(session.id, subscription) {
+                    routes.subscribe(&subscribed);
+                }
+            }
+        }
+        let waiting: HashMap<_, _> = kept
+            .waiting
+            .iter()
+            .map(|(reader, &(messages, bytes))| (*reader, Waiting { messages, bytes }))
+            .collect();
+        Self {
+            last_seq: store.first_number(),
+            store,
+            clock,
+            routes,
+            all_bytes: waiting.values().map(|w| w.bytes).sum(),
+            waiting,
+            changes: Vec::new(),
+            dropped: 0,
+            retries: false,
+            limits: Bounds {
+                messages: limits.mailbox_messages,
+                bytes: limits.mailbox_bytes,
+                all_bytes: limits.session_bytes,
+                each_bytes: limits.session_bytes / limits.sessions.max(1),
+            },
+        }
+    }
+
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        self.store.begin()
+    }
+
+    /// Ends the transaction; how many messages were dropped in it for want of room.
+    pub(crate) fn commit(&mut self) -> Result<u64, Error> {
+        self.store.commit()?;
+        self.changes.clear();
+        self.retries = false;
+        Ok(std::mem::take(&mut self.dropped))
+    }
+
+    pub(crate) fn roll_back(&mut self) {
+        self.store.roll_back();
+        self.retries = true;
+        for (reader, messages, bytes) in std::mem::take(&mut self.changes) {
+            self.count(reader, -messages, -bytes);
+        }
+        self.dropped = 0;
+    }
+
+    pub(crate) fn into_store(self) -> Store {
+        self.store
+    }
+
+    /// Whether a session is kept.
+    pub(crate) fn is_kept(&self, session: Instance) -> bool {
+        self.routes.contains(session)
+    }
+
+    /// Whether somebody who is kept waits for a message, or will: it has to be in the store before it
+    /// is acknowledged.
+    pub(crate) fn wants(&mut self, published: &Published<'_>) -> bool {
+        let is_own = published.topic.starts_with("$SYS/");
+        (published.retain && !is_own)
+            || (published.qos != QoS::AtMostOnce && {
+                let matches = self.routes.matches(published.topic);
+                !matches.groups.is_empty() || matches.routes.iter().any(|r| grants(r, published))
+            })
+    }
+
+    /// Keeps a message for everybody who waits for it; its number, or 0 if nobody does.
+    pub(crate) fn publish(&mut self, published: &Published<'_>) -> Result<Seq, Error> {
+        if !self.wants(published) {
+            return Ok(0);
+        }
+        let seq = self.last_seq + 1;
+        self.last_seq = seq;
+        let now_ms = self.clock.kept_ms();
+        let expires_ms = (published.expires_ms != u64::MAX)
+            .then(|| now_ms + published.expires_ms.saturating_sub(self.clock.now_ms()));
+        self.store.message(
+            seq,
+            &Message {
+                topic: published.topic,
+                qos: published.qos.bits(),
+                retain: published.retain,
+                properties: published.properties,
+                payload: published.payload,
+                accepted_ms: now_ms,
+                expires_ms,
+            },
+        )?;
+        if published.qos != QoS::AtMostOnce {
+            let matches = self.routes.matches(published.topic);
+            self.queue(&matches, seq, published)?;
+        }
+        if published.retain && !published.topic.starts_with("$SYS/") {
+            let is_set = !published.payload.is_empty();
+            self.store.retain(published.topic, is_set.then_some(seq))?;
+            if !is_set {
+                self.store.release(seq)?;
+            }
+        }
+        Ok(seq)
+    }
+
+    fn queue(
+        &mut self,
+        matches: &Matches,
+        seq: Seq,
+        published: &Published<'_>,
+    ) -> Result<(), Error> {
+        let bytes = published.topic.len()
+            + published.properties.len()
+            + published.payload.len()
+            + MESSAGE_OVERHEAD;
+        for route in matches.routes.iter().filter(|route| grants(route, published)) {
+            let Some(granted) = route.grant(published) else { continue };
+            let grant = Grant {
+                qos: granted.qos.min(published.qos).bits(),
+                retain: granted.retain_as_published && published.retain,
+                identifiers: &granted.subscription_ids,
+            };
+            self.store.queue(route.instance, seq, &grant, bytes)?;
+            self.make_room(route.instance, bytes)?;
+        }
+        for &group in &matches.groups {
+            // Its members have qualities of their own.
+            let grant = Grant { qos: published.qos.bits(), retain: false, identifiers: &[] };
+            self.store.queue(group, seq, &grant, bytes)?;
+            self.make_room(group, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Counts one more for a reader; beyond its bounds it loses its oldest.
+    fn make_room(&mut self, reader: ReaderId, bytes: usize) -> Result<(), Error> {
+        self.change(reader, 1, bytes as i64);
+        loop {
+            let own = self.waiting.get(&reader).copied().unwrap_or_default();
+            let limits = &self.limits;
+            let is_full = own.messages > limits.messages
+                || own.bytes > limits.bytes
+                || (self.all_bytes > limits.all_bytes && own.bytes > limits.each_bytes);
+            // One passes, however large.
+            if !is_full || own.messages <= 1 {
+                return Ok(());
+            }
+            let Some(oldest) = self.store.oldest(reader)? else { return Ok(()) };
+            self.done(reader, oldest)?;
+            self.dropped += 1;
+        }
+    }
+
+    fn done(&mut self, reader: ReaderId, seq: Seq) -> Result<bool, Error> {
+        let Some(bytes) = self.store.unqueue(reader, seq)? else { return Ok(false) };
+        self.change(reader, -1, -(bytes as i64));
+        self.store.release(seq)?;
+        Ok(true)
+    }
+
+    fn change(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
+        self.changes.push((reader, messages, bytes));
+        self.count(reader, messages, bytes);
+    }
+
+    fn count(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
+        let own = self.waiting.entry(reader).or_default();
+        own.messages = own.messages.saturating_add_signed(messages as isize);
+        own.bytes = own.bytes.saturating_add_signed(bytes as isize);
+        self.all_bytes = self.all_bytes.saturating_add_signed(bytes as isize);
+        if own.messages == 0 {
+            self.waiting.remove(&reader);
+        }
+    }
+
+    /// A step of a message of a session that is kept.
+    pub(crate) fn step(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        let (session, id) = (step.session, step.packet_id);
+        match step.what {
+            What::Done => {
+                if !self.done(step.reader, step.seq)? && id != 0 {
+                    self.complete(session, id)?;
+                }
+            }
+            What::Sent => {
+                let identifiers: Vec<u32> = step
+                    .identifiers
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|id| u32::from_le_bytes(*id))
+                    .collect();
+                let (qos, retain) = (step.qos.bits(), step.retain);
+                let grant = Grant { qos, retain, identifiers: &identifiers };
+                // The order of the jobs is the order of sending; numbers of messages are not.
+                self.last_seq += 1;
+                let seq = (step.seq != 0).then_some(step.seq);
+                self.store.sent(session, id, seq, self.last_seq, &grant)?;
+                self.done(step.reader, step.seq)?;
+            }
+            What::Received => {
+                if let Some(seq) = self.store.received(session, id)? {
+                    self.store.release(seq)?;
+                }
+            }
+            What::Completed => self.complete(session, id)?,
+            What::Arrived if self.is_kept(session) => self.store.arrived(session, id)?,
+            What::Arrived => {}
+            What::Released => self.store.released(session, id)?,
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, session: Instance, packet_id: u16) -> Result<(), Error> {
+        match self.store.completed(session, packet_id)? {
+            Some(seq) => self.store.release(seq),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn session(
+        &mut self,
+        id: Instance,
+        session: &dockside_store::Session,
+    ) -> Result<(), Error> {
+        if !self.is_kept(id) {
+            self.routes.begin(id);
+        }
+        self.store.session(id, session)
+    }
+
+    pub(crate) fn asleep(&mut self, id: Instance, expires_ms: u64) -> Result<(), Error> {
+        self.store.asleep(id, expires_ms)
+    }
+
+    pub(crate) fn will(
+        &mut self,
+        session: Instance,
+        will: Option<&dockside_store::Will>,
+    ) -> Result<(), Error> {
+        self.store.will(session, will)
+    }
+
+    pub(crate) fn not_retained(&mut self, topic: &str, seq: Seq) -> Result<(), Error> {
+        self.store.not_retained(topic, seq)
+    }
+
+    pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.store.event(&dockside_store::Event {
+            received_ms: event.received_ms,
+            gateway: event.gateway,
+            method: event.method,
+            tid: event.tid,
+            task: event.task,
+            status: event.status,
+            step: event.step,
+            percent: event.percent,
+            result: event.result,
+            key: &event.key,
+            payload: event.payload,
+        })
+    }
+
+    /// A session ends. Nothing happens for one that is not kept.
+    pub(crate) fn end(&mut self, id: Instance) -> Result<(), Error> {
+        if !self.is_kept(id) && !self.retries {
+            return Ok(());
+        }
+        let shared = self.routes.session(id).map(|(_, shared)| shared).unwrap_or_default();
+        self.store.end_session(id)?;
+        self.store.will(id, None)?;
+        self.forget(id);
+        self.routes.end(id);
+        shared.iter().try_for_each(|filter| self.end_group(filter))
+    }
+
+    fn forget(&mut self, reader: ReaderId) {
+        if let Some(Waiting { messages, bytes }) = self.waiting.get(&reader).copied() {
+            self.change(reader, -(messages as i64), -(bytes as i64));
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, new: &Subscribed<'_>) -> Result<(), Error> {
+        if !self.is_kept(new.instance) {
+            return Ok(());
+        }
+        self.routes.subscribe(new);
+        let subscription = Subscription {
+            filter: new.filter.to_owned(),
+            options: new.options.bits(),
+            identifier: new.id,
+        };
+        self.store.subscribe(new.instance, &subscription)?;
+        match self.routes.groups.of(new.filter) {
+            Some(group) => self.store.share(group, new.filter),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, session: Instance, filter: &str) -> Result<(), Error> {
+        if !self.is_kept(session) && !self.retries {
+            return Ok(());
+        }
+        self.routes.unsubscribe(session, filter);
+        self.store.unsubscribe(session, filter)?;
+        self.end_group(filter)
+    }
+
+    /// Without a member that is kept, nothing is kept for a group.
+    fn end_group(&mut self, filter: &str) -> Result<(), Error> {
+        if !filter.starts_with("$share/") || self.routes.groups.of(filter).is_some() {
+            return Ok(());
+        }
+        let group = crate::dispatcher::groups::id(filter);
+        self.forget(group);
+        self.store.end_reader(group)
+    }
+}
+
+/// Whether a session that is kept waits for a message if it is not connected.
+fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -> bool {
+    route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
+}
+
+/// A subscription of the store.
+pub(crate) fn subscribed(session: Instance, kept: &Subscription) -> Option<Subscribed<'_>> {
+    let options = dockside_mqtt::packet::SubscriptionOptions::from_bits(kept.options)?;
+    Some(Subscribed { instance: session, options, id: kept.identifier, filter: &kept.filter })
+}

@@ -1,0 +1,265 @@
+//! One group after the other: keep, append, complete.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dockside_store::{Error, Seq};
+
+use super::held::Held;
+use super::{Batch, Ledger};
+use crate::keep::{Keep, KeepAside};
+use crate::live_log::{Aside, LiveLog};
+use crate::metrics::StoreMetrics;
+use crate::record::{self, Entries, Entry};
+
+pub(super) struct Work {
+    log: Arc<LiveLog>,
+    ledger: Ledger,
+    held: Held,
+    metrics: StoreMetrics,
+    /// Entries of the group that go on, with the numbers of their messages.
+    out: Vec<u8>,
+}
+
+impl Work {
+    pub(super) fn new(log: Arc<LiveLog>, ledger: Ledger, metrics: StoreMetrics) -> Self {
+        Self { log, ledger, held: Held::default(), metrics, out: Vec::new() }
+    }
+
+    /// Keeps what of a group must be kept, and lets all of it go on.
+    pub(super) fn group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
+        if self.held.is_due() {
+            self.retry();
+        }
+        if !self.held.is_empty() {
+            return self.apart(entries, batches);
+        }
+        self.out.clear();
+        if let Err(error) = self.keep(entries) {
+            self.failed(&error);
+            return self.apart(entries, batches);
+        }
+        let charge = batches.iter().map(|batch| batch.charge).sum();
+        self.append(charge);
+        for batch in batches.drain(..) {
+            complete(batch.completion);
+        }
+    }
+
+    /// While the store fails: batches with nothing to keep pass, the others are held. Their charges
+    /// come back, so that nobody else waits for them.
+    fn apart(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
+        let mut start = 0;
+        for mut batch in batches.drain(..) {
+            let own = &entries[start..batch.end];
+            start = batch.end;
+            self.out.clear();
+            if self.must_keep(own) {
+                self.held.hold(own, &mut batch);
+                record::append(&mut self.out, &Entry::End(0));
+            } else {
+                self.out.extend_from_slice(own);
+                if batch.completion.as_ref().is_some_and(|(mailbox, _)| self.held.waits(mailbox)) {
+                    // Answers keep their order: its own waits for those before it.
+                    self.held.hold(&[], &mut batch);
+                }
+            }
+            self.append(batch.charge);
+            complete(batch.completion);
+        }
+        self.metrics.works(self.held.is_empty());
+    }
+
+    fn append(&mut self, charge: u64) {
+        if self.out.is_empty() && charge > 0 {
+            // The charge comes back with its record, and a record needs an entry.
+            record::append(&mut self.out, &Entry::End(0));
+        }
+        if !self.out.is_empty() {
+            self.log.append_group(&self.out, charge);
+        }
+    }
+
+    /// Tries to keep what is held, in its order.
+    pub(super) fn retry(&mut self) {
+        while let Some(first) = self.held.first() {
+            let entries = first.entries.clone();
+            self.out.clear();
+            if let Err(error) = self.keep(&entries) {
+                return self.failed(&error);
+            }
+            self.append(0);
+            complete(self.held.pop().and_then(|batch| batch.completion));
+        }
+        self.metrics.works(true);
+        tracing::info!("the store works again; everything that waited for it is kept");
+    }
+
+    pub(super) fn retry_in(&self) -> Option<Duration> {
+        self.held.retry_in()
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.metrics.failed();
+        if self.metrics.works(false) {
+            tracing::error!(
+                %error,
+                "the store cannot be written: free space on its file system or see to its disk; what must be kept waits unacknowledged, everything else goes on"
+            );
+        }
+        let was_stalled = self.held.is_stalled();
+        self.held.failed(self.metrics.stall_timeout);
+        if self.held.is_stalled() && !was_stalled {
+            tracing::error!(
+                "publishers that wait for the store are sent away (store.stall_timeout_ms)"
+            );
+        }
+    }
+
+    /// One transaction; without anything to keep none is opened.
+    fn keep(&mut self, entries: &[u8]) -> Result<(), Error> {
+        let mut is_open = false;
+        let mut kept = Vec::new();
+        let done = self.entries(entries, &mut is_open, &mut kept);
+        if !is_open {
+            return done;
+        }
+        let committed = done.and_then(|()| self.ledger.commit());
+        match committed {
+            Ok(dropped) => {
+                self.metrics.committed(dropped);
+                for number in kept {
+                    self.log.fetch(number);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.ledger.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Entries into `out`, but those for the store only.
+    fn entries(
+        &mut self,
+        entries: &[u8],
+        is_open: &mut bool,
+        kept: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        let mut rest = Entries::new(entries);
+        while let Some(bytes) = rest.take_up_to(1) {
+            let Some(entry) = record::parse(bytes) else { continue };
+            if !*is_open && self.must_keep_entry(&entry) {
+                self.ledger.begin()?;
+                *is_open = true;
+            }
+            let seq = if *is_open { self.entry(&entry, kept)? } else { 0 };
+            if !matches!(entry, Entry::Keep(_)) {
+                let start = self.out.len();
+                self.out.extend_from_slice(bytes);
+                if seq > 0 {
+                    record::set_seq(&mut self.out[start..], seq);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything of a batch must be kept.
+    fn must_keep(&mut self, entries: &[u8]) -> bool {
+        Entries::new(entries).any(|entry| self.must_keep_entry(&entry))
+    }
+
+    fn must_keep_entry(&mut self, entry: &Entry<'_>) -> bool {
+        let ledger = &mut self.ledger;
+        match entry {
+            Entry::Keep(_) => true,
+            Entry::Publish(published) => ledger.wants(published),
+            Entry::Large(number, _) => {
+                let wants = |aside: &Aside| match aside {
+                    Aside::Entry(bytes) => Entries::new(bytes)
+                        .any(|entry| matches!(entry, Entry::Publish(p) if ledger.wants(&p))),
+                    _ => false,
+                };
+                self.log.look(*number, wants).unwrap_or(false)
+            }
+            Entry::End(session) | Entry::Unsubscribe(session, _) | Entry::Revoke(session, _) => {
+                ledger.is_kept(*session)
+            }
+            Entry::Subscribe(subscribed) => ledger.is_kept(subscribed.instance),
+            Entry::Begin(..) | Entry::Attach(..) | Entry::Barrier(_) => false,
+            Entry::Return(_) | Entry::Awake(_) => false,
+        }
+    }
+
+    /// The number of the message, if it is one and was kept.
+    fn entry(&mut self, entry: &Entry<'_>, kept: &mut Vec<u64>) -> Result<Seq, Error> {
+        let ledger = &mut self.ledger;
+        match entry {
+            Entry::Publish(published) => return ledger.publish(published),
+            Entry::Large(number, _) => {
+                let publish = |aside: &Aside| match aside {
+                    Aside::Entry(bytes) => match Entries::new(bytes).next() {
+                        Some(Entry::Publish(published)) => ledger.publish(&published),
+                        _ => Ok(0),
+                    },
+                    _ => Ok(0),
+                };
+                return self.log.look(*number, publish).unwrap_or(Ok(0));
+            }
+            Entry::End(session) => ledger.end(*session)?,
+            Entry::Subscribe(subscribed) => ledger.subscribe(subscribed)?,
+            Entry::Unsubscribe(session, filter) => ledger.unsubscribe(*session, filter)?,
+            Entry::Revoke(session, number) => {
+                let revoke = |aside: &Aside| match aside {
+                    Aside::Filters(filters) => {
+                        filters.iter().try_for_each(|f| ledger.unsubscribe(*session, f))
+                    }
+                    _ => Ok(()),
+                };
+                self.log.look(*number, revoke).unwrap_or(Ok(()))?;
+            }
+            Entry::Keep(Keep::Step(step)) => ledger.step(step)?,
+            Entry::Keep(Keep::Event(event)) => ledger.event(event)?,
+            Entry::Keep(Keep::Aside(number)) => {
+                kept.push(*number);
+                let keep = |aside: &Aside| match aside {
+                    Aside::Keep(keep) => aside_kept(ledger, keep),
+                    _ => Ok(()),
+                };
+                self.log.look(*number, keep).unwrap_or(Ok(()))?;
+            }
+            Entry::Begin(..) | Entry::Attach(..) | Entry::Barrier(_) => {}
+            Entry::Return(_) | Entry::Awake(_) => {}
+        }
+        Ok(0)
+    }
+
+    /// Everything is done; what was kept goes into the file.
+    pub(super) fn end(self) {
+        if !self.held.is_empty() {
+            tracing::error!(
+                "the store did not work to the end: what waited for it was not acknowledged"
+            );
+        }
+        if let Err(error) = self.ledger.into_store().close() {
+            tracing::warn!(%error, "the store's log could not be moved into its file; it is when it is opened next");
+        }
+    }
+}
+
+fn aside_kept(ledger: &mut Ledger, keep: &KeepAside) -> Result<(), Error> {
+    match keep {
+        KeepAside::Session(id, session) => ledger.session(*id, session),
+        KeepAside::Asleep(id, expires_ms) => ledger.asleep(*id, *expires_ms),
+        KeepAside::Will(id, will) => ledger.will(*id, will.as_ref()),
+        KeepAside::NotRetained(topic, seq) => ledger.not_retained(topic, *seq),
+    }
+}
+
+fn complete(completion: Option<(Arc<crate::mailbox::Mailbox>, crate::mailbox::Ticket)>) {
+    if let Some((mailbox, ticket)) = completion {
+        mailbox.complete(ticket);
+    }
+}

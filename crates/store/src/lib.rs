@@ -1,0 +1,46 @@
+//! What Dockside keeps: one SQLite file, its tables (`schema.sql`), and what one transaction is.
+//!
+//! [`Store`] is the one writer. Its operations take part in the transaction that is open and can
+//! fail alone; nothing is kept before [`Store::commit`] returns. [`Reader`] looks at what was
+//! committed, from any thread. Neither knows MQTT: qualities, flags and properties are numbers and
+//! bytes here.
+
+mod open;
+mod read;
+mod restore;
+mod rows;
+mod write;
+
+use std::path::PathBuf;
+
+pub use self::open::{OpenError, Store};
+pub use self::read::{Chunk, Reader};
+pub use self::restore::{Kept, KeptRetained, KeptSession, KeptShare};
+pub use self::rows::{Event, Exchange, Grant, Message, Queued, Session, Subscription, Will};
+
+/// Why the store could not do something: what SQLite says.
+pub type Error = rusqlite::Error;
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Durability {
+    /// What was committed survives a kill of the process at any instant.
+    #[default]
+    Commit,
+    /// It survives a power cut: every commit waits for the disk.
+    Sync,
+    /// Answers do not wait for the commit.
+    Memory,
+}
+
+/// Number of a message: they grow in the order of acceptance, across restarts.
+pub type Seq = u64;
+
+/// Whoever reads messages at its own pace: a session, or a group of shared subscriptions.
+pub type ReaderId = u64;
+
+/// The file in the data directory.
+#[must_use]
+pub fn file(dir: &std::path::Path) -> PathBuf {
+    dir.join("dockside.db")
+}

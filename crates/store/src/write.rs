@@ -1,0 +1,374 @@
+//! What takes part in a transaction.
+
+use rusqlite::{CachedStatement, OptionalExtension, params};
+
+use crate::{Error, Event, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
+
+/// Numbers are below 2^63 by their making.
+pub(crate) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn identifiers(list: &[u32]) -> Option<Vec<u8>> {
+    (!list.is_empty()).then(|| list.iter().flat_map(|id| id.to_le_bytes()).collect())
+}
+
+impl Store {
+    fn cached(&self, sql: &str) -> Result<CachedStatement<'_>, Error> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// A message that somebody waits for.
+    ///
+    /// # Errors
+    /// What SQLite says, as for all that follows.
+    pub fn message(&mut self, seq: Seq, message: &Message<'_>) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO message (seq, topic, qos, retain, properties, payload, accepted_ms, expires_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            signed(seq),
+            message.topic,
+            message.qos,
+            message.retain,
+            message.properties,
+            message.payload,
+            signed(message.accepted_ms),
+            message.expires_ms.map(signed),
+        ])?;
+        Ok(())
+    }
+
+    /// A reader waits for it; it counts for so many bytes.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn queue(
+        &mut self,
+        reader: ReaderId,
+        seq: Seq,
+        grant: &Grant<'_>,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        self.cached(
+            "INSERT OR REPLACE INTO queue (reader, seq, qos, retain, identifiers, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            signed(reader),
+            signed(seq),
+            grant.qos,
+            grant.retain,
+            identifiers(grant.identifiers),
+            bytes as i64,
+        ])?;
+        Ok(())
+    }
+
+    /// A reader waits for a message no longer; how many bytes it counted for, if it did.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unqueue(&mut self, reader: ReaderId, seq: Seq) -> Result<Option<usize>, Error> {
+        let bytes = self
+            .cached("DELETE FROM queue WHERE reader = ?1 AND seq = ?2 RETURNING bytes")?
+            .query_row(params![signed(reader), signed(seq)], |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(bytes.map(|bytes| bytes as usize))
+    }
+
+    /// The oldest message that a reader waits for.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn oldest(&self, reader: ReaderId) -> Result<Option<Seq>, Error> {
+        let seq = self
+            .cached("SELECT seq FROM queue WHERE reader = ?1 ORDER BY seq LIMIT 1")?
+            .query_row(params![signed(reader)], |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(seq.map(i64::cast_unsigned))
+    }
+
+    /// Forgets a message that nobody waits for any more.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn release(&mut self, seq: Seq) -> Result<(), Error> {
+        self.cached(
+            "DELETE FROM message WHERE seq = ?1
+               AND NOT EXISTS (SELECT 1 FROM queue WHERE seq = ?1)
+               AND NOT EXISTS (SELECT 1 FROM outgoing WHERE seq = ?1)
+               AND NOT EXISTS (SELECT 1 FROM retained WHERE seq = ?1)",
+        )?
+        .execute(params![signed(seq)])?;
+        Ok(())
+    }
+
+    /// A message goes out to a session with a packet identifier; its reader waits for it no longer.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn sent(
+        &mut self,
+        session: ReaderId,
+        packet_id: u16,
+        seq: Option<Seq>,
+        turn: Seq,
+        grant: &Grant<'_>,
+    ) -> Result<(), Error> {
+        self.cached(
+            "INSERT OR REPLACE INTO outgoing (session, packet_id, seq, turn, qos, retain, identifiers)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            signed(session),
+            packet_id,
+            seq.map(signed),
+            signed(turn),
+            grant.qos,
+            grant.retain,
+            identifiers(grant.identifiers),
+        ])?;
+        Ok(())
+    }
+
+    /// The client has it (PUBREC); the number of the message, if it was known.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn received(&mut self, session: ReaderId, packet_id: u16) -> Result<Option<Seq>, Error> {
+        let seq = self
+            .cached("SELECT seq FROM outgoing WHERE session = ?1 AND packet_id = ?2")?
+            .query_row(params![signed(session), packet_id], |row| row.get::<_, Option<i64>>(0))
+            .optional()?
+            .flatten();
+        self.cached("UPDATE outgoing SET seq = NULL WHERE session = ?1 AND packet_id = ?2")?
+            .execute(params![signed(session), packet_id])?;
+        Ok(seq.map(i64::cast_unsigned))
+    }
+
+    /// An exchange is over; the number of its message, if it still had one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn completed(&mut self, session: ReaderId, packet_id: u16) -> Result<Option<Seq>, Error> {
+        let seq = self
+            .cached("DELETE FROM outgoing WHERE session = ?1 AND packet_id = ?2 RETURNING seq")?
+            .query_row(params![signed(session), packet_id], |row| row.get::<_, Option<i64>>(0))
+            .optional()?
+            .flatten();
+        Ok(seq.map(i64::cast_unsigned))
+    }
+
+    /// A QoS 2 message from a session's client is kept under its packet identifier.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn arrived(&mut self, session: ReaderId, packet_id: u16) -> Result<(), Error> {
+        self.cached("INSERT OR REPLACE INTO incoming (session, packet_id) VALUES (?1, ?2)")?
+            .execute(params![signed(session), packet_id])?;
+        Ok(())
+    }
+
+    /// It was released (PUBREL).
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn released(&mut self, session: ReaderId, packet_id: u16) -> Result<(), Error> {
+        self.cached("DELETE FROM incoming WHERE session = ?1 AND packet_id = ?2")?
+            .execute(params![signed(session), packet_id])?;
+        Ok(())
+    }
+
+    /// A session is connected.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn session(&mut self, id: ReaderId, session: &Session) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO session (id, client_id, user, expiry_s, expires_ms) VALUES (?1, ?2, ?3, ?4, NULL)
+             ON CONFLICT (id) DO UPDATE SET expiry_s = excluded.expiry_s, expires_ms = NULL",
+        )?
+        .execute(params![signed(id), session.client_id, session.user, session.expiry_s])?;
+        Ok(())
+    }
+
+    /// A session has lost its connection and is kept until then.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn asleep(&mut self, id: ReaderId, expires_ms: u64) -> Result<(), Error> {
+        self.cached("UPDATE session SET expires_ms = ?2 WHERE id = ?1")?
+            .execute(params![signed(id), signed(expires_ms)])?;
+        Ok(())
+    }
+
+    /// A session has ended, with all that it waited for.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn end_session(&mut self, id: ReaderId) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM session WHERE id = ?1",
+            "DELETE FROM subscription WHERE session = ?1",
+            "DELETE FROM incoming WHERE session = ?1",
+        ] {
+            self.cached(sql)?.execute(params![signed(id)])?;
+        }
+        let sent = "DELETE FROM outgoing WHERE session = ?1 RETURNING seq";
+        for seq in self.numbers(sent, id)? {
+            self.release(seq)?;
+        }
+        self.end_reader(id)
+    }
+
+    /// Nobody reads for a reader any more: neither session nor share.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn end_reader(&mut self, id: ReaderId) -> Result<(), Error> {
+        self.cached("DELETE FROM share WHERE id = ?1")?.execute(params![signed(id)])?;
+        for seq in self.numbers("DELETE FROM queue WHERE reader = ?1 RETURNING seq", id)? {
+            self.release(seq)?;
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, sql: &str, id: ReaderId) -> Result<Vec<Seq>, Error> {
+        let mut statement = self.cached(sql)?;
+        let rows = statement.query_map(params![signed(id)], |row| row.get::<_, Option<i64>>(0))?;
+        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().flatten().map(i64::cast_unsigned).collect())
+    }
+
+    /// A group of shared subscriptions with a session that is kept.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn share(&mut self, id: ReaderId, filter: &str) -> Result<(), Error> {
+        self.cached("INSERT OR IGNORE INTO share (id, filter) VALUES (?1, ?2)")?
+            .execute(params![signed(id), filter])?;
+        Ok(())
+    }
+
+    /// A session subscribes.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn subscribe(&mut self, session: ReaderId, new: &Subscription) -> Result<(), Error> {
+        self.cached(
+            "INSERT OR REPLACE INTO subscription (session, filter, options, identifier)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![signed(session), new.filter, new.options, new.identifier])?;
+        Ok(())
+    }
+
+    /// A session unsubscribes.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unsubscribe(&mut self, session: ReaderId, filter: &str) -> Result<(), Error> {
+        self.cached("DELETE FROM subscription WHERE session = ?1 AND filter = ?2")?
+            .execute(params![signed(session), filter])?;
+        Ok(())
+    }
+
+    /// A message is retained instead of its topic's last one; none clears it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retain(&mut self, topic: &str, seq: Option<Seq>) -> Result<(), Error> {
+        let before = self
+            .cached("DELETE FROM retained WHERE topic = ?1 RETURNING seq")?
+            .query_row(params![topic], |row| row.get::<_, i64>(0))
+            .optional()?;
+        if let Some(seq) = seq {
+            self.cached("INSERT INTO retained (topic, seq) VALUES (?1, ?2)")?
+                .execute(params![topic, signed(seq)])?;
+        }
+        before.map_or(Ok(()), |before| self.release(before.cast_unsigned()))
+    }
+
+    /// A message is not retained after all, if it still is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn not_retained(&mut self, topic: &str, seq: Seq) -> Result<(), Error> {
+        self.cached("DELETE FROM retained WHERE topic = ?1 AND seq = ?2")?
+            .execute(params![topic, signed(seq)])?;
+        self.release(seq)
+    }
+
+    /// A connection has a will, or none any more.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn will(&mut self, session: ReaderId, will: Option<&Will>) -> Result<(), Error> {
+        let Some(will) = will else {
+            self.cached("DELETE FROM will WHERE session = ?1")?
+                .execute(params![signed(session)])?;
+            return Ok(());
+        };
+        self.cached(
+            "INSERT OR REPLACE INTO will
+               (session, client_id, user, topic, qos, retain, properties, payload, expiry_s, delay_s)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            signed(session),
+            will.client_id,
+            will.user,
+            will.topic,
+            will.qos,
+            will.retain,
+            will.properties,
+            will.payload,
+            will.expiry_s,
+            will.delay_s,
+        ])?;
+        Ok(())
+    }
+
+    /// An event of a gateway.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO event
+               (received_ms, gateway, method, tid, task, status, step, percent, result, key, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            signed(event.received_ms),
+            event.gateway,
+            event.method,
+            event.tid,
+            event.task,
+            event.status,
+            event.step,
+            event.percent,
+            event.result,
+            event.key,
+            event.payload,
+        ])?;
+        Ok(())
+    }
+
+    /// Forgets events: at most `at_most` of those received before then, and those beyond `rows`. How
+    /// many went.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn trim_events(&mut self, before_ms: u64, rows: u64, at_most: u32) -> Result<usize, Error> {
+        self.cached(
+            "DELETE FROM event WHERE id IN (
+               SELECT id FROM event
+               WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2
+               ORDER BY id LIMIT ?3)",
+        )?
+        .execute(params![signed(before_ms), signed(rows), at_most])
+    }
+}
