@@ -8,6 +8,8 @@ mod connect;
 mod events;
 mod foreign;
 mod hostile;
+mod kept;
+mod kept_failures;
 mod load;
 mod packets;
 mod peer;

@@ -247,12 +247,12 @@ fn open_store(config: &Config) -> Result<OpenStore, BindError> {
         cannot(format!("{} cannot be read: {error}", store.path().display()))
     };
     let reader = store.reader().map_err(unreadable)?;
-    let kept = reader.kept().map_err(unreadable)?;
+    let kept = reader.kept(writer::KNOWN_EVENTS).map_err(unreadable)?;
     let clock = Arc::new(Clock::default());
     let reading = Reading::start(reader, Arc::clone(&clock))
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
-    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), &config.limits);
+    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), (&config.limits, &config.store));
     Ok(OpenStore { kept, ledger, reading, clock, first_number })
 }
 

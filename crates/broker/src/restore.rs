@@ -33,8 +33,9 @@ pub(crate) fn restore(shared: &Arc<Shared>, dispatcher: &mut Dispatcher, kept: K
         restore_session(shared, dispatcher, &session, will);
     }
     for share in &shares {
-        let messages = share.messages.iter().map(|m| delivery(m, &shared.clock).message);
-        dispatcher.restore_group(share.id, messages.collect());
+        let messages: Vec<_> =
+            share.messages.iter().map(|m| delivery(m, &shared.clock).message).collect();
+        dispatcher.restore_group(share.id, &messages);
     }
     for (id, will) in wills {
         let message = will_message(&will);

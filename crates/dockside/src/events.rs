@@ -3,10 +3,14 @@
 //! What is answered, and with what, is decided by `dockside_flighttask`; this file joins it to the
 //! broker's plugin contract and counts.
 
+use std::borrow::Cow;
+
 use dockside_flighttask::answer::Flags;
 use dockside_flighttask::methods::METHODS;
-use dockside_flighttask::{Answer, Invalid, Rules, answer, topic};
-use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Unanswered, Verdict};
+use dockside_flighttask::{Answer, Invalid, Progress, Rules, answer, known, topic};
+use dockside_interceptor::{
+    Effects, EventRecord, Intercepted, Interceptor, Reply, Unanswered, Verdict,
+};
 use metrics::{Counter, counter, describe_counter};
 
 use dockside_broker::mqtt::QoS;
@@ -61,7 +65,8 @@ impl Interceptor for Events {
         let (answer, flags) = answer(serial_number, publish.payload, publish.now_ms, self.rules);
         metrics.flagged(flags);
         match answer {
-            Answer::Reply(payload) => {
+            Answer::Reply { payload, tid } => {
+                effects.record(record(serial_number, tid, publish));
                 metrics.received(dockside_flighttask::answer::FLIGHTTASK_PROGRESS);
                 metrics.replied.increment(1);
                 let topic = topic::events_reply(serial_number);
@@ -85,6 +90,24 @@ impl Interceptor for Events {
             }
         }
         Verdict::Forward
+    }
+}
+
+/// What is kept of an event before it is answered.
+fn record(gateway: &str, tid: String, publish: &Intercepted<'_>) -> EventRecord {
+    let progress = Progress::parse(publish.payload);
+    let owned = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned().into_boxed_str());
+    EventRecord {
+        received_ms: publish.now_ms,
+        gateway: gateway.into(),
+        method: dockside_flighttask::answer::FLIGHTTASK_PROGRESS,
+        key: known::key(gateway, &tid, publish.payload).to_bytes(),
+        tid: tid.into(),
+        task: owned(progress.task),
+        status: owned(progress.status),
+        step: progress.step,
+        percent: progress.percent.map(|percent| percent as i64),
+        result: progress.result,
     }
 }
 

@@ -26,8 +26,13 @@ impl Default for Rules {
 /// What becomes of one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// A `flighttask_progress` that is answered with this payload.
-    Reply(Vec<u8>),
+    /// A `flighttask_progress` that is answered.
+    Reply {
+        /// What with.
+        payload: Vec<u8>,
+        /// Its `tid`: the text, or what else stands there.
+        tid: String,
+    },
     /// A `flighttask_progress` that asked for no reply.
     NotNeeded,
     /// Another method: somebody else's business.
@@ -78,7 +83,12 @@ pub fn answer(serial_number: &str, payload: &[u8], now_ms: u64, rules: Rules) ->
         NeedReply::No => false,
         NeedReply::Absent | NeedReply::Junk => rules.reply_when_unasked,
     };
-    (if wanted { Answer::Reply(reply(&envelope, now_ms)) } else { Answer::NotNeeded }, flags)
+    if !wanted {
+        return (Answer::NotNeeded, flags);
+    }
+    let raw = envelope.tid.get();
+    let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+    (Answer::Reply { payload: reply(&envelope, now_ms), tid }, flags)
 }
 
 /// The reply: the device's own `tid` and `bid` to the letter, an integer timestamp, `result` 0.

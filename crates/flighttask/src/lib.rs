@@ -9,15 +9,24 @@
 //! - [`envelope`]: what stands around the data of every event.
 //! - [`methods`]: which methods there are.
 //! - [`mod@answer`]: whether an event is answered, and with what.
+//! - [`progress`]: what an event says of its task.
+//! - [`tasks`]: how each task stands now.
+//! - [`known`]: which events came already.
 //! - [`topology`]: which aircraft are with a gateway.
 //!
 //! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
 
 pub mod answer;
 pub mod envelope;
+pub mod known;
 pub mod methods;
+pub mod progress;
+pub mod tasks;
 pub mod topic;
 pub mod topology;
 
 pub use answer::{Answer, Rules, answer};
 pub use envelope::{Envelope, Invalid};
+pub use known::{EventKey, Known};
+pub use progress::Progress;
+pub use tasks::{TaskState, Tasks};

@@ -45,7 +45,7 @@ fn decide(payload: impl AsRef<[u8]>) -> Answer {
 
 /// The reply, checked for everything that every reply has.
 fn replied(payload: impl AsRef<[u8]>) -> Value {
-    let Answer::Reply(bytes) = decide(payload.as_ref()) else {
+    let Answer::Reply { payload: bytes, .. } = decide(payload.as_ref()) else {
         panic!("no reply to {}", String::from_utf8_lossy(payload.as_ref()))
     };
     let reply: Value = serde_json::from_slice(&bytes).unwrap();
@@ -163,7 +163,9 @@ fn case_09_numbers_are_echoed_and_length_is_capped() {
     for number in ["17", "-3", "1.50", "123456789012345678901234567890"] {
         let payload =
             event().to_string().replace("\"da927f3a-b408-4b2a-9ce8-f4d57c913909\"", number);
-        let Answer::Reply(bytes) = decide(payload) else { panic!("no reply to tid {number}") };
+        let Answer::Reply { payload: bytes, .. } = decide(payload) else {
+            panic!("no reply to tid {number}")
+        };
         assert!(String::from_utf8(bytes).unwrap().contains(&format!("\"tid\":{number},")));
     }
     replied(with("tid", json!("x".repeat(ID_BYTES_AT_MOST))));
@@ -184,7 +186,7 @@ fn case_30_two_docks_with_one_flight_are_both_answered() {
     let payload = with("data", json!({"output": {"ext": {"flight_id": "f"}, "status": "sent"}}));
     for serial_number in ["SIMDOCKA", "SIMDOCKB"] {
         let (decided, _) = answer(serial_number, payload.as_bytes(), NOW, Rules::default());
-        assert!(matches!(decided, Answer::Reply(_)), "{serial_number}");
+        assert!(matches!(decided, Answer::Reply { .. }), "{serial_number}");
     }
 }
 
@@ -284,7 +286,9 @@ fn case_21_any_text_is_echoed_equal() {
         assert_eq!(replied(with("tid", json!(tid)))["tid"], json!(tid));
     }
     let surrogate = event().to_string().replace("da927f3a", "\\ud83d");
-    let Answer::Reply(bytes) = decide(surrogate) else { panic!("no reply to a lone surrogate") };
+    let Answer::Reply { payload: bytes, .. } = decide(surrogate) else {
+        panic!("no reply to a lone surrogate")
+    };
     assert!(String::from_utf8(bytes).unwrap().contains("\"tid\":\"\\ud83d-b408"));
 }
 

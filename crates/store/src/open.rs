@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionState, params};
 
@@ -151,6 +152,8 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 fn configure(connection: &Connection, durability: Durability) -> Result<(), Error> {
+    // Whoever waits for the store has better to do than to wait here.
+    connection.busy_timeout(Duration::ZERO)?;
     // Before the first table, or it has no effect: space goes back to the file system.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

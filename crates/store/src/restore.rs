@@ -20,6 +20,8 @@ pub struct Kept {
     pub wills: Vec<(ReaderId, Will)>,
     /// Messages that each reader waits for, and their bytes.
     pub waiting: HashMap<ReaderId, (usize, usize)>,
+    /// Keys of the newest events, oldest first.
+    pub events: Vec<Vec<u8>>,
 }
 
 /// A session.
@@ -50,17 +52,18 @@ pub struct KeptShare {
 pub type KeptRetained = Queued;
 
 impl Reader {
-    /// Reads it all.
+    /// Reads it all, and the keys of so many events.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn kept(&self) -> Result<Kept, Error> {
+    pub fn kept(&self, events: usize) -> Result<Kept, Error> {
         Ok(Kept {
             sessions: self.sessions()?,
             shares: self.shares()?,
             retained: self.retained()?,
             wills: self.wills()?,
             waiting: self.waiting()?,
+            events: self.newest_event_keys(events)?,
         })
     }
 
@@ -147,11 +150,7 @@ impl Reader {
         rows.collect()
     }
 
-    /// Keys of the newest events, oldest first.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn newest_event_keys(&self, at_most: usize) -> Result<Vec<Vec<u8>>, Error> {
+    fn newest_event_keys(&self, at_most: usize) -> Result<Vec<Vec<u8>>, Error> {
         let sql = "SELECT key FROM event ORDER BY id DESC LIMIT ?1";
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map(params![signed(at_most as u64)], |row| row.get(0))?;

@@ -118,3 +118,18 @@ CREATE TABLE event (
     payload     BLOB NOT NULL
 ) STRICT;
 CREATE INDEX event_received ON event (received_ms);
+
+-- How each flight task stands: what its last event said.
+CREATE TABLE flight_task (
+    gateway  TEXT NOT NULL,
+    task     TEXT NOT NULL,
+    status   TEXT,
+    step     INTEGER,
+    percent  INTEGER,
+    result   INTEGER,
+    first_ms INTEGER NOT NULL,
+    last_ms  INTEGER NOT NULL,
+    events   INTEGER NOT NULL,
+    PRIMARY KEY (gateway, task)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX flight_task_last ON flight_task (last_ms);

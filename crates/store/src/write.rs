@@ -354,6 +354,28 @@ impl Store {
             event.key,
             event.payload,
         ])?;
+        event.task.map_or(Ok(()), |task| self.flight_task(event, task))
+    }
+
+    fn flight_task(&mut self, event: &Event<'_>, task: &str) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO flight_task
+               (gateway, task, status, step, percent, result, first_ms, last_ms, events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 1)
+             ON CONFLICT (gateway, task) DO UPDATE SET
+               status = coalesce(excluded.status, status), step = coalesce(excluded.step, step),
+               percent = coalesce(excluded.percent, percent), result = excluded.result,
+               last_ms = excluded.last_ms, events = events + 1",
+        )?
+        .execute(params![
+            event.gateway,
+            task,
+            event.status,
+            event.step,
+            event.percent,
+            event.result,
+            signed(event.received_ms),
+        ])?;
         Ok(())
     }
 
@@ -364,10 +386,15 @@ impl Store {
     /// What SQLite says.
     pub fn trim_events(&mut self, before_ms: u64, rows: u64, at_most: u32) -> Result<usize, Error> {
         self.cached(
+            "DELETE FROM flight_task WHERE (gateway, task) IN (
+               SELECT gateway, task FROM flight_task WHERE last_ms < ?1 LIMIT ?2)",
+        )?
+        .execute(params![signed(before_ms), at_most])?;
+        // The oldest by number: an index on both conditions would cost every event.
+        self.cached(
             "DELETE FROM event WHERE id IN (
-               SELECT id FROM event
-               WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2
-               ORDER BY id LIMIT ?3)",
+               SELECT id FROM (SELECT id, received_ms FROM event ORDER BY id LIMIT ?3)
+               WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2)",
         )?
         .execute(params![signed(before_ms), signed(rows), at_most])
     }

@@ -24,7 +24,7 @@ async fn main() -> io::Result<()> {
         client.packets(|packet, output| {
             if let Packet::Publish(event) = packet
                 && let Some(sn) = topic::events_serial_number(event.topic)
-                && let (Answer::Reply(reply), _) =
+                && let (Answer::Reply { payload: reply, .. }, _) =
                     answer(sn, event.payload, now_ms, Rules::default())
             {
                 id = id % u16::MAX + 1;

@@ -141,6 +141,10 @@ pub struct Store {
     pub durability: Durability,
     /// How long publishers wait for a store that does not work, milliseconds.
     pub stall_timeout_ms: u64,
+    /// How long events are kept, days.
+    pub history_days: u32,
+    /// Events that are kept.
+    pub history_rows: u64,
 }
 
 /// What an acknowledgement promises.
@@ -228,7 +232,12 @@ impl Default for Data {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { durability: Durability::Commit, stall_timeout_ms: 10_000 }
+        Self {
+            durability: Durability::Commit,
+            stall_timeout_ms: 10_000,
+            history_days: 30,
+            history_rows: 1_000_000,
+        }
     }
 }
 

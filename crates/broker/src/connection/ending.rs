@@ -9,7 +9,7 @@ use dockside_mqtt::{ProtocolError, ReasonCode};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::kept::unacknowledged;
+use super::kept::under_way;
 use super::{BEGUN, Client, Connection};
 use crate::keep::{self, Keep, KeepAside, Step};
 use crate::live_log::Aside;
@@ -290,7 +290,7 @@ impl<S> Connection<S> {
         self.shared.sys.dropped(dropped);
         if self.shared.stopping.is_cancelled() {
             // After a kill QoS 1 may repeat with other identifiers; after a stop it has those it had.
-            unacknowledged(instance, &session.outgoing, &mut entries);
+            under_way(instance, &session.outgoing, &mut entries);
         }
         let expires_ms = self.shared.clock.kept_ms() + u64::from(expiry_seconds) * 1000;
         keep::append_aside(&self.shared.log, &mut entries, KeepAside::Asleep(instance, expires_ms));

@@ -149,15 +149,18 @@ fn identifiers(delivery: &Delivery) -> Vec<u8> {
     delivery.subscription_ids.iter().flat_map(|id| id.to_le_bytes()).collect()
 }
 
-/// The entries that keep the identifiers of messages that a session has not acknowledged at QoS 1.
-pub(super) fn unacknowledged(
+/// The entries that keep all exchanges of a session, in their order.
+pub(super) fn under_way(
     session: u64,
     outgoing: &dockside_mqtt::session::Outgoing<Delivery>,
     entries: &mut Vec<u8>,
 ) {
-    for (id, delivery) in outgoing.unacknowledged() {
-        let identifiers = identifiers(delivery);
-        let step = sent(session, delivery);
+    for (id, delivery) in outgoing.under_way() {
+        let identifiers = delivery.map(identifiers).unwrap_or_default();
+        let step = match delivery {
+            Some(delivery) => sent(session, delivery),
+            None => Step::of(What::Sent, session, id),
+        };
         let step = Step { packet_id: id.get(), identifiers: &identifiers, ..step };
         crate::record::append(entries, &Entry::Keep(Keep::Step(step)));
     }

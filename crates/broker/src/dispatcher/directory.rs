@@ -94,7 +94,7 @@ impl Directory {
     }
 
     /// What waited in a group before a restart.
-    pub(super) fn restore_group(&mut self, group: GroupId, messages: Vec<Arc<Message>>) {
+    pub(super) fn restore_group(&mut self, group: GroupId, messages: &[Arc<Message>]) {
         self.routes.groups.restore(group, messages);
     }
 

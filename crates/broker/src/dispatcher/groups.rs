@@ -190,7 +190,7 @@ impl Groups {
     }
 
     /// What waited before a restart; nobody is connected yet.
-    pub(crate) fn restore(&mut self, id: GroupId, messages: Vec<Arc<Message>>) {
+    pub(crate) fn restore(&mut self, id: GroupId, messages: &[Arc<Message>]) {
         if let Some(group) = self.groups.get_mut(&id) {
             messages.iter().for_each(|message| group.push(message, false));
         }

@@ -126,7 +126,7 @@ impl Dispatcher {
     }
 
     /// What waited in a group before a restart.
-    pub(crate) fn restore_group(&mut self, group: GroupId, messages: Vec<Arc<Message>>) {
+    pub(crate) fn restore_group(&mut self, group: GroupId, messages: &[Arc<Message>]) {
         self.directory.restore_group(group, messages);
     }
 

@@ -7,16 +7,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dockside_flighttask::{EventKey, Known};
 use dockside_mqtt::QoS;
 use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seq, Store, Subscription};
 
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{self, Limits};
 use crate::dispatcher::routes::{Matches, Routes};
 use crate::keep::{Event, Step, What};
 use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::record::{Instance, Published, Subscribed};
+
+/// Events whose repetitions are recognized.
+pub(crate) const KNOWN_EVENTS: usize = 1 << 16;
+
+/// Events that come between two looks at what is too old; twice as many can go at once.
+const TRIM_EVENTS: u64 = 1_000;
 
 /// Sessions that are kept, what they subscribed to, and how much waits for each.
 pub(crate) struct Ledger {
@@ -32,6 +39,17 @@ pub(crate) struct Ledger {
     /// The transaction has failed before: what is remembered may be ahead of the store.
     retries: bool,
     limits: Bounds,
+    history: History,
+}
+
+/// Which events are known, and how long they are kept.
+struct History {
+    known: Known,
+    /// Of this transaction.
+    inserted: Vec<EventKey>,
+    age_ms: u64,
+    rows: u64,
+    since_trim: u64,
 }
 
 /// What waits for one reader.
@@ -49,7 +67,25 @@ struct Bounds {
 }
 
 impl Ledger {
-    pub(crate) fn new(store: Store, kept: &Kept, clock: Arc<Clock>, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        kept: &Kept,
+        clock: Arc<Clock>,
+        (limits, config): (&Limits, &config::Store),
+    ) -> Self {
+        let mut known = Known::new(KNOWN_EVENTS);
+        for key in &kept.events {
+            if let Ok(key) = key.as_slice().try_into() {
+                known.insert_key(EventKey::from_bytes(key));
+            }
+        }
+        let history = History {
+            known,
+            inserted: Vec::new(),
+            age_ms: u64::from(config.history_days) * 24 * 3_600_000,
+            rows: config.history_rows,
+            since_trim: 0,
+        };
         let mut routes = Routes::new(limits, Arc::new(AsleepBytes::new(limits)));
         for session in &kept.sessions {
             routes.begin(session.id);
@@ -74,6 +110,7 @@ impl Ledger {
             changes: Vec::new(),
             dropped: 0,
             retries: false,
+            history,
             limits: Bounds {
                 messages: limits.mailbox_messages,
                 bytes: limits.mailbox_bytes,
@@ -91,6 +128,8 @@ impl Ledger {
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
         self.store.commit()?;
         self.changes.clear();
+        self.history.since_trim += self.history.inserted.len() as u64;
+        self.history.inserted.clear();
         self.retries = false;
         Ok(std::mem::take(&mut self.dropped))
     }
@@ -102,6 +141,9 @@ impl Ledger {
             self.count(reader, -messages, -bytes);
         }
         self.dropped = 0;
+        for key in std::mem::take(&mut self.history.inserted) {
+            self.history.known.forget(key);
+        }
     }
 
     pub(crate) fn into_store(self) -> Store {
@@ -302,7 +344,13 @@ impl Ledger {
         self.store.not_retained(topic, seq)
     }
 
+    /// An event is recorded once, however often it comes.
     pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let key = EventKey::from_bytes(event.key);
+        if !self.history.known.insert_key(key) {
+            return Ok(());
+        }
+        self.history.inserted.push(key);
         self.store.event(&dockside_store::Event {
             received_ms: event.received_ms,
             gateway: event.gateway,
@@ -316,6 +364,19 @@ impl Ledger {
             key: &event.key,
             payload: event.payload,
         })
+    }
+
+    /// Whether enough has come to look for what is too old.
+    pub(crate) fn is_trim_due(&self) -> bool {
+        self.history.since_trim >= TRIM_EVENTS
+    }
+
+    /// Forgets a part of the oldest events that are too old, or too many.
+    pub(crate) fn trim(&mut self) -> Result<(), Error> {
+        self.history.since_trim = 0;
+        let before_ms = self.clock.kept_ms().saturating_sub(self.history.age_ms);
+        let chunk = 2 * TRIM_EVENTS as u32;
+        self.store.trim_events(before_ms, self.history.rows, chunk).map(|_| ())
     }
 
     /// A session ends. Nothing happens for one that is not kept.

@@ -15,7 +15,7 @@ mod work;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
-pub(crate) use self::ledger::{Ledger, subscribed};
+pub(crate) use self::ledger::{KNOWN_EVENTS, Ledger, subscribed};
 use self::work::Work;
 use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};

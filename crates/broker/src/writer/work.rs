@@ -131,12 +131,26 @@ impl Work {
                 for number in kept {
                     self.log.fetch(number);
                 }
+                self.trim();
                 Ok(())
             }
             Err(error) => {
                 self.ledger.roll_back();
                 Err(error)
             }
+        }
+    }
+
+    /// Events that are too old go in a transaction of their own, which may fail.
+    fn trim(&mut self) {
+        if !self.ledger.is_trim_due() {
+            return;
+        }
+        let ledger = &mut self.ledger;
+        let trimmed = ledger.begin().and_then(|()| ledger.trim()).and_then(|()| ledger.commit());
+        if let Err(error) = trimmed {
+            tracing::warn!(%error, "old events could not be removed; they are when more have come");
+            ledger.roll_back();
         }
     }
 

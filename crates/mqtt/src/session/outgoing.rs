@@ -252,15 +252,12 @@ impl<M> Outgoing<M> {
         self.exchanges.get(&id)?.message.as_ref()
     }
 
-    /// QoS 1 messages that were not acknowledged, with their identifiers, in their order.
+    /// Exchanges that are not over, in their order: the message, or none if the client has it.
     #[must_use]
-    pub fn unacknowledged(&self) -> Vec<(PacketId, &M)> {
-        let waits = |(id, e): (&PacketId, &'_ Exchange<M>)| {
-            (e.step == Step::Puback).then_some((e.order, *id))
-        };
-        let mut all: Vec<_> = self.exchanges.iter().filter_map(waits).collect();
+    pub fn under_way(&self) -> Vec<(PacketId, Option<&M>)> {
+        let mut all: Vec<_> = self.exchanges.iter().map(|(id, e)| (e.order, *id)).collect();
         all.sort_unstable();
-        all.into_iter().filter_map(|(_, id)| Some((id, self.message(id)?))).collect()
+        all.into_iter().map(|(_, id)| (id, self.message(id))).collect()
     }
 
     /// An exchange that was begun before a restart, behind those that were restored before: its message,

@@ -1,0 +1,199 @@
+//! Which events came already: a window over the latest ones.
+//!
+//! An event that a dock sends again, for want of a reply or over again with QoS 1, is answered every
+//! time but counted once. Two gateways may use one `tid`, and a device may use one for two events, so
+//! that an event is the same if its gateway, its `tid` and its payload are.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
+use ring::digest::{Context, SHA256};
+
+/// An event, in 128 bits that are stored with its row.
+///
+/// The first half of a SHA-256: the same in every release and on every machine, and no device can make
+/// an event that passes for another's. A keyed hash would be quicker, but would need a key that
+/// outlives the process; the hasher of the standard library may change with any release of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey([u8; 16]);
+
+impl EventKey {
+    /// The key that [`EventKey::to_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+/// In 32 hexadecimal digits.
+impl fmt::Debug for EventKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// The key of the event that `gateway` (serial number of the topic) published. `tid` may be its JSON
+/// text or what that means, but always the same of the two.
+#[must_use]
+pub fn key(gateway: &str, tid: &str, payload: &[u8]) -> EventKey {
+    let mut hash = Context::new(&SHA256);
+    // Lengths first, so that no two triples are one text.
+    let mut lengths = [0; 16];
+    lengths[..8].copy_from_slice(&(gateway.len() as u64).to_le_bytes());
+    lengths[8..].copy_from_slice(&(tid.len() as u64).to_le_bytes());
+    hash.update(&lengths);
+    hash.update(gateway.as_bytes());
+    hash.update(tid.as_bytes());
+    hash.update(payload);
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash.finish().as_ref()[..16]);
+    EventKey(key)
+}
+
+/// The latest events, a bounded number of them; the oldest goes when one more comes.
+///
+/// At most 33 bytes an event, all in two tables that never move: 17 in a ring in the order in which
+/// they came, and 8 to 16 in an index from key to place in the ring. The standard set is not used, as
+/// one that is always full and always changing doubles itself, at once, under the feet of an event.
+pub struct Known {
+    at_most: usize,
+    /// By place; `None` is what was forgotten out of order. Grows to `at_most` once.
+    ring: Vec<Option<EventKey>>,
+    /// Events ever inserted up to the oldest and to the newest that is known: an event's place is its
+    /// number modulo `at_most`.
+    oldest: u64,
+    next: u64,
+    /// Place + 1 of a key, 0 where there is none, at its hash or the nearest free one after it. Half of
+    /// it is free at any time; a power of two.
+    index: Vec<u32>,
+    /// Of this process: nobody can choose payloads whose keys crowd one corner of the index.
+    hasher: RandomState,
+}
+
+impl Known {
+    /// The largest window; 16 777 216 events, some 400 MB.
+    pub const AT_MOST: usize = 1 << 24;
+
+    /// A window over `at_most` events, but no fewer than one and no more than [`Known::AT_MOST`].
+    /// Its memory is reserved at once and used as it fills.
+    #[must_use]
+    pub fn new(at_most: usize) -> Self {
+        let at_most = at_most.clamp(1, Self::AT_MOST);
+        Self {
+            at_most,
+            ring: Vec::with_capacity(at_most),
+            oldest: 0,
+            next: 0,
+            index: vec![0; (2 * at_most).next_power_of_two()],
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Takes note of an event; `true` if it was not known.
+    pub fn insert(&mut self, gateway: &str, tid: &str, payload: &[u8]) -> bool {
+        self.insert_key(key(gateway, tid, payload))
+    }
+
+    /// As [`Known::insert`], with the key at hand. A window is rebuilt from stored keys, oldest first.
+    pub fn insert_key(&mut self, key: EventKey) -> bool {
+        if self.find(key).is_some() {
+            return false;
+        }
+        if self.next - self.oldest == self.at_most as u64 {
+            self.drop_oldest();
+        }
+        let place = self.place(self.next);
+        if place == self.ring.len() {
+            self.ring.push(Some(key));
+        } else {
+            self.ring[place] = Some(key);
+        }
+        self.next += 1;
+        let mut slot = self.home(key);
+        while self.index[slot] != 0 {
+            slot = self.after(slot);
+        }
+        self.index[slot] = u32::try_from(place + 1).expect("a window is at most 2^24 long");
+        true
+    }
+
+    /// Whether an event is known.
+    #[must_use]
+    pub fn contains(&self, key: EventKey) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Undoes an insert, as when the event could not be stored; `true` if it was known.
+    ///
+    /// What went to make room for it stays gone, and a place in the middle of the window stays unused
+    /// until the window has passed it: both only make the window shorter for a while.
+    pub fn forget(&mut self, key: EventKey) -> bool {
+        let Some(slot) = self.find(key) else { return false };
+        self.ring[self.index[slot] as usize - 1] = None;
+        self.vacate(slot);
+        while self.next > self.oldest && self.ring[self.place(self.next - 1)].is_none() {
+            self.next -= 1;
+        }
+        true
+    }
+
+    fn drop_oldest(&mut self) {
+        let place = self.place(self.oldest);
+        if let Some(slot) = self.ring[place].and_then(|key| self.find(key)) {
+            self.vacate(slot);
+        }
+        self.ring[place] = None;
+        self.oldest += 1;
+    }
+
+    /// The place of the event of this number.
+    fn place(&self, number: u64) -> usize {
+        (number % self.at_most as u64) as usize
+    }
+
+    /// Where in the index a key would like to be.
+    fn home(&self, key: EventKey) -> usize {
+        self.hasher.hash_one(key) as usize & (self.index.len() - 1)
+    }
+
+    fn after(&self, slot: usize) -> usize {
+        (slot + 1) & (self.index.len() - 1)
+    }
+
+    /// Where in the index a key is.
+    fn find(&self, key: EventKey) -> Option<usize> {
+        let mut slot = self.home(key);
+        while let Some(place) = self.index[slot].checked_sub(1) {
+            if self.ring[place as usize] == Some(key) {
+                return Some(slot);
+            }
+            slot = self.after(slot);
+        }
+        None
+    }
+
+    /// Empties a slot of the index, and closes the gap: a key is found only if no slot between its
+    /// home and its own is free.
+    fn vacate(&mut self, mut gap: usize) {
+        let mask = self.index.len() - 1;
+        let mut slot = gap;
+        loop {
+            slot = self.after(slot);
+            let Some(place) = self.index[slot].checked_sub(1) else { break };
+            let key = self.ring[place as usize].expect("what is in the index is in the ring");
+            let from_home = slot.wrapping_sub(self.home(key)) & mask;
+            let from_gap = slot.wrapping_sub(gap) & mask;
+            if from_home >= from_gap {
+                self.index[gap] = self.index[slot];
+                gap = slot;
+            }
+        }
+        self.index[gap] = 0;
+    }
+}

@@ -1,0 +1,196 @@
+//! How each task stands: the latest that its gateway said of it.
+//!
+//! DJI documents the values of `status` but no order of them ("Device report the flight task progress
+//! and status"), and after a restart or a lost event any may be the first: none is refused, and what is
+//! odd about their order is counted beside the state ([`TaskState::late`], [`TaskState::reopened`]).
+//!
+//! In a mission of several docks two of them report one task id, each its own part of it. So a task is
+//! known by its gateway and its id, and never by its id alone.
+
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::progress::Progress;
+pub use state::TaskState;
+
+/// The task of an event that names none: one for each gateway.
+pub const UNKNOWN_TASK: &str = "(unknown)";
+
+/// Where a task stands among the others: those that are over before those that are not, and then the
+/// one that was heard of least recently first. So the first is the one to go.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Place {
+    under_way: bool,
+    heard: u64,
+}
+
+/// A state that was put in a place or, if it is here, was taken from it.
+struct Step {
+    place: Place,
+    taken: Option<TaskState>,
+}
+
+/// The tasks that were heard of latest, a bounded number of them.
+///
+/// Changes can be made in groups ([`Tasks::begin`]) that are kept or undone as a whole, as the database
+/// transaction is that stores them. Outside a group they are final.
+pub struct Tasks {
+    at_most: usize,
+    states: BTreeMap<Place, TaskState>,
+    /// By gateway, then by task; no gateway without a task.
+    places: HashMap<Arc<str>, HashMap<Arc<str>, Place>>,
+    /// Events and restored states until now: an order that no clock upsets.
+    heard: u64,
+    /// What the open group did, oldest first: two steps for an event.
+    group: Option<Vec<Step>>,
+}
+
+impl Tasks {
+    /// A table of `at_most` tasks, but at least one. The one to go when another comes is the one that
+    /// was heard of least recently among those that are over, else among all.
+    ///
+    /// A task takes less than 1 kB where its texts are as long as DJI's; no text is over 256 bytes.
+    #[must_use]
+    pub fn new(at_most: usize) -> Self {
+        Self {
+            at_most: at_most.max(1),
+            states: BTreeMap::new(),
+            places: HashMap::new(),
+            heard: 0,
+            group: None,
+        }
+    }
+
+    /// Takes in what `gateway` (serial number of the topic) said at `received_ms` (milliseconds since
+    /// 1970, by the broker's clock), and tells how the task stands now.
+    pub fn apply(
+        &mut self,
+        gateway: &str,
+        progress: &Progress<'_>,
+        received_ms: u64,
+    ) -> &TaskState {
+        let task = progress.task.as_deref().unwrap_or(UNKNOWN_TASK);
+        let mut state = if let Some(place) = self.place(gateway, task) {
+            self.take(place)
+        } else {
+            self.make_room();
+            let known = self.places.get_key_value(gateway).map(|(gateway, _)| gateway.clone());
+            TaskState {
+                gateway: known.unwrap_or_else(|| gateway.into()),
+                task: task.into(),
+                first_ms: received_ms,
+                ..TaskState::default()
+            }
+        };
+        state.hear(progress, received_ms);
+        self.put_last(state)
+    }
+
+    /// Puts a stored state back, in the place of what is known of the task. The order of the calls is
+    /// taken for the order in which the tasks were heard of: the least recent first.
+    pub fn restore(&mut self, state: TaskState) {
+        match self.place(&state.gateway, &state.task) {
+            Some(place) => drop(self.take(place)),
+            None => self.make_room(),
+        }
+        self.put_last(state);
+    }
+
+    /// How a task stands.
+    #[must_use]
+    pub fn get(&self, gateway: &str, task: &str) -> Option<&TaskState> {
+        self.states.get(&self.place(gateway, task)?)
+    }
+
+    /// Every task: first those that are over, then the others, and of each the one first that was heard
+    /// of least recently.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TaskState> + ExactSizeIterator {
+        self.states.values()
+    }
+
+    /// How many tasks there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// Opens a group of changes. A group that is still open was left behind by somebody who came to
+    /// grief before its transaction did: it is undone.
+    pub fn begin(&mut self) {
+        self.roll_back();
+        self.group = Some(Vec::new());
+    }
+
+    /// Keeps what the open group changed.
+    pub fn commit(&mut self) {
+        self.group = None;
+    }
+
+    /// Undoes what the open group changed, tasks that went to make room included.
+    pub fn roll_back(&mut self) {
+        for step in self.group.take().into_iter().flatten().rev() {
+            if let Some(state) = step.taken {
+                self.list(&state, step.place);
+                self.states.insert(step.place, state);
+            } else if let Some(state) = self.states.remove(&step.place) {
+                self.unlist(&state);
+            }
+        }
+    }
+
+    fn place(&self, gateway: &str, task: &str) -> Option<Place> {
+        self.places.get(gateway)?.get(task).copied()
+    }
+
+    fn list(&mut self, state: &TaskState, place: Place) {
+        let tasks = self.places.entry(state.gateway.clone()).or_default();
+        tasks.insert(state.task.clone(), place);
+    }
+
+    fn unlist(&mut self, state: &TaskState) {
+        if let Some(tasks) = self.places.get_mut(&state.gateway) {
+            tasks.remove(&state.task);
+            if tasks.is_empty() {
+                self.places.remove(&state.gateway);
+            }
+        }
+    }
+
+    /// Takes a task out that is put back at once: it stays listed.
+    fn take(&mut self, place: Place) -> TaskState {
+        let state = self.states.remove(&place).expect("every place that is listed is taken");
+        if let Some(steps) = &mut self.group {
+            steps.push(Step { place, taken: Some(state.clone()) });
+        }
+        state
+    }
+
+    fn make_room(&mut self) {
+        while self.states.len() >= self.at_most
+            && let Some((place, state)) = self.states.pop_first()
+        {
+            self.unlist(&state);
+            if let Some(steps) = &mut self.group {
+                steps.push(Step { place, taken: Some(state) });
+            }
+        }
+    }
+
+    fn put_last(&mut self, state: TaskState) -> &TaskState {
+        self.heard += 1;
+        let place = Place { under_way: !state.is_over(), heard: self.heard };
+        if let Some(steps) = &mut self.group {
+            steps.push(Step { place, taken: None });
+        }
+        self.list(&state, place);
+        self.states.entry(place).or_insert(state)
+    }
+}

@@ -1,0 +1,99 @@
+//! A store that cannot be written: nothing is acknowledged that is not kept, and whoever needs no store
+//! notices nothing.
+
+use dockside_broker::BindError;
+use dockside_mqtt::packet::{Ack, Packet};
+use dockside_mqtt::{QoS, ReasonCode, Version};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::kept::{EVENTS, event, rows, start};
+use crate::peer::{TestBroker, at, id, publish};
+
+/// Holds SQLite's lock for writing, as an engineer with a shell in a transaction does.
+fn hold(dir: &TempDir) -> Connection {
+    let other = Connection::open(dockside_store::file(&dir.path().join("data"))).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_acknowledged_and_all_else_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let broker = start(dir.path()).await;
+    let (mut durable, _) = broker.session(Version::V5, "durable", 3600).await;
+    durable.subscribe("kept/#", at(QoS::AtLeastOnce)).await;
+    let mut plain = broker.connect(Version::V5, "plain").await;
+    plain.subscribe("#", at(QoS::AtLeastOnce)).await;
+    let mut dock = broker.connect(Version::V311, "dock").await;
+    dock.subscribe("thing/product/SIMDOCK3000001/events_reply", at(QoS::AtLeastOnce)).await;
+    let mut sender = broker.connect(Version::V5, "s").await;
+    let mut other = broker.connect(Version::V5, "o").await;
+
+    let lock = hold(&dir);
+    sender.send(&Packet::Publish(publish("kept/1", b"1", QoS::AtLeastOnce, 3))).await;
+    dock.send(&Packet::Publish(publish(EVENTS, event("t").leak(), QoS::AtLeastOnce, 3))).await;
+    // Every one of these has its answer while the others wait.
+    for n in 0..50 {
+        let payload = n.to_string();
+        other.publish("free", payload.as_bytes(), QoS::AtLeastOnce).await;
+        assert_eq!(plain.receive().await.payload, payload.as_bytes());
+        sender.publish("stick", payload.as_bytes(), QoS::AtMostOnce).await;
+        assert_eq!(plain.receive().await.payload, payload.as_bytes());
+    }
+    sender.ping().await;
+    dock.ping().await;
+    assert_eq!(durable.receive_until_pong().await.len(), 0);
+    // Behind the one that waits.
+    sender.send(&Packet::Publish(publish("free", b"50", QoS::AtLeastOnce, 4))).await;
+    assert_eq!(plain.receive().await.payload, b"50");
+    sender.ping().await;
+
+    lock.execute_batch("ROLLBACK").unwrap();
+    sender.expect(Packet::Puback(Ack::new(id(3), ReasonCode::Success))).await;
+    sender.expect(Packet::Puback(Ack::new(id(4), ReasonCode::Success))).await;
+    dock.expect(Packet::Puback(Ack::new(id(3), ReasonCode::Success))).await;
+    assert!(String::from_utf8(dock.receive().await.payload).unwrap().contains("result"));
+    assert_eq!(durable.receive_payloads(1).await, ["1"]);
+    broker.stop().await;
+    assert_eq!(rows(dir.path(), "SELECT tid FROM event"), ["t"]);
+}
+
+/// After a while those that wait are sent away, to publish elsewhere or later.
+#[tokio::test]
+async fn publishers_do_not_wait_for_ever() {
+    let dir = TempDir::new().unwrap();
+    let broker = TestBroker::start_with(|config| {
+        config.data.dir = dir.path().join("data");
+        config.store.stall_timeout_ms = 1;
+    })
+    .await;
+    let (mut durable, _) = broker.session(Version::V5, "durable", 3600).await;
+    durable.subscribe("kept/#", at(QoS::AtLeastOnce)).await;
+    let mut sender = broker.connect(Version::V5, "s").await;
+    let lock = hold(&dir);
+    sender.send(&Packet::Publish(publish("kept/1", b"1", QoS::AtLeastOnce, 3))).await;
+    sender.expect_ended(ReasonCode::QuotaExceeded).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(durable.receive_payloads(1).await, ["1"], "at least once");
+}
+
+#[tokio::test]
+async fn a_second_broker_and_a_newer_file_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let broker = start(dir.path()).await;
+    let mut config = dockside::config::Config::default();
+    config.data.dir = dir.path().join("data");
+    config.mqtt.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into();
+    config.admin.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let refused = dockside_broker::Broker::bind(config.broker(), Vec::new()).await;
+    let Err(error @ BindError::Store(_)) = refused else { panic!("two brokers on one file") };
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    broker.stop().await;
+    let file = Connection::open(dockside_store::file(&config.data.dir)).unwrap();
+    file.pragma_update(None, "user_version", 1_000).unwrap();
+    drop(file);
+    let refused = dockside_broker::Broker::bind(config.broker(), Vec::new()).await;
+    let Err(error @ BindError::Store(_)) = refused else { panic!("a newer file was opened") };
+    assert!(error.to_string().contains("newer release (schema 1000"), "{error}");
+}
