@@ -143,12 +143,12 @@ impl Known {
         true
     }
 
+    /// Of a full window: the place is the newest one's from now on.
     fn drop_oldest(&mut self) {
         let place = self.place(self.oldest);
         if let Some(slot) = self.ring[place].and_then(|key| self.find(key)) {
             self.vacate(slot);
         }
-        self.ring[place] = None;
         self.oldest += 1;
     }
 

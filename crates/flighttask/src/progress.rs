@@ -5,6 +5,7 @@
 //! and whatever else the event says still counts. Texts borrow from the payload.
 
 mod read;
+mod scalar;
 
 use std::borrow::Cow;
 
@@ -36,7 +37,7 @@ pub fn is_terminal(status: &str) -> bool {
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Progress<'a> {
     /// The task: `ext.flight_id`, else `bid`, which names the task in Cloud API 1.1 but is a random
-    /// one with some devices. A number is taken as its JSON text. Half an escaped surrogate pair
+    /// one with some devices. An integer is taken as its digits. Half an escaped surrogate pair
     /// comes out as U+FFFD.
     pub task: Option<Cow<'a, str>>,
     /// `status`: `sent`, `in_progress`, `paused` or one of [`TERMINAL`], or something new.

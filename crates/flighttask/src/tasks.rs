@@ -48,19 +48,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// A table of `at_most` tasks, but at least one. The one to go when another comes is the one that
+    /// A table of `at_most` tasks, or of one if that is 0. The one to go when another comes is the one that
     /// was heard of least recently among those that are over, else among all.
     ///
     /// A task takes less than 1 kB where its texts are as long as DJI's; no text is over 256 bytes.
     #[must_use]
     pub fn new(at_most: usize) -> Self {
-        Self {
-            at_most: at_most.max(1),
-            states: BTreeMap::new(),
-            places: HashMap::new(),
-            heard: 0,
-            group: None,
-        }
+        Self { at_most, states: BTreeMap::new(), places: HashMap::new(), heard: 0, group: None }
     }
 
     /// Takes in what `gateway` (serial number of the topic) said at `received_ms` (milliseconds since

@@ -134,10 +134,12 @@ fn texts_are_read_in_every_script() {
         (r#""a\u0000\n\"b""#, "a\0\n\"b"),
         (r#""a\ud83db""#, "a\u{fffd}\u{fffd}\u{fffd}b"),
         ("123", "123"),
+        ("-7", "-7"),
         // What is no id leaves the task to `bid`.
         (r#""""#, "b"),
         ("null", "b"),
         ("true", "b"),
+        ("1.5", "b"),
         ("{}", "b"),
     ] {
         assert_eq!(task(json), expected, "{json}");
@@ -188,6 +190,10 @@ fn what_is_missing_or_odd_leaves_the_rest() {
     }
     let twice = parse(r#"{"bid":"a","bid":"b","data":{"result":1,"result":2}}"#);
     assert_eq!((twice.task.as_deref(), twice.result), (Some("b"), Some(2)));
+    for odd in ["{}", "[]", "null", "true", "\"\"", r#"{"x":1e999}"#] {
+        let text = output(&format!(r#"{{"status":"ok","status":{odd}}}"#));
+        assert_eq!(parse(&text).status, None, "{odd}");
+    }
     let deep = format!(r#"{{"bid":"b","x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(parse(&deep).task.as_deref(), Some("b"));
     for text in [

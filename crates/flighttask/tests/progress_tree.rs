@@ -16,8 +16,7 @@ fn naive(event: &Value) -> Progress<'_> {
     };
     let text =
         |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(|t| t.to_owned().into());
-    let id =
-        |value: &Value| value.is_number().then(|| value.to_string().into()).or_else(|| text(value));
+    let id = |value: &Value| value.as_i64().map(|n| n.to_string().into()).or_else(|| text(value));
     let data = &event["data"];
     let places = [&data["output"], data];
     macro_rules! first {
@@ -44,6 +43,7 @@ fn leaf() -> BoxedStrategy<Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
         (-1_000i32..1_000).prop_map(|n| json!(f64::from(n) + 0.5)),
         (-100i64..100).prop_map(|n| json!(n.to_string())),
         "[a-z\\\\\"\u{0}\u{e9}\u{4efb}\u{1f681}]{0,12}".prop_map(Value::from),
