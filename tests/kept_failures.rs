@@ -97,3 +97,38 @@ async fn a_second_broker_and_a_newer_file_are_refused() {
     let Err(error @ BindError::Store(_)) = refused else { panic!("a newer file was opened") };
     assert!(error.to_string().contains("newer release (schema 1000"), "{error}");
 }
+
+/// The file and its log stay within `store.max_bytes`: the oldest events go, and are counted; every one is
+/// answered.
+#[tokio::test]
+async fn the_file_stays_within_its_bound() {
+    let dir = TempDir::new().unwrap();
+    let max_bytes = 8 << 20;
+    let broker = TestBroker::start_with(|config| {
+        config.data.dir = dir.path().join("data");
+        config.store.max_bytes = max_bytes;
+    })
+    .await;
+    let mut dock = broker.connect(Version::V311, "dock").await;
+    let mut largest = 0;
+    for n in 0..2_000 {
+        let event = String::from_utf8(event(&n.to_string())).unwrap();
+        let padded = event.replace("\"f\"", &format!("\"f\",\"x\":\"{}\"", "x".repeat(8_000)));
+        dock.publish(EVENTS, padded.as_bytes(), QoS::AtLeastOnce).await;
+        if n % 50 == 0 {
+            largest = largest.max(bytes_in(&dir));
+        }
+    }
+    assert!(largest <= max_bytes, "{largest}");
+    broker.stop().await;
+    let kept: usize = rows(dir.path(), "SELECT count(*) || '' FROM event")[0].parse().unwrap();
+    assert!((100..1_000).contains(&kept), "16 MB came, {kept} are left");
+    assert_eq!(rows(dir.path(), "SELECT tid FROM event ORDER BY id DESC LIMIT 1"), ["1999"]);
+}
+
+/// Bytes of the file and its write-ahead log.
+fn bytes_in(dir: &TempDir) -> u64 {
+    let file = dockside_store::file(&dir.path().join("data"));
+    let log = file.with_extension("db-wal");
+    [file, log].iter().map(|file| std::fs::metadata(file).unwrap().len()).sum()
+}

@@ -252,7 +252,8 @@ fn open_store(config: &Config) -> Result<OpenStore, BindError> {
     let reading = Reading::start(reader, Arc::clone(&clock))
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
-    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), (&config.limits, &config.store));
+    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), (&config.limits, &config.store))
+        .map_err(|error| cannot(error.to_string()))?;
     Ok(OpenStore { kept, ledger, reading, clock, first_number })
 }
 

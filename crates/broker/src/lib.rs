@@ -3,7 +3,8 @@
 //! # Layout, in the order data flows
 //! - `listener`, `connect`, `connection`: socket to session.
 //! - `publish`: permit (`access`), interceptors, lane.
-//! - `writer`: everything that has to be ordered or kept.
+//! - `writer`: everything that has to be ordered or kept; `keep`, what goes to the store with it.
+//! - `reading`, `restore`: what comes back from the store, when a client does and at start.
 //! - `live_log`: the in-memory log (rumqttd), with `record` as its content and `budget` in front.
 //! - `dispatcher`: log to `mailbox`, and so back to `connection`.
 //! - `registry`: who owns which client identifier; `sessions`: those without a connection; `will`.

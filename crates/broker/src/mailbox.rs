@@ -3,9 +3,11 @@
 //!
 //! It is also the queue of a session that has no connection: [`Mailbox::deliver`] appends,
 //! [`Mailbox::take`] reads what the connection has not read yet, and what was sent but not
-//! acknowledged is with the session ([`dockside_mqtt::session::Outgoing`]).
+//! acknowledged is with the session ([`dockside_mqtt::session::Outgoing`]). What is stored is left to the
+//! store when there is no connection, or no room (`stored`).
 
 mod asleep_bytes;
+mod stored;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,7 @@ use dockside_mqtt::{QoS, ReasonCode};
 use dockside_store::Seq;
 
 pub(crate) use self::asleep_bytes::AsleepBytes;
+pub(crate) use self::stored::Chunk;
 use crate::config::Limits;
 use crate::message::{Delivery, Origin};
 
@@ -100,14 +103,6 @@ impl State {
     fn is_told_to_go(&self) -> bool {
         matches!(self.command, Some(Command::TakenOver | Command::SlowConsumer | Command::Stalled))
     }
-}
-
-/// What was read from the store for a session.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) deliveries: VecDeque<Delivery>,
-    /// Everything up to here is in it, or came before.
-    pub(crate) up_to: Seq,
 }
 
 /// What a connection finds in its mailbox.
@@ -210,18 +205,6 @@ impl Mailbox {
             || (state.bytes > 0 && state.bytes + size > self.bytes_at_most);
         let others = state.mode == Mode::Asleep && self.asleep.is_full(state.bytes, size);
         mine || (others && state.bytes > 0)
-    }
-
-    /// Leaves everything that is stored to be read from the store, up to a message.
-    fn leave_stored(&self, state: &mut State, up_to: Seq) {
-        let mut stored = 0;
-        state.deliveries.retain(|delivery| {
-            let is_stored = delivery.is_stored();
-            stored += if is_stored { delivery.message.size() } else { 0 };
-            !is_stored
-        });
-        self.count(state, stored, false);
-        state.read_to = Some(up_to);
     }
 
     fn push(&self, state: &mut State, delivery: Delivery) {
@@ -399,48 +382,6 @@ impl Mailbox {
             refused_shared,
             read_to,
         }
-    }
-
-    fn hand_over(&self, state: &mut State, backlog: &mut VecDeque<Delivery>, cursor: &mut Seq) {
-        if let Some(chunk) = state.chunk.take() {
-            *backlog = chunk.deliveries;
-            *cursor = chunk.up_to.max(*cursor);
-        }
-        if state.read_to.is_some_and(|read_to| read_to <= *cursor) {
-            state.read_to = None;
-        }
-        if !backlog.is_empty() {
-            return;
-        }
-        if state.read_to.is_some() {
-            // What is stored waits for what comes before it.
-            let mut rest = VecDeque::new();
-            for delivery in std::mem::take(&mut state.deliveries) {
-                if delivery.is_stored() { &mut rest } else { &mut *backlog }.push_back(delivery);
-            }
-            (state.bytes, state.retained) = (0, 0);
-            rest.into_iter().for_each(|delivery| self.push(state, delivery));
-        } else if !state.deliveries.is_empty() {
-            std::mem::swap(backlog, &mut state.deliveries);
-            (state.bytes, state.retained) = (0, 0);
-            let last = backlog.iter().rev().find(|delivery| delivery.is_stored());
-            *cursor = last.map_or(*cursor, |last| last.message.seq.max(*cursor));
-        }
-    }
-
-    /// What was read from the store for the session.
-    pub(crate) fn give(&self, chunk: Chunk) {
-        let mut state = self.state();
-        state.chunk = Some(chunk);
-        wake(state);
-    }
-
-    /// A session that was kept across a restart waits for its client, with so much in the store.
-    pub(crate) fn restored(&self, read_to: Seq) {
-        self.online.store(false, Ordering::Relaxed);
-        let mut state = self.state();
-        state.mode = Mode::Asleep;
-        state.read_to = Some(read_to);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -128,8 +128,12 @@ impl Link {
         sent
     }
 
-    /// Waits for bytes, once. Nothing is lost if the future is dropped.
+    /// Waits for bytes, once, unless a whole packet is there: one may have come behind the CONNACK.
+    /// Nothing is lost if the future is dropped.
     pub(crate) async fn read(&mut self) -> io::Result<()> {
+        if codec::split(&self.input, u32::MAX).map_err(broken)?.is_some() {
+            return Ok(());
+        }
         self.input.reserve(READ_BYTES);
         match self.socket.read_buf(&mut self.input).await? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")),

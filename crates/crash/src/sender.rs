@@ -59,7 +59,7 @@ impl Sender {
     }
 
     /// Sends again what is not acknowledged, in the order in which it was sent [MQTT-4.4.0-1]
-    /// [MQTT-4.6.0-1] [MQTT-4.6.0-4]: to be done first on a new connection.
+    /// To be done first on a new connection.
     pub(crate) fn resume(&self, output: &mut Vec<u8>) {
         self.under_way.iter().for_each(|exchange| exchange.send(self.qos, true, output));
     }

@@ -162,6 +162,8 @@ fn log_to_stderr(level: Level) {
     let filter = format!("{},rumqttd=off", level.as_str());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log on a full disk is no reason to end: its own error would be printed where nothing can be.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)

@@ -5,6 +5,7 @@
 //! committed, from any thread. Neither knows MQTT: qualities, flags and properties are numbers and
 //! bytes here.
 
+mod events;
 mod open;
 mod read;
 mod restore;
@@ -13,6 +14,7 @@ mod write;
 
 use std::path::PathBuf;
 
+pub use self::events::Usage;
 pub use self::open::{OpenError, Store};
 pub use self::read::{Chunk, Reader};
 pub use self::restore::{Kept, KeptRetained, KeptSession, KeptShare};

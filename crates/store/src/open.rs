@@ -14,8 +14,8 @@ use crate::{Durability, Error, Seq, file};
 /// Number of the newest schema; `PRAGMA user_version` of the file.
 const SCHEMA: i64 = 1;
 
-/// Pages of the write-ahead log that are moved into the file at once: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4_096;
+/// Pages of the write-ahead log that are moved into the file at once, at most: 16 MiB.
+pub(crate) const CHECKPOINT_PAGES: u64 = 4_096;
 
 /// Bits of numbers that count within one start of the broker.
 const START_BITS: u32 = 40;
@@ -159,8 +159,6 @@ fn configure(connection: &Connection, durability: Durability) -> Result<(), Erro
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if durability == Durability::Sync { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.pragma_update(None, "journal_size_limit", 2 * CHECKPOINT_PAGES * 4_096)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

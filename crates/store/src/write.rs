@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, OptionalExtension, params};
 
-use crate::{Error, Event, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
+use crate::{Error, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
 
 /// Numbers are below 2^63 by their making.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -14,7 +14,7 @@ fn identifiers(list: &[u32]) -> Option<Vec<u8>> {
 }
 
 impl Store {
-    fn cached(&self, sql: &str) -> Result<CachedStatement<'_>, Error> {
+    pub(crate) fn cached(&self, sql: &str) -> Result<CachedStatement<'_>, Error> {
         self.connection.prepare_cached(sql)
     }
 
@@ -329,73 +329,5 @@ impl Store {
             will.delay_s,
         ])?;
         Ok(())
-    }
-
-    /// An event of a gateway.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        self.cached(
-            "INSERT INTO event
-               (received_ms, gateway, method, tid, task, status, step, percent, result, key, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            signed(event.received_ms),
-            event.gateway,
-            event.method,
-            event.tid,
-            event.task,
-            event.status,
-            event.step,
-            event.percent,
-            event.result,
-            event.key,
-            event.payload,
-        ])?;
-        event.task.map_or(Ok(()), |task| self.flight_task(event, task))
-    }
-
-    fn flight_task(&mut self, event: &Event<'_>, task: &str) -> Result<(), Error> {
-        self.cached(
-            "INSERT INTO flight_task
-               (gateway, task, status, step, percent, result, first_ms, last_ms, events)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 1)
-             ON CONFLICT (gateway, task) DO UPDATE SET
-               status = coalesce(excluded.status, status), step = coalesce(excluded.step, step),
-               percent = coalesce(excluded.percent, percent), result = excluded.result,
-               last_ms = excluded.last_ms, events = events + 1",
-        )?
-        .execute(params![
-            event.gateway,
-            task,
-            event.status,
-            event.step,
-            event.percent,
-            event.result,
-            signed(event.received_ms),
-        ])?;
-        Ok(())
-    }
-
-    /// Forgets events: at most `at_most` of those received before then, and those beyond `rows`. How
-    /// many went.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn trim_events(&mut self, before_ms: u64, rows: u64, at_most: u32) -> Result<usize, Error> {
-        self.cached(
-            "DELETE FROM flight_task WHERE (gateway, task) IN (
-               SELECT gateway, task FROM flight_task WHERE last_ms < ?1 LIMIT ?2)",
-        )?
-        .execute(params![signed(before_ms), at_most])?;
-        // The oldest by number: an index on both conditions would cost every event.
-        self.cached(
-            "DELETE FROM event WHERE id IN (
-               SELECT id FROM (SELECT id, received_ms FROM event ORDER BY id LIMIT ?3)
-               WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2)",
-        )?
-        .execute(params![signed(before_ms), signed(rows), at_most])
     }
 }

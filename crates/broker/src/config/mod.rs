@@ -145,6 +145,8 @@ pub struct Store {
     pub history_days: u32,
     /// Events that are kept.
     pub history_rows: u64,
+    /// Bytes of the file and its write-ahead log.
+    pub max_bytes: u64,
 }
 
 /// What an acknowledgement promises.
@@ -237,6 +239,7 @@ impl Default for Store {
             stall_timeout_ms: 10_000,
             history_days: 30,
             history_rows: 1_000_000,
+            max_bytes: 4 << 30,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Limits, LiveLog, Mqtt, Transport};
+use super::{Config, Limits, LiveLog, Mqtt, Store, Transport};
 
 /// A value that cannot be: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ impl Config {
         }
         limit_problems(&self.mqtt, &self.limits, &mut problems);
         log_problems(&self.live_log, &mut problems);
+        store_problems(&self.store, &mut problems);
         problems
     }
 
@@ -102,6 +103,16 @@ fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
     check(retained, "limits.retained_messages", "must be at most 10000000");
     let connect = limits.connect_packet_bytes >= 128;
     check(connect, "limits.connect_packet_bytes", "must be at least 128");
+}
+
+fn store_problems(store: &Store, problems: &mut Vec<Problem>) {
+    if store.max_bytes < 8 << 20 {
+        problems.push(Problem::new("store.max_bytes", "must be at least 8388608"));
+    }
+    if store.history_days == 0 || store.history_rows == 0 {
+        let key = if store.history_days == 0 { "store.history_days" } else { "store.history_rows" };
+        problems.push(Problem::new(key, "must be at least 1: an answered event is in the history"));
+    }
 }
 
 fn log_problems(log: &LiveLog, problems: &mut Vec<Problem>) {

@@ -68,6 +68,13 @@ fn describe() {
         "From an event read to its reply written, on the direct path"
     );
     g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
+    g!("dockside_store_works", "Whether the store could be written when it was last tried");
+    c!("dockside_store_errors_total", "Transactions that failed");
+    c!(
+        "dockside_store_trimmed_total",
+        "Rows that went early, so that the file stays within store.max_bytes"
+    );
+    c!("dockside_store_commits_total", "Transactions that were committed");
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
     c!("dockside_auth_attempts_total", "Logins with a user name, by result");
     c!("dockside_acl_checks_total", "Publishes and subscriptions, by the rules of access");

@@ -98,6 +98,8 @@ pub(crate) struct StoreMetrics {
     errors: Counter,
     commits: Counter,
     queue_full: Counter,
+    events_trimmed: Counter,
+    messages_trimmed: Counter,
     /// How long publishers wait before they are sent away.
     pub(crate) stall_timeout: Duration,
 }
@@ -111,6 +113,8 @@ impl StoreMetrics {
             errors: counter!("dockside_store_errors_total"),
             commits: counter!("dockside_store_commits_total"),
             queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
+            events_trimmed: counter!("dockside_store_trimmed_total", "what" => "event"),
+            messages_trimmed: counter!("dockside_store_trimmed_total", "what" => "message"),
             stall_timeout,
         };
         metrics.gauge.set(1.0);
@@ -125,6 +129,12 @@ impl StoreMetrics {
 
     pub(crate) fn failed(&self) {
         self.errors.increment(1);
+    }
+
+    /// Rows that went for `store.max_bytes`.
+    pub(crate) fn made_space(&self, events: usize, messages: usize) {
+        self.events_trimmed.increment(events as u64);
+        self.messages_trimmed.increment(messages as u64);
     }
 
     /// A transaction, in which so many messages were dropped for want of room.

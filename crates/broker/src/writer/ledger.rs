@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dockside_flighttask::{EventKey, Known};
 use dockside_mqtt::QoS;
 use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seq, Store, Subscription};
 
+use super::history::History;
+use super::room::{Look, Room};
 use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::dispatcher::routes::{Matches, Routes};
@@ -19,11 +20,8 @@ use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::record::{Instance, Published, Subscribed};
 
-/// Events whose repetitions are recognized.
-pub(crate) const KNOWN_EVENTS: usize = 1 << 16;
-
-/// Events that come between two looks at what is too old; twice as many can go at once.
-const TRIM_EVENTS: u64 = 1_000;
+/// Rows that go at once when room is short.
+const SPACE_ROWS: u32 = 2_000;
 
 /// Sessions that are kept, what they subscribed to, and how much waits for each.
 pub(crate) struct Ledger {
@@ -40,16 +38,7 @@ pub(crate) struct Ledger {
     retries: bool,
     limits: Bounds,
     history: History,
-}
-
-/// Which events are known, and how long they are kept.
-struct History {
-    known: Known,
-    /// Of this transaction.
-    inserted: Vec<EventKey>,
-    age_ms: u64,
-    rows: u64,
-    since_trim: u64,
+    room: Room,
 }
 
 /// What waits for one reader.
@@ -72,20 +61,10 @@ impl Ledger {
         kept: &Kept,
         clock: Arc<Clock>,
         (limits, config): (&Limits, &config::Store),
-    ) -> Self {
-        let mut known = Known::new(KNOWN_EVENTS);
-        for key in &kept.events {
-            if let Ok(key) = key.as_slice().try_into() {
-                known.insert_key(EventKey::from_bytes(key));
-            }
-        }
-        let history = History {
-            known,
-            inserted: Vec::new(),
-            age_ms: u64::from(config.history_days) * 24 * 3_600_000,
-            rows: config.history_rows,
-            since_trim: 0,
-        };
+    ) -> Result<Self, Error> {
+        let mut store = store;
+        let room = Room::new(&mut store, config)?;
+        let history = History::new(&kept.events, config);
         let mut routes = Routes::new(limits, Arc::new(AsleepBytes::new(limits)));
         for session in &kept.sessions {
             routes.begin(session.id);
@@ -100,7 +79,7 @@ impl Ledger {
             .iter()
             .map(|(reader, &(messages, bytes))| (*reader, Waiting { messages, bytes }))
             .collect();
-        Self {
+        Ok(Self {
             last_seq: store.first_number(),
             store,
             clock,
@@ -111,13 +90,14 @@ impl Ledger {
             dropped: 0,
             retries: false,
             history,
+            room,
             limits: Bounds {
                 messages: limits.mailbox_messages,
                 bytes: limits.mailbox_bytes,
                 all_bytes: limits.session_bytes,
                 each_bytes: limits.session_bytes / limits.sessions.max(1),
             },
-        }
+        })
     }
 
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
@@ -128,8 +108,7 @@ impl Ledger {
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
         self.store.commit()?;
         self.changes.clear();
-        self.history.since_trim += self.history.inserted.len() as u64;
-        self.history.inserted.clear();
+        self.history.commit();
         self.retries = false;
         Ok(std::mem::take(&mut self.dropped))
     }
@@ -141,9 +120,7 @@ impl Ledger {
             self.count(reader, -messages, -bytes);
         }
         self.dropped = 0;
-        for key in std::mem::take(&mut self.history.inserted) {
-            self.history.known.forget(key);
-        }
+        self.history.roll_back();
     }
 
     pub(crate) fn into_store(self) -> Store {
@@ -344,39 +321,53 @@ impl Ledger {
         self.store.not_retained(topic, seq)
     }
 
-    /// An event is recorded once, however often it comes.
     pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        let key = EventKey::from_bytes(event.key);
-        if !self.history.known.insert_key(key) {
-            return Ok(());
-        }
-        self.history.inserted.push(key);
-        self.store.event(&dockside_store::Event {
-            received_ms: event.received_ms,
-            gateway: event.gateway,
-            method: event.method,
-            tid: event.tid,
-            task: event.task,
-            status: event.status,
-            step: event.step,
-            percent: event.percent,
-            result: event.result,
-            key: &event.key,
-            payload: event.payload,
-        })
+        self.history.event(&mut self.store, event)
     }
 
-    /// Whether enough has come to look for what is too old.
+    /// Whether enough events have come to look for what is too old.
     pub(crate) fn is_trim_due(&self) -> bool {
-        self.history.since_trim >= TRIM_EVENTS
+        self.history.is_trim_due()
     }
 
     /// Forgets a part of the oldest events that are too old, or too many.
     pub(crate) fn trim(&mut self) -> Result<(), Error> {
-        self.history.since_trim = 0;
-        let before_ms = self.clock.kept_ms().saturating_sub(self.history.age_ms);
-        let chunk = 2 * TRIM_EVENTS as u32;
-        self.store.trim_events(before_ms, self.history.rows, chunk).map(|_| ())
+        self.history.trim(&mut self.store, self.clock.kept_ms())
+    }
+
+    /// Whether it is time to look at the room that is left.
+    pub(crate) fn is_look_due(&mut self) -> bool {
+        self.room.is_due()
+    }
+
+    /// Makes room, in transactions of its own: the oldest events go, then the oldest messages of the
+    /// reader that most wait for. How many of each.
+    pub(crate) fn make_space(&mut self) -> Result<(usize, usize), Error> {
+        match self.room.look(&self.store)? {
+            Look::Enough => Ok((0, 0)),
+            Look::Loose => self.room.give_back(&mut self.store).map(|()| (0, 0)),
+            Look::Short => {
+                self.store.begin()?;
+                let events = self.store.drop_oldest_events(SPACE_ROWS)?;
+                let messages = if events == 0 { self.drop_of_largest()? } else { 0 };
+                self.store.commit()?;
+                self.changes.clear();
+                Ok((events, messages))
+            }
+        }
+    }
+
+    fn drop_of_largest(&mut self) -> Result<usize, Error> {
+        let largest = self.waiting.iter().max_by_key(|(_, waiting)| waiting.bytes);
+        let Some((&reader, _)) = largest else { return Ok(0) };
+        let mut dropped = 0;
+        while dropped < SPACE_ROWS as usize
+            && let Some(oldest) = self.store.oldest(reader)?
+        {
+            self.done(reader, oldest)?;
+            dropped += 1;
+        }
+        Ok(dropped)
     }
 
     /// A session ends. Nothing happens for one that is not kept.

@@ -9,13 +9,16 @@
 //! (`held`).
 
 mod held;
+mod history;
 mod ledger;
+mod room;
 mod work;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
-pub(crate) use self::ledger::{KNOWN_EVENTS, Ledger, subscribed};
+pub(crate) use self::history::KNOWN_EVENTS;
+pub(crate) use self::ledger::{Ledger, subscribed};
 use self::work::Work;
 use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};

@@ -100,6 +100,8 @@ impl Work {
     }
 
     fn failed(&mut self, error: &Error) {
+        // The bound may be what it failed for.
+        self.make_space();
         self.metrics.failed();
         if self.metrics.works(false) {
             tracing::error!(
@@ -143,6 +145,9 @@ impl Work {
 
     /// Events that are too old go in a transaction of their own, which may fail.
     fn trim(&mut self) {
+        if self.ledger.is_look_due() {
+            self.make_space();
+        }
         if !self.ledger.is_trim_due() {
             return;
         }
@@ -151,6 +156,17 @@ impl Work {
         if let Err(error) = trimmed {
             tracing::warn!(%error, "old events could not be removed; they are when more have come");
             ledger.roll_back();
+        }
+    }
+
+    /// `store.max_bytes`: what goes for it is counted, so that somebody can be told.
+    fn make_space(&mut self) {
+        match self.ledger.make_space() {
+            Ok((events, messages)) => self.metrics.made_space(events, messages),
+            Err(error) => {
+                tracing::warn!(%error, "room could not be made in the store");
+                self.ledger.roll_back();
+            }
         }
     }
 

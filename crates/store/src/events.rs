@@ -1,0 +1,138 @@
+//! The history of events, and the room that it and everything else takes.
+
+use rusqlite::params;
+
+use crate::open::CHECKPOINT_PAGES;
+use crate::write::signed;
+use crate::{Error, Event, Store};
+
+/// What the file takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Bytes of the file.
+    pub file: u64,
+    /// Bytes of it that are free.
+    pub free: u64,
+}
+
+impl Store {
+    /// An event of a gateway.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO event
+               (received_ms, gateway, method, tid, task, status, step, percent, result, key, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            signed(event.received_ms),
+            event.gateway,
+            event.method,
+            event.tid,
+            event.task,
+            event.status,
+            event.step,
+            event.percent,
+            event.result,
+            event.key,
+            event.payload,
+        ])?;
+        event.task.map_or(Ok(()), |task| self.flight_task(event, task))
+    }
+
+    fn flight_task(&mut self, event: &Event<'_>, task: &str) -> Result<(), Error> {
+        self.cached(
+            "INSERT INTO flight_task
+               (gateway, task, status, step, percent, result, first_ms, last_ms, events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 1)
+             ON CONFLICT (gateway, task) DO UPDATE SET
+               status = coalesce(excluded.status, status), step = coalesce(excluded.step, step),
+               percent = coalesce(excluded.percent, percent), result = excluded.result,
+               last_ms = excluded.last_ms, events = events + 1",
+        )?
+        .execute(params![
+            event.gateway,
+            task,
+            event.status,
+            event.step,
+            event.percent,
+            event.result,
+            signed(event.received_ms),
+        ])?;
+        Ok(())
+    }
+
+    /// Forgets flight tasks that nothing was heard of since then.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn trim_flight_tasks(&mut self, before_ms: u64) -> Result<usize, Error> {
+        self.cached("DELETE FROM flight_task WHERE last_ms < ?1")?
+            .execute(params![signed(before_ms)])
+    }
+
+    /// Forgets events: at most `at_most` of those received before then, and those beyond `rows`. How
+    /// many went.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn trim_events(&mut self, before_ms: u64, rows: u64, at_most: u32) -> Result<usize, Error> {
+        // The oldest by number: an index on both conditions would cost every event.
+        self.cached(
+            "DELETE FROM event WHERE id IN (
+               SELECT id FROM (SELECT id, received_ms FROM event ORDER BY id LIMIT ?3)
+               WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2)",
+        )?
+        .execute(params![signed(before_ms), signed(rows), at_most])
+    }
+
+    /// Forgets an eighth of the events, the oldest, at most so many; how many there were.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn drop_oldest_events(&mut self, at_most: u32) -> Result<usize, Error> {
+        self.cached(
+            "DELETE FROM event WHERE id < (SELECT min(id) FROM event)
+               + min(?1, ((SELECT max(id) FROM event) - (SELECT min(id) FROM event)) / 8 + 1)",
+        )?
+        .execute(params![at_most])
+    }
+
+    /// What the file takes, without its write-ahead log.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        let number = |pragma: &str| {
+            self.cached(pragma)?.query_row([], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+        };
+        let page = number("PRAGMA page_size")?;
+        let (pages, free) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
+        Ok(Usage { file: pages * page, free: free * page })
+    }
+
+    /// Gives so many free bytes back to the file system, outside a transaction.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn give_back(&mut self, bytes: u64) -> Result<(), Error> {
+        self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", bytes / 4_096))
+    }
+
+    /// The file never grows beyond so many bytes: what does not fit fails. Its write-ahead log is moved into
+    /// it so early that it stays within `log_bytes`, as long as nobody reads for long.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn bound(&mut self, bytes: u64, log_bytes: u64) -> Result<(), Error> {
+        let checkpoint_pages = (log_bytes / 4 / 4_096).clamp(1, CHECKPOINT_PAGES);
+        self.connection.execute_batch(&format!(
+            "PRAGMA max_page_count = {}; PRAGMA wal_autocheckpoint = {checkpoint_pages};
+             PRAGMA journal_size_limit = {}",
+            bytes / 4_096,
+            2 * checkpoint_pages * 4_096,
+        ))
+    }
+}
