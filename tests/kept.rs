@@ -273,3 +273,32 @@ async fn answered_events_are_in_the_history_once() {
     let task = rows(dir.path(), "SELECT gateway || ' ' || task || ' ' || events FROM flight_task");
     assert_eq!(task, ["SIMDOCK3000001 f 3"]);
 }
+
+/// A backup of a running broker is what was acknowledged by then, and goes back only where no broker runs.
+#[tokio::test]
+async fn a_backup_is_what_was_kept_at_that_instant() {
+    let dir = TempDir::new().unwrap();
+    let broker = start(dir.path()).await;
+    let data = dir.path().join("data");
+    let copy = dir.path().join("copy.db");
+    let mut dock = broker.connect(Version::V5, "dock").await;
+    dock.publish(EVENTS, &event("before"), QoS::AtLeastOnce).await;
+    dockside_store::backup(&data, &copy).unwrap();
+    dock.publish(EVENTS, &event("after"), QoS::AtLeastOnce).await;
+    assert!(dockside_store::backup(&data, &copy).is_err(), "nothing is replaced");
+    let refused = dockside_store::restore(&data, &copy).unwrap_err().to_string();
+    assert!(refused.contains("in use"), "{refused}");
+    broker.stop().await;
+
+    let damaged = dir.path().join("damaged.db");
+    let mut bytes = std::fs::read(&copy).unwrap();
+    bytes[8_192..].fill(7);
+    std::fs::write(&damaged, bytes).unwrap();
+    let refused = dockside_store::restore(&data, &damaged).unwrap_err().to_string();
+    assert!(refused.contains("no sound backup"), "{refused}");
+    assert_eq!(rows(dir.path(), "SELECT tid FROM event ORDER BY id"), ["before", "after"]);
+
+    dockside_store::restore(&data, &copy).unwrap();
+    assert_eq!(rows(dir.path(), "SELECT tid FROM event"), ["before"]);
+    start(dir.path()).await.stop().await;
+}

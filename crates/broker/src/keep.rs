@@ -8,6 +8,8 @@
 //!         tid, task, status u16 | these five | payload
 //! ```
 
+use std::sync::Arc;
+
 use dockside_mqtt::{PacketId, QoS};
 use dockside_store::{ReaderId, Seq, Session, Will};
 
@@ -135,7 +137,7 @@ pub(crate) struct Event<'a> {
 
 /// Appends the entry of something that travels beside the log.
 pub(crate) fn append_aside(log: &LiveLog, entries: &mut Vec<u8>, keep: KeepAside) {
-    let number = log.put_aside(Aside::Keep(keep));
+    let number = log.put_aside(Aside::Keep(Arc::new(keep)));
     record::append(entries, &Entry::Keep(Keep::Aside(number)));
 }
 

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
@@ -60,15 +60,15 @@ pub(crate) enum Aside {
     /// One entry, as bytes.
     Entry(Bytes),
     /// Where a session's messages go.
-    Mailbox(std::sync::Arc<Mailbox>),
+    Mailbox(Arc<Mailbox>),
     /// Who waits for a barrier.
     Barrier(oneshot::Sender<()>),
     /// Shared messages that nobody has acknowledged.
     Returned(Vec<Delivery>),
     /// Filters of subscriptions that end.
-    Filters(Vec<Box<str>>),
+    Filters(Arc<[Box<str>]>),
     /// What the writer keeps.
-    Keep(KeepAside),
+    Keep(Arc<KeepAside>),
 }
 
 /// The writing end.
@@ -180,7 +180,7 @@ impl LiveLog {
         self.asides.lock().expect("no panic while it is held").1.remove(&number)
     }
 
-    /// Looks at what was put aside and leaves it there.
+    /// Looks at what was put aside and leaves it there; nobody else can put anything meanwhile.
     pub(crate) fn look<T>(&self, number: AsideNumber, look: impl FnOnce(&Aside) -> T) -> Option<T> {
         self.asides.lock().expect("no panic while it is held").1.get(&number).map(look)
     }

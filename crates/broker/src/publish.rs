@@ -19,10 +19,10 @@ use crate::clock;
 use crate::config::Limits;
 use crate::keep::{self, Keep};
 use crate::live_log::Aside;
-use crate::mailbox::{Mailbox, Ticket};
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
+use crate::writer::Completion;
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
 const EFFECTS_BYTES: usize = 1024;
@@ -100,11 +100,7 @@ impl Batch {
     }
 
     /// Hands both lanes over, the direct one first; `completion` hears when the writer is done.
-    pub(crate) fn hand_over(
-        &mut self,
-        shared: &Shared,
-        completion: Option<(Arc<Mailbox>, Ticket)>,
-    ) {
+    pub(crate) fn hand_over(&mut self, shared: &Shared, completion: Option<Completion>) {
         if !self.direct.is_empty() {
             shared.append_direct(&self.direct, self.direct_charge);
             self.direct.clear();

@@ -164,7 +164,7 @@ pub(crate) fn end_session(shared: &Shared, instance: Instance, returned: Vec<Del
 
 /// The entry that ends subscriptions, whose filters travel beside the log.
 pub(crate) fn revoke(shared: &Shared, instance: Instance, filters: Vec<Box<str>>) -> Vec<u8> {
-    let number = shared.log.put_aside(Aside::Filters(filters));
+    let number = shared.log.put_aside(Aside::Filters(filters.into()));
     let mut entry = Vec::new();
     record::append(&mut entry, &Entry::Revoke(instance, number));
     entry

@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::keep::{self, KeepAside};
 use crate::live_log::LiveLog;
-use crate::mailbox::{Mailbox, Ticket};
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::ConnectionMetrics;
 use crate::publish::Interceptors;
@@ -27,7 +26,7 @@ use crate::registry::Registry;
 use crate::retained::{Full, Retained, Room};
 use crate::sessions::Sessions;
 use crate::sys::SysCounters;
-use crate::writer::WriterQueue;
+use crate::writer::{Completion, WriterQueue};
 
 /// The parts of the broker that connections meet.
 pub(crate) struct Shared {
@@ -137,7 +136,7 @@ impl Shared {
         &self,
         entries: &[u8],
         charge: u64,
-        completion: Option<(Arc<Mailbox>, Ticket)>,
+        completion: Option<Completion>,
     ) {
         if self.writer.append(entries, charge, completion) {
             self.doorbell.notify_one();

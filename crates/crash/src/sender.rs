@@ -58,8 +58,8 @@ impl Sender {
         self.under_way.push_back(exchange);
     }
 
-    /// Sends again what is not acknowledged, in the order in which it was sent [MQTT-4.4.0-1]
-    /// To be done first on a new connection.
+    /// Sends again what is not acknowledged, in the order in which it was sent [MQTT-4.4.0-1]:
+    /// to be done first on a new connection.
     pub(crate) fn resume(&self, output: &mut Vec<u8>) {
         self.under_way.iter().for_each(|exchange| exchange.send(self.qos, true, output));
     }

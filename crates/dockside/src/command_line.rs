@@ -60,6 +60,16 @@ enum Subcommands {
         #[arg(value_name = "mosquitto.conf")]
         file: PathBuf,
     },
+    /// Copy what is kept (data.dir) into a new file, as it is at one instant; a broker may run meanwhile
+    Backup {
+        /// The copy
+        file: PathBuf,
+    },
+    /// Put a copy back; refused while a broker runs, and if the copy is not sound
+    Restore {
+        /// The copy
+        file: PathBuf,
+    },
 }
 
 /// What is asked for.
@@ -75,6 +85,8 @@ pub(crate) enum Command {
     Passwd(Change),
     Why { query: Option<String>, json: bool },
     Import { file: PathBuf },
+    Backup { file: PathBuf },
+    Restore { file: PathBuf },
 }
 
 /// Parses the process's arguments; prints help, the version or what is wrong, and then the error
@@ -106,6 +118,8 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
             }
             Some(Subcommands::Why { query, json }) => Command::Why { query, json },
             Some(Subcommands::Import { file }) => Command::Import { file },
+            Some(Subcommands::Backup { file }) => Command::Backup { file },
+            Some(Subcommands::Restore { file }) => Command::Restore { file },
         },
         arguments: Arguments { file, mqtt, admin, data },
     })

@@ -4,6 +4,7 @@
 //! line (before any address is bound), 66 a file cannot be read, 69 an address cannot be bound or a
 //! broker not be reached, 70 the broker broke, 73 a file or directory cannot be made.
 
+mod backup;
 mod command_line;
 mod passwd;
 mod run;
@@ -38,6 +39,13 @@ fn main() -> ExitCode {
             with(Config::load_values(&arguments), |config| why::why(config, query.as_deref(), json))
         }
         Command::Import { file } => import(&file),
+        // Without the files: what is kept does not depend on them.
+        Command::Backup { file } => {
+            with(Config::load_values(&arguments), |config| backup::backup(config, &file))
+        }
+        Command::Restore { file } => {
+            with(Config::load_values(&arguments), |config| backup::restore(config, &file))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! committed, from any thread. Neither knows MQTT: qualities, flags and properties are numbers and
 //! bytes here.
 
+mod backup;
 mod events;
 mod open;
 mod read;
@@ -14,6 +15,7 @@ mod write;
 
 use std::path::PathBuf;
 
+pub use self::backup::{BackupError, backup, restore};
 pub use self::events::Usage;
 pub use self::open::{OpenError, Store};
 pub use self::read::{Chunk, Reader};

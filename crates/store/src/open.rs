@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionState, params};
 use crate::{Durability, Error, Seq, file};
 
 /// Number of the newest schema; `PRAGMA user_version` of the file.
-const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 1;
 
 /// Pages of the write-ahead log that are moved into the file at once, at most: 16 MiB.
 pub(crate) const CHECKPOINT_PAGES: u64 = 4_096;
@@ -139,7 +139,7 @@ impl Store {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("dockside.lock");
     let opened =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);

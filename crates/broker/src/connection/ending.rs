@@ -22,6 +22,7 @@ use crate::registry::Claim;
 use crate::sessions::{Asleep, Held, append_return, end_session};
 use crate::shared::Shared;
 use crate::will::WillMessage;
+use crate::writer::Completion;
 
 /// How long a connection that the broker ends may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -195,7 +196,9 @@ impl SessionGuard {
             keep::append_aside(&shared.log, &mut entry, KeepAside::Session(instance, session));
         }
         record::append(&mut entry, &begin);
-        shared.append_ordered(&entry, 0, Some((Arc::clone(mailbox), BEGUN)));
+        let mailbox = Arc::clone(mailbox);
+        let begun = Completion { mailbox, ticket: BEGUN, once_kept: false };
+        shared.append_ordered(&entry, 0, Some(begun));
         shared.metrics.opened(client.transport);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);

@@ -18,6 +18,7 @@ use crate::publish;
 use crate::record::Lane;
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
+use crate::writer::Completion;
 
 const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
     "not allowed to publish on this topic",
@@ -255,9 +256,11 @@ impl<S> Connection<S> {
     /// Hands the batch over; the writer says when it has done it if a fence waits for that.
     pub(super) fn hand_over(&mut self, turn: &mut Turn<'_>) {
         let wanted = self.fence.max(self.awaited);
+        // Later QoS 0 messages must find what the fence is for in the live log.
+        let once_kept = self.fence <= self.last_ticket;
         let completion = (wanted > self.last_ticket).then(|| {
             self.last_ticket = wanted;
-            (Arc::clone(&self.mailbox), self.last_ticket)
+            Completion { mailbox: Arc::clone(&self.mailbox), ticket: wanted, once_kept }
         });
         turn.batch.hand_over(&self.shared, completion);
     }
@@ -265,7 +268,8 @@ impl<S> Connection<S> {
     /// Hands the batch over and owes `answer` once the writer has done it.
     pub(super) fn await_writer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
         self.last_ticket += 1;
-        let completion = (Arc::clone(&self.mailbox), self.last_ticket);
+        let (mailbox, ticket) = (Arc::clone(&self.mailbox), self.last_ticket);
+        let completion = Completion { mailbox, ticket, once_kept: false };
         turn.batch.hand_over(&self.shared, Some(completion));
         self.answers.owe(self.last_ticket, answer);
         self.reading = Reading::Answer;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Batch;
-use crate::mailbox::{Command, Mailbox, Ticket};
+use super::{Batch, Completion};
+use crate::mailbox::{Command, Mailbox};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(250);
@@ -25,7 +25,7 @@ pub(super) struct Held {
 
 pub(super) struct HeldBatch {
     pub(super) entries: Vec<u8>,
-    pub(super) completion: Option<(Arc<Mailbox>, Ticket)>,
+    pub(super) completion: Option<Completion>,
 }
 
 impl Held {
@@ -42,17 +42,17 @@ impl Held {
         self.bytes += entries.len();
         let completion = batch.completion.take();
         if self.bytes > BYTES_AT_MOST
-            && let Some((mailbox, _)) = &completion
+            && let Some(completion) = &completion
         {
-            mailbox.command(Command::Stalled);
+            completion.mailbox.command(Command::Stalled);
         }
         self.batches.push_back(HeldBatch { entries: entries.to_vec(), completion });
     }
 
     /// Whether an answer to this connection must wait for one that is held.
     pub(super) fn waits(&self, mailbox: &Arc<Mailbox>) -> bool {
-        let same = |(held, _): &(Arc<Mailbox>, Ticket)| Arc::ptr_eq(held, mailbox);
-        self.batches.iter().any(|batch| batch.completion.as_ref().is_some_and(same))
+        let mut all = self.batches.iter().filter_map(|batch| batch.completion.as_ref());
+        all.any(|completion| Arc::ptr_eq(&completion.mailbox, mailbox))
     }
 
     pub(super) fn retry_in(&self) -> Option<Duration> {
@@ -85,8 +85,8 @@ impl Held {
         let is_late = self.since.is_some_and(|since| since.elapsed() >= stall_timeout);
         if is_late {
             self.stalled = true;
-            for (mailbox, _) in self.batches.iter().filter_map(|batch| batch.completion.as_ref()) {
-                mailbox.command(Command::Stalled);
+            for waiting in self.batches.iter().filter_map(|batch| batch.completion.as_ref()) {
+                waiting.mailbox.command(Command::Stalled);
             }
         }
     }

@@ -44,7 +44,22 @@ struct Batch {
     /// Where its entries end.
     end: usize,
     charge: u64,
-    completion: Option<(Arc<Mailbox>, Ticket)>,
+    completion: Option<Completion>,
+}
+
+/// Who hears that a job is done, and when.
+pub(crate) struct Completion {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) ticket: Ticket,
+    /// As soon as it is kept: nothing that its client does then can overtake the job in the live log.
+    /// Otherwise when it is there.
+    pub(crate) once_kept: bool,
+}
+
+impl Completion {
+    fn complete(self) {
+        self.mailbox.complete(self.ticket);
+    }
 }
 
 /// Memory an idle queue may keep.
@@ -56,7 +71,7 @@ impl WriterQueue {
         &self,
         entries: &[u8],
         charge: u64,
-        completion: Option<(Arc<Mailbox>, Ticket)>,
+        completion: Option<Completion>,
     ) -> bool {
         let mut group = self.group.lock().expect("no panic while it is held");
         let first = group.batches.is_empty();

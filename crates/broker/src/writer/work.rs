@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dockside_store::{Error, Seq};
 
 use super::held::Held;
-use super::{Batch, Ledger};
+use super::{Batch, Completion, Ledger};
 use crate::keep::{Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
-use crate::record::{self, Entries, Entry};
+use crate::record::{self, AsideNumber, Entries, Entry, Published};
 
 pub(super) struct Work {
     log: Arc<LiveLog>,
@@ -40,10 +41,17 @@ impl Work {
             return self.apart(entries, batches);
         }
         let charge = batches.iter().map(|batch| batch.charge).sum();
-        self.append(charge);
-        for batch in batches.drain(..) {
-            complete(batch.completion);
+        let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
+        let completions: Vec<_> = completions.collect();
+        // All or none: a job that is done stands for those of its connection before it.
+        if completions.iter().all(|completion| completion.once_kept) {
+            completions.into_iter().for_each(Completion::complete);
+            self.append(charge);
+        } else {
+            self.append(charge);
+            completions.into_iter().for_each(Completion::complete);
         }
+        batches.clear();
     }
 
     /// While the store fails: batches with nothing to keep pass, the others are held. Their charges
@@ -59,13 +67,13 @@ impl Work {
                 record::append(&mut self.out, &Entry::End(0));
             } else {
                 self.out.extend_from_slice(own);
-                if batch.completion.as_ref().is_some_and(|(mailbox, _)| self.held.waits(mailbox)) {
+                if batch.completion.as_ref().is_some_and(|c| self.held.waits(&c.mailbox)) {
                     // Answers keep their order: its own waits for those before it.
                     self.held.hold(&[], &mut batch);
                 }
             }
             self.append(batch.charge);
-            complete(batch.completion);
+            batch.completion.into_iter().for_each(Completion::complete);
         }
         self.metrics.works(self.held.is_empty());
     }
@@ -89,7 +97,8 @@ impl Work {
                 return self.failed(&error);
             }
             self.append(0);
-            complete(self.held.pop().and_then(|batch| batch.completion));
+            let completion = self.held.pop().and_then(|batch| batch.completion);
+            completion.into_iter().for_each(Completion::complete);
         }
         self.metrics.works(true);
         tracing::info!("the store works again; everything that waited for it is kept");
@@ -206,14 +215,8 @@ impl Work {
         match entry {
             Entry::Keep(_) => true,
             Entry::Publish(published) => ledger.wants(published),
-            Entry::Large(number, _) => {
-                let wants = |aside: &Aside| match aside {
-                    Aside::Entry(bytes) => Entries::new(bytes)
-                        .any(|entry| matches!(entry, Entry::Publish(p) if ledger.wants(&p))),
-                    _ => false,
-                };
-                self.log.look(*number, wants).unwrap_or(false)
-            }
+            Entry::Large(number, _) => publish_aside(&self.log, *number)
+                .is_some_and(|bytes| published(&bytes).is_some_and(|p| ledger.wants(&p))),
             Entry::End(session) | Entry::Unsubscribe(session, _) | Entry::Revoke(session, _) => {
                 ledger.is_kept(*session)
             }
@@ -229,36 +232,32 @@ impl Work {
         match entry {
             Entry::Publish(published) => return ledger.publish(published),
             Entry::Large(number, _) => {
-                let publish = |aside: &Aside| match aside {
-                    Aside::Entry(bytes) => match Entries::new(bytes).next() {
-                        Some(Entry::Publish(published)) => ledger.publish(&published),
-                        _ => Ok(0),
-                    },
-                    _ => Ok(0),
-                };
-                return self.log.look(*number, publish).unwrap_or(Ok(0));
+                let bytes = publish_aside(&self.log, *number).unwrap_or_default();
+                return published(&bytes).map_or(Ok(0), |published| ledger.publish(&published));
             }
             Entry::End(session) => ledger.end(*session)?,
             Entry::Subscribe(subscribed) => ledger.subscribe(subscribed)?,
             Entry::Unsubscribe(session, filter) => ledger.unsubscribe(*session, filter)?,
             Entry::Revoke(session, number) => {
-                let revoke = |aside: &Aside| match aside {
-                    Aside::Filters(filters) => {
-                        filters.iter().try_for_each(|f| ledger.unsubscribe(*session, f))
-                    }
-                    _ => Ok(()),
-                };
-                self.log.look(*number, revoke).unwrap_or(Ok(()))?;
+                let filters = self.log.look(*number, |aside| match aside {
+                    Aside::Filters(filters) => Some(Arc::clone(filters)),
+                    _ => None,
+                });
+                for filter in filters.flatten().iter().flat_map(|filters| filters.iter()) {
+                    ledger.unsubscribe(*session, filter)?;
+                }
             }
             Entry::Keep(Keep::Step(step)) => ledger.step(step)?,
             Entry::Keep(Keep::Event(event)) => ledger.event(event)?,
             Entry::Keep(Keep::Aside(number)) => {
                 kept.push(*number);
-                let keep = |aside: &Aside| match aside {
-                    Aside::Keep(keep) => aside_kept(ledger, keep),
-                    _ => Ok(()),
-                };
-                self.log.look(*number, keep).unwrap_or(Ok(()))?;
+                let keep = self.log.look(*number, |aside| match aside {
+                    Aside::Keep(keep) => Some(Arc::clone(keep)),
+                    _ => None,
+                });
+                if let Some(keep) = keep.flatten() {
+                    aside_kept(ledger, &keep)?;
+                }
             }
             Entry::Begin(..) | Entry::Attach(..) | Entry::Barrier(_) => {}
             Entry::Return(_) | Entry::Awake(_) => {}
@@ -279,17 +278,27 @@ impl Work {
     }
 }
 
+/// The bytes of a publish beside the log, which stays there.
+fn publish_aside(log: &LiveLog, number: AsideNumber) -> Option<Bytes> {
+    let bytes = log.look(number, |aside| match aside {
+        Aside::Entry(bytes) => Some(bytes.clone()),
+        _ => None,
+    });
+    bytes.flatten()
+}
+
+fn published(entry: &[u8]) -> Option<Published<'_>> {
+    match Entries::new(entry).next() {
+        Some(Entry::Publish(published)) => Some(published),
+        _ => None,
+    }
+}
+
 fn aside_kept(ledger: &mut Ledger, keep: &KeepAside) -> Result<(), Error> {
     match keep {
         KeepAside::Session(id, session) => ledger.session(*id, session),
         KeepAside::Asleep(id, expires_ms) => ledger.asleep(*id, *expires_ms),
         KeepAside::Will(id, will) => ledger.will(*id, will.as_ref()),
         KeepAside::NotRetained(topic, seq) => ledger.not_retained(topic, *seq),
-    }
-}
-
-fn complete(completion: Option<(Arc<crate::mailbox::Mailbox>, crate::mailbox::Ticket)>) {
-    if let Some((mailbox, ticket)) = completion {
-        mailbox.complete(ticket);
     }
 }

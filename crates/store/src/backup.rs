@@ -1,0 +1,127 @@
+//! A copy of the file while it is in use, and the way back.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::open::{OpenError, SCHEMA, lock};
+use crate::{Error, file};
+
+/// Why there is no copy, or no way back.
+#[derive(Debug)]
+pub enum BackupError {
+    /// There is nothing to copy in this directory.
+    NoStore(PathBuf),
+    /// The copy would replace a file.
+    Exists(PathBuf),
+    /// The file is no copy of a store, or a damaged one: what SQLite says.
+    Damaged(PathBuf, String),
+    /// The store is in use, or the file is of a newer release.
+    Store(OpenError),
+    /// What SQLite says.
+    Sqlite(PathBuf, Error),
+    /// What the system says.
+    Io(PathBuf, std::io::Error),
+}
+
+impl std::fmt::Display for BackupError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoStore(path) => write!(f, "{} is not there; is data.dir right?", path.display()),
+            Self::Exists(path) => {
+                write!(f, "{} is there already and is not replaced", path.display())
+            }
+            Self::Damaged(path, detail) => {
+                write!(f, "{} is no sound backup ({detail}); nothing was changed", path.display())
+            }
+            Self::Store(error) => error.fmt(f),
+            Self::Sqlite(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for BackupError {}
+
+/// Copies the store of a directory, whether or not a broker runs on it: as it was at one instant.
+///
+/// # Errors
+/// [`BackupError`].
+pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
+    let from = file(dir);
+    if !from.exists() {
+        return Err(BackupError::NoStore(from));
+    }
+    // Made by us, so that nobody else can read it from the first byte on; SQLite fills an empty file.
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
+        _ => BackupError::Io(to.to_owned(), error),
+    })?;
+    let copied = open(&from)
+        .and_then(|connection| connection.execute("VACUUM INTO ?1", params![to.to_string_lossy()]));
+    copied.map(|_| ()).map_err(|error| {
+        // Half a copy is none.
+        let _ = fs::remove_file(to);
+        BackupError::Sqlite(from, error)
+    })
+}
+
+/// Puts a copy in the place of a directory's store, whose file is kept as `dockside.db.before-restore`.
+///
+/// # Errors
+/// [`BackupError`]; nothing has been changed then.
+pub fn restore(dir: &Path, from: &Path) -> Result<(), BackupError> {
+    let _lock = lock(dir).map_err(BackupError::Store)?;
+    check(from)?;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BackupError::Io(path, error)
+    };
+    let (store, new) = (file(dir), dir.join("dockside.db.new"));
+    fs::copy(from, &new).map_err(io(&new))?;
+    fs::File::open(&new).and_then(|file| file.sync_all()).map_err(io(&new))?;
+    if store.exists() {
+        // What its write-ahead log holds belongs to it, and to no other file.
+        let connection = Connection::open(&store).and_then(|connection| {
+            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map(|()| connection)
+        });
+        drop(connection.map_err(|error| BackupError::Sqlite(store.clone(), error))?);
+        fs::rename(&store, dir.join("dockside.db.before-restore")).map_err(io(&store))?;
+    }
+    for log in ["dockside.db-wal", "dockside.db-shm"].map(|name| dir.join(name)) {
+        match fs::remove_file(&log) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io(&log)(error));
+            }
+            _ => {}
+        }
+    }
+    fs::rename(&new, &store).map_err(io(&store))
+}
+
+fn open(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+}
+
+/// Whether a file is a store that this release can open.
+fn check(path: &Path) -> Result<(), BackupError> {
+    let damaged = |detail: String| BackupError::Damaged(path.to_owned(), detail);
+    let connection = open(path).map_err(|error| damaged(error.to_string()))?;
+    let text = |pragma| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
+    let found = text("PRAGMA integrity_check").map_err(|error| damaged(error.to_string()))?;
+    if found != "ok" {
+        return Err(damaged(found));
+    }
+    let schema = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    match schema.map_err(|error| damaged(error.to_string()))? {
+        0 => Err(damaged("it holds no tables of Dockside".to_owned())),
+        schema if schema > SCHEMA => {
+            Err(BackupError::Store(OpenError::Newer(path.to_owned(), schema, SCHEMA)))
+        }
+        _ => Ok(()),
+    }
+}
