@@ -107,6 +107,7 @@ async fn the_file_stays_within_its_bound() {
     let broker = TestBroker::start_with(|config| {
         config.data.dir = dir.path().join("data");
         config.store.max_bytes = max_bytes;
+        config.limits.packet_bytes = 1 << 18;
     })
     .await;
     let mut dock = broker.connect(Version::V311, "dock").await;

@@ -10,11 +10,12 @@
 
 use std::sync::Arc;
 
+use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::{PacketId, QoS};
-use dockside_store::{ReaderId, Seq, Session, Will};
+use dockside_store::{ReaderId, Seq, Session, Subscription, Will};
 
 use crate::live_log::{Aside, LiveLog};
-use crate::record::{self, AsideNumber, Entry, Instance};
+use crate::record::{self, AsideNumber, Entry, Instance, Subscribed};
 
 pub(crate) const STEP: u8 = 32;
 pub(crate) const EVENT: u8 = 33;
@@ -243,6 +244,12 @@ fn parse_event(body: &[u8]) -> Option<Event<'_>> {
         key: head[32..48].try_into().ok()?,
         payload: rest,
     })
+}
+
+/// A subscription of the store.
+pub(crate) fn subscribed(session: Instance, kept: &Subscription) -> Option<Subscribed<'_>> {
+    let options = SubscriptionOptions::from_bits(kept.options)?;
+    Some(Subscribed { instance: session, options, id: kept.identifier, filter: &kept.filter })
 }
 
 #[cfg(test)]

@@ -9,14 +9,13 @@ use dockside_mqtt::property;
 use dockside_store::{Kept, KeptSession};
 
 use crate::dispatcher::Dispatcher;
-use crate::keep::{self, KeepAside};
+use crate::keep::{self, KeepAside, subscribed};
 use crate::mailbox::Mailbox;
 use crate::reading::delivery;
 use crate::retained::Room;
 use crate::sessions::{Asleep, Held, Orphan, Session, Window};
 use crate::shared::Shared;
 use crate::will::WillMessage;
-use crate::writer::subscribed;
 
 /// How long a will waits at least for its client after a restart, seconds: whoever lost its connection
 /// by that is back at once.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dockside_mqtt::PacketId;
 use dockside_mqtt::session::{Incoming, Outgoing};
 use dockside_store::Seq;
 
@@ -106,7 +107,7 @@ impl Held {
     pub(crate) fn of(
         outgoing: &mut Outgoing<Delivery>,
         all: &Arc<AsleepBytes>,
-    ) -> (Self, Vec<Delivery>) {
+    ) -> (Self, Vec<(PacketId, Delivery)>) {
         let dropped = match all.excess(outgoing.bytes()) {
             0 => Vec::new(),
             excess => outgoing.shed(excess),
@@ -144,7 +145,10 @@ impl Asleep {
     fn review(&mut self, shared: &Shared) -> Result<(), Denied> {
         self.identity = shared.access.renew(&self.identity, &self.client_id)?;
         let identity = &self.identity;
-        self.will = self.will.take().filter(|(_, will)| identity.publish(&will.topic).is_ok());
+        let denied = |(_, will): &mut (u64, WillMessage)| identity.publish(&will.topic).is_err();
+        if let Some((_, will)) = self.will.take_if(denied) {
+            will.forget(shared, self.instance);
+        }
         let revoked = self.session.subscriptions.remove_all(|f| !may_subscribe(identity, f));
         if !revoked.is_empty() {
             self.session.narrowed = true;

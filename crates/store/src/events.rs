@@ -118,7 +118,12 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn give_back(&mut self, bytes: u64) -> Result<(), Error> {
-        self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", bytes / 4_096))
+        let pragma = format!("PRAGMA incremental_vacuum({})", bytes / 4_096);
+        let mut statement = self.connection.prepare(&pragma)?;
+        // One page a step.
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        Ok(())
     }
 
     /// The file never grows beyond so many bytes: what does not fit fails. Its write-ahead log is moved into

@@ -34,7 +34,7 @@ impl Config {
         }
         limit_problems(&self.mqtt, &self.limits, &mut problems);
         log_problems(&self.live_log, &mut problems);
-        store_problems(&self.store, &mut problems);
+        store_problems(&self.store, &self.limits, &mut problems);
         problems
     }
 
@@ -105,9 +105,12 @@ fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
     check(connect, "limits.connect_packet_bytes", "must be at least 128");
 }
 
-fn store_problems(store: &Store, problems: &mut Vec<Problem>) {
-    if store.max_bytes < 8 << 20 {
-        problems.push(Problem::new("store.max_bytes", "must be at least 8388608"));
+fn store_problems(store: &Store, limits: &Limits, problems: &mut Vec<Problem>) {
+    // The largest message fits into the fifth of the file that is kept free.
+    let least = (8 << 20).max(15 * u64::from(limits.packet_bytes));
+    if store.max_bytes < least {
+        let remedy = format!("must be at least {least}, fifteen times limits.packet_bytes");
+        problems.push(Problem::new("store.max_bytes", remedy));
     }
     if store.history_days == 0 || store.history_rows == 0 {
         let key = if store.history_days == 0 { "store.history_days" } else { "store.history_rows" };

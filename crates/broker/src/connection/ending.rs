@@ -9,9 +9,9 @@ use dockside_mqtt::{ProtocolError, ReasonCode};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::kept::under_way;
+use super::kept::{shed, under_way};
 use super::{BEGUN, Client, Connection};
-use crate::keep::{self, Keep, KeepAside, Step};
+use crate::keep::{self, Keep, KeepAside};
 use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
@@ -182,6 +182,10 @@ impl SessionGuard {
         let begin =
             if resumed { Entry::Attach(instance, number) } else { Entry::Begin(instance, number) };
         let mut entry = Vec::new();
+        if resumed && will.is_none() {
+            // That of the connection before is not wanted any more.
+            keep::append_aside(&shared.log, &mut entry, KeepAside::Will(instance, None));
+        }
         if let Some(will) = &will {
             let user = client.identity.user().map(|user| &**user);
             let kept = KeepAside::Will(instance, Some(will.kept(&client.id, user)));
@@ -283,9 +287,9 @@ impl<S> Connection<S> {
         let mut session = self.session.take();
         let (held, dropped) = Held::of(&mut session.outgoing, &self.shared.sessions.bytes);
         let instance = self.client.instance;
-        for delivery in dropped.iter().filter(|delivery| delivery.is_stored()) {
-            let done = Step::done(instance, delivery.message.seq);
-            record::append(&mut entries, &Entry::Keep(Keep::Step(done)));
+        for (id, delivery) in &dropped {
+            let step = shed(instance, *id, delivery);
+            record::append(&mut entries, &Entry::Keep(Keep::Step(step)));
         }
         let dropped = dropped.len() as u64;
         let undelivered = Undelivered { full: dropped, ..Undelivered::default() };

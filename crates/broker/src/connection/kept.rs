@@ -55,7 +55,8 @@ impl<S> Connection<S> {
             Origin::Published if self.session.kept.is_some() => own,
             _ => return,
         };
-        if delivery.qos != QoS::AtMostOnce && delivery.message.seq > 0 {
+        let is_queued = delivery.qos != QoS::AtMostOnce || delivery.is_shared();
+        if is_queued && delivery.message.seq > 0 {
             let packet_id = id.map_or(0, PacketId::get);
             let done = Step::done(reader, delivery.message.seq);
             let step = Step { session: own, packet_id, ..done };
@@ -147,6 +148,12 @@ fn sent(session: u64, delivery: &Delivery) -> Step<'static> {
 
 fn identifiers(delivery: &Delivery) -> Vec<u8> {
     delivery.subscription_ids.iter().flat_map(|id| id.to_le_bytes()).collect()
+}
+
+/// That a message is given up that was sent with an identifier.
+pub(super) fn shed(session: u64, id: PacketId, delivery: &Delivery) -> Step<'static> {
+    let what = if delivery.qos == QoS::ExactlyOnce { What::Completed } else { What::Done };
+    Step { what, packet_id: id.get(), ..sent(session, delivery) }
 }
 
 /// The entries that keep all exchanges of a session, in their order.

@@ -269,7 +269,7 @@ impl<S> Connection<S> {
         self.aliases.learn(alias, message.topic());
         turn.counts.sent(qos, message.payload());
         let size = message.size();
-        if qos == QoS::ExactlyOnce {
+        if qos == QoS::ExactlyOnce || (qos == QoS::AtMostOnce && delivery.is_shared()) {
             // The exchange ends with this session, and nobody else may have it then (section 4.8.2).
             self.done(&delivery, None, turn);
         }

@@ -1,11 +1,12 @@
 //! What cannot be kept now: it waits in its order until the store works again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Batch, Completion};
 use crate::mailbox::{Command, Mailbox};
+use crate::record::{Entries, Entry, Instance};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(250);
@@ -18,6 +19,8 @@ const BYTES_AT_MOST: usize = 64 << 20;
 pub(super) struct Held {
     batches: VecDeque<HeldBatch>,
     bytes: usize,
+    /// Sessions whose beginning is held: what follows must not overtake it.
+    begun: HashSet<Instance>,
     next_try: Option<Instant>,
     stalled: bool,
     since: Option<Instant>,
@@ -26,6 +29,7 @@ pub(super) struct Held {
 pub(super) struct HeldBatch {
     pub(super) entries: Vec<u8>,
     pub(super) completion: Option<Completion>,
+    bytes: usize,
 }
 
 impl Held {
@@ -33,26 +37,47 @@ impl Held {
         self.batches.is_empty()
     }
 
-    /// Holds a batch behind the others. One for which there is no room is held as well, as whoever
-    /// handed it over has no other place for it, but its publisher is told to go.
-    pub(super) fn hold(&mut self, entries: &[u8], batch: &mut Batch) {
+    /// Holds a batch behind the others; with what is beside the log it counts for so many bytes. Beyond the
+    /// bound its publisher is told to go, and a batch of messages that it `can_repeat` is forgotten: nothing
+    /// was promised for it. `false` if so.
+    pub(super) fn hold(
+        &mut self,
+        entries: &[u8],
+        batch: &mut Batch,
+        (bytes, can_repeat): (usize, bool),
+    ) -> bool {
         let now = Instant::now();
         self.next_try.get_or_insert(now + RETRY);
         self.since.get_or_insert(now);
-        self.bytes += entries.len();
         let completion = batch.completion.take();
-        if self.bytes > BYTES_AT_MOST
+        if self.bytes + bytes > BYTES_AT_MOST
             && let Some(completion) = &completion
         {
             completion.mailbox.command(Command::Stalled);
+            if can_repeat {
+                return false;
+            }
         }
-        self.batches.push_back(HeldBatch { entries: entries.to_vec(), completion });
+        self.bytes += bytes;
+        let begun = Entries::new(entries).filter_map(|entry| match entry {
+            Entry::Begin(session, _) | Entry::Attach(session, _) => Some(session),
+            _ => None,
+        });
+        self.begun.extend(begun);
+        self.batches.push_back(HeldBatch { entries: entries.to_vec(), completion, bytes });
+        true
     }
 
     /// Whether an answer to this connection must wait for one that is held.
     pub(super) fn waits(&self, mailbox: &Arc<Mailbox>) -> bool {
         let mut all = self.batches.iter().filter_map(|batch| batch.completion.as_ref());
         all.any(|completion| Arc::ptr_eq(&completion.mailbox, mailbox))
+    }
+
+    /// Whether a batch ends a session whose beginning is held.
+    pub(super) fn begins_what_ends(&self, entries: &[u8]) -> bool {
+        let ends = |entry| matches!(entry, Entry::End(session) if self.begun.contains(&session));
+        !self.begun.is_empty() && Entries::new(entries).any(ends)
     }
 
     pub(super) fn retry_in(&self) -> Option<Duration> {
@@ -72,7 +97,7 @@ impl Held {
     /// The first has been kept.
     pub(super) fn pop(&mut self) -> Option<HeldBatch> {
         let batch = self.batches.pop_front()?;
-        self.bytes -= batch.entries.len();
+        self.bytes -= batch.bytes;
         if self.batches.is_empty() {
             *self = Self::default();
         }

@@ -12,10 +12,11 @@ use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seq, Store, Subscrip
 
 use super::history::History;
 use super::room::{Look, Room};
+use super::waiting::AllWaiting;
 use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::dispatcher::routes::{Matches, Routes};
-use crate::keep::{Event, Step, What};
+use crate::keep::{Event, Step, What, subscribed};
 use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::record::{Instance, Published, Subscribed};
@@ -29,30 +30,15 @@ pub(crate) struct Ledger {
     clock: Arc<Clock>,
     routes: Routes,
     last_seq: Seq,
-    waiting: HashMap<ReaderId, Waiting>,
-    all_bytes: usize,
-    /// Counts to be taken back if the transaction fails.
-    changes: Vec<(ReaderId, i64, i64)>,
+    waiting: AllWaiting,
     dropped: u64,
-    /// The transaction has failed before: what is remembered may be ahead of the store.
-    retries: bool,
-    limits: Bounds,
+    /// Sessions whose end is not committed yet, with their shared filters: `routes` has forgotten them, the
+    /// store has not.
+    ending: HashMap<Instance, Vec<Box<str>>>,
+    /// Those of this transaction.
+    ended: Vec<Instance>,
     history: History,
     room: Room,
-}
-
-/// What waits for one reader.
-#[derive(Clone, Copy, Default, Debug)]
-struct Waiting {
-    messages: usize,
-    bytes: usize,
-}
-
-struct Bounds {
-    messages: usize,
-    bytes: usize,
-    all_bytes: usize,
-    each_bytes: usize,
 }
 
 impl Ledger {
@@ -74,29 +60,18 @@ impl Ledger {
                 }
             }
         }
-        let waiting: HashMap<_, _> = kept
-            .waiting
-            .iter()
-            .map(|(reader, &(messages, bytes))| (*reader, Waiting { messages, bytes }))
-            .collect();
+        let waiting = AllWaiting::new(&kept.waiting, limits);
         Ok(Self {
             last_seq: store.first_number(),
             store,
             clock,
             routes,
-            all_bytes: waiting.values().map(|w| w.bytes).sum(),
             waiting,
-            changes: Vec::new(),
             dropped: 0,
-            retries: false,
+            ending: HashMap::new(),
+            ended: Vec::new(),
             history,
             room,
-            limits: Bounds {
-                messages: limits.mailbox_messages,
-                bytes: limits.mailbox_bytes,
-                all_bytes: limits.session_bytes,
-                each_bytes: limits.session_bytes / limits.sessions.max(1),
-            },
         })
     }
 
@@ -107,18 +82,18 @@ impl Ledger {
     /// Ends the transaction; how many messages were dropped in it for want of room.
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
         self.store.commit()?;
-        self.changes.clear();
+        self.waiting.commit();
         self.history.commit();
-        self.retries = false;
+        for session in self.ended.drain(..) {
+            self.ending.remove(&session);
+        }
         Ok(std::mem::take(&mut self.dropped))
     }
 
     pub(crate) fn roll_back(&mut self) {
         self.store.roll_back();
-        self.retries = true;
-        for (reader, messages, bytes) in std::mem::take(&mut self.changes) {
-            self.count(reader, -messages, -bytes);
-        }
+        self.ended.clear();
+        self.waiting.roll_back();
         self.dropped = 0;
         self.history.roll_back();
     }
@@ -129,23 +104,33 @@ impl Ledger {
 
     /// Whether a session is kept.
     pub(crate) fn is_kept(&self, session: Instance) -> bool {
-        self.routes.contains(session)
+        self.routes.contains(session) || self.ending.contains_key(&session)
     }
 
     /// Whether somebody who is kept waits for a message, or will: it has to be in the store before it
     /// is acknowledged.
     pub(crate) fn wants(&mut self, published: &Published<'_>) -> bool {
         let is_own = published.topic.starts_with("$SYS/");
-        (published.retain && !is_own)
-            || (published.qos != QoS::AtMostOnce && {
-                let matches = self.routes.matches(published.topic);
-                !matches.groups.is_empty() || matches.routes.iter().any(|r| grants(r, published))
-            })
+        (published.retain && !is_own) || self.is_queued(published)
+    }
+
+    /// Whether a session or group that is kept waits for it.
+    fn is_queued(&mut self, published: &Published<'_>) -> bool {
+        published.qos != QoS::AtMostOnce && {
+            let matches = self.routes.matches(published.topic);
+            !matches.groups.is_empty() || matches.routes.iter().any(|r| grants(r, published))
+        }
     }
 
     /// Keeps a message for everybody who waits for it; its number, or 0 if nobody does.
     pub(crate) fn publish(&mut self, published: &Published<'_>) -> Result<Seq, Error> {
         if !self.wants(published) {
+            return Ok(0);
+        }
+        let clears = published.retain && published.payload.is_empty();
+        if clears && !self.is_queued(published) {
+            // Nothing to add: it makes room even where there is none.
+            self.store.retain(published.topic, None)?;
             return Ok(0);
         }
         let seq = self.last_seq + 1;
@@ -210,15 +195,9 @@ impl Ledger {
 
     /// Counts one more for a reader; beyond its bounds it loses its oldest.
     fn make_room(&mut self, reader: ReaderId, bytes: usize) -> Result<(), Error> {
-        self.change(reader, 1, bytes as i64);
+        self.waiting.change(reader, 1, bytes as i64);
         loop {
-            let own = self.waiting.get(&reader).copied().unwrap_or_default();
-            let limits = &self.limits;
-            let is_full = own.messages > limits.messages
-                || own.bytes > limits.bytes
-                || (self.all_bytes > limits.all_bytes && own.bytes > limits.each_bytes);
-            // One passes, however large.
-            if !is_full || own.messages <= 1 {
+            if !self.waiting.is_beyond(reader) {
                 return Ok(());
             }
             let Some(oldest) = self.store.oldest(reader)? else { return Ok(()) };
@@ -229,24 +208,9 @@ impl Ledger {
 
     fn done(&mut self, reader: ReaderId, seq: Seq) -> Result<bool, Error> {
         let Some(bytes) = self.store.unqueue(reader, seq)? else { return Ok(false) };
-        self.change(reader, -1, -(bytes as i64));
+        self.waiting.change(reader, -1, -(bytes as i64));
         self.store.release(seq)?;
         Ok(true)
-    }
-
-    fn change(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
-        self.changes.push((reader, messages, bytes));
-        self.count(reader, messages, bytes);
-    }
-
-    fn count(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
-        let own = self.waiting.entry(reader).or_default();
-        own.messages = own.messages.saturating_add_signed(messages as isize);
-        own.bytes = own.bytes.saturating_add_signed(bytes as isize);
-        self.all_bytes = self.all_bytes.saturating_add_signed(bytes as isize);
-        if own.messages == 0 {
-            self.waiting.remove(&reader);
-        }
     }
 
     /// A step of a message of a session that is kept.
@@ -271,7 +235,11 @@ impl Ledger {
                 // The order of the jobs is the order of sending; numbers of messages are not.
                 self.last_seq += 1;
                 let seq = (step.seq != 0).then_some(step.seq);
+                let before = self.store.completed(session, id)?;
                 self.store.sent(session, id, seq, self.last_seq, &grant)?;
+                if let Some(before) = before.filter(|before| *before != step.seq) {
+                    self.store.release(before)?;
+                }
                 self.done(step.reader, step.seq)?;
             }
             What::Received => {
@@ -299,7 +267,7 @@ impl Ledger {
         id: Instance,
         session: &dockside_store::Session,
     ) -> Result<(), Error> {
-        if !self.is_kept(id) {
+        if !self.routes.contains(id) {
             self.routes.begin(id);
         }
         self.store.session(id, session)
@@ -351,15 +319,14 @@ impl Ledger {
                 let events = self.store.drop_oldest_events(SPACE_ROWS)?;
                 let messages = if events == 0 { self.drop_of_largest()? } else { 0 };
                 self.store.commit()?;
-                self.changes.clear();
+                self.waiting.commit();
                 Ok((events, messages))
             }
         }
     }
 
     fn drop_of_largest(&mut self) -> Result<usize, Error> {
-        let largest = self.waiting.iter().max_by_key(|(_, waiting)| waiting.bytes);
-        let Some((&reader, _)) = largest else { return Ok(0) };
+        let Some(reader) = self.waiting.largest() else { return Ok(0) };
         let mut dropped = 0;
         while dropped < SPACE_ROWS as usize
             && let Some(oldest) = self.store.oldest(reader)?
@@ -372,21 +339,20 @@ impl Ledger {
 
     /// A session ends. Nothing happens for one that is not kept.
     pub(crate) fn end(&mut self, id: Instance) -> Result<(), Error> {
-        if !self.is_kept(id) && !self.retries {
+        if !self.is_kept(id) {
             return Ok(());
         }
-        let shared = self.routes.session(id).map(|(_, shared)| shared).unwrap_or_default();
+        let shared = match self.ending.get(&id) {
+            Some(shared) => shared.clone(),
+            None => self.routes.session(id).map(|(_, shared)| shared).unwrap_or_default(),
+        };
+        self.ending.insert(id, shared.clone());
+        self.ended.push(id);
         self.store.end_session(id)?;
         self.store.will(id, None)?;
-        self.forget(id);
+        self.waiting.forget(id);
         self.routes.end(id);
         shared.iter().try_for_each(|filter| self.end_group(filter))
-    }
-
-    fn forget(&mut self, reader: ReaderId) {
-        if let Some(Waiting { messages, bytes }) = self.waiting.get(&reader).copied() {
-            self.change(reader, -(messages as i64), -(bytes as i64));
-        }
     }
 
     pub(crate) fn subscribe(&mut self, new: &Subscribed<'_>) -> Result<(), Error> {
@@ -407,7 +373,7 @@ impl Ledger {
     }
 
     pub(crate) fn unsubscribe(&mut self, session: Instance, filter: &str) -> Result<(), Error> {
-        if !self.is_kept(session) && !self.retries {
+        if !self.is_kept(session) {
             return Ok(());
         }
         self.routes.unsubscribe(session, filter);
@@ -421,7 +387,7 @@ impl Ledger {
             return Ok(());
         }
         let group = crate::dispatcher::groups::id(filter);
-        self.forget(group);
+        self.waiting.forget(group);
         self.store.end_reader(group)
     }
 }
@@ -431,8 +397,5 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
     route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
 }
 
-/// A subscription of the store.
-pub(crate) fn subscribed(session: Instance, kept: &Subscription) -> Option<Subscribed<'_>> {
-    let options = dockside_mqtt::packet::SubscriptionOptions::from_bits(kept.options)?;
-    Some(Subscribed { instance: session, options, id: kept.identifier, filter: &kept.filter })
-}
+#[cfg(test)]
+mod tests;

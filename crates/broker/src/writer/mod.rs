@@ -12,13 +12,14 @@ mod held;
 mod history;
 mod ledger;
 mod room;
+mod waiting;
 mod work;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
 pub(crate) use self::history::KNOWN_EVENTS;
-pub(crate) use self::ledger::{Ledger, subscribed};
+pub(crate) use self::ledger::Ledger;
 use self::work::Work;
 use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dockside_mqtt::QoS;
 use dockside_store::{Error, Seq};
 
 use super::held::Held;
@@ -62,20 +63,53 @@ impl Work {
             let own = &entries[start..batch.end];
             start = batch.end;
             self.out.clear();
-            if self.must_keep(own) {
-                self.held.hold(own, &mut batch);
+            if self.must_keep(own) || self.held.begins_what_ends(own) {
+                let counts = (self.bytes(own), self.can_repeat(own));
+                if !self.held.hold(own, &mut batch, counts) {
+                    self.forget(own);
+                }
                 record::append(&mut self.out, &Entry::End(0));
             } else {
                 self.out.extend_from_slice(own);
                 if batch.completion.as_ref().is_some_and(|c| self.held.waits(&c.mailbox)) {
                     // Answers keep their order: its own waits for those before it.
-                    self.held.hold(&[], &mut batch);
+                    self.held.hold(&[], &mut batch, (0, false));
                 }
             }
             self.append(batch.charge);
             batch.completion.into_iter().for_each(Completion::complete);
         }
         self.metrics.works(self.held.is_empty());
+    }
+
+    /// What a batch holds, beside the log too.
+    fn bytes(&self, entries: &[u8]) -> usize {
+        let aside = |entry| match entry {
+            Entry::Large(number, _) => publish_aside(&self.log, number).map_or(0, |b| b.len()),
+            _ => 0,
+        };
+        entries.len() + Entries::new(entries).map(aside).sum::<usize>()
+    }
+
+    /// Whether a batch is only what its publisher sends again when it is back: QoS 2 is not, as its
+    /// identifier is known.
+    fn can_repeat(&self, entries: &[u8]) -> bool {
+        Entries::new(entries).all(|entry| match entry {
+            Entry::Publish(p) => p.qos == QoS::AtLeastOnce,
+            Entry::Large(number, _) => publish_aside(&self.log, number)
+                .is_some_and(|b| published(&b).is_some_and(|p| p.qos == QoS::AtLeastOnce)),
+            Entry::Keep(Keep::Event(_)) => true,
+            _ => false,
+        })
+    }
+
+    /// Lets go of what a batch has beside the log.
+    fn forget(&self, entries: &[u8]) {
+        for entry in Entries::new(entries) {
+            if let Entry::Large(number, _) = entry {
+                self.log.fetch(number);
+            }
+        }
     }
 
     fn append(&mut self, charge: u64) {

@@ -128,7 +128,7 @@ impl<M> Outgoing<M> {
     }
 
     /// Gives up the oldest messages that the client has not received, until so many bytes are free.
-    pub fn shed(&mut self, bytes: usize) -> Vec<M> {
+    pub fn shed(&mut self, bytes: usize) -> Vec<(PacketId, M)> {
         let unreceived = self.exchanges.iter().filter(|(_, exchange)| exchange.message.is_some());
         let mut oldest: Vec<_> = unreceived.map(|(id, e)| (e.order, *id, e.size)).collect();
         oldest.sort_unstable();
@@ -138,7 +138,7 @@ impl<M> Outgoing<M> {
                 break;
             }
             freed += size + EXCHANGE_BYTES;
-            shed.extend(self.remove(id));
+            shed.extend(self.remove(id).map(|message| (id, message)));
         }
         shed
     }

@@ -1,0 +1,92 @@
+use dockside_mqtt::packet::SubscriptionOptions;
+use dockside_store::{Durability, Session};
+use tempfile::TempDir;
+
+use super::*;
+use crate::retained::Room as RetainedRoom;
+
+fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
+    let store = Store::open(dir.path(), Durability::Commit).unwrap();
+    let kept = store.reader().unwrap().kept(0).unwrap();
+    Ledger::new(store, &kept, Arc::default(), (limits, &config::Store::default())).unwrap()
+}
+
+fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
+    let published = Published {
+        publisher: 9,
+        except_publisher: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        room: RetainedRoom::Unasked,
+        expires_ms: u64::MAX,
+        seq: 0,
+        topic,
+        properties: b"",
+        payload,
+    };
+    ledger.publish(&published).unwrap()
+}
+
+/// A session with a plain and a shared subscription, and a message for each.
+fn with_session(ledger: &mut Ledger) {
+    ledger.begin().unwrap();
+    let session = Session { client_id: "a".to_owned(), user: None, expiry_s: 60 };
+    ledger.session(1, &session).unwrap();
+    for filter in ["t", "$share/g/u"] {
+        let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+        ledger.subscribe(&Subscribed { instance: 1, options, id: 0, filter }).unwrap();
+    }
+    assert!(publish(ledger, "t", b"1") > 0 && publish(ledger, "u", b"1") > 0);
+    assert_eq!(publish(ledger, "other", b"1"), 0, "nobody waits for it");
+    ledger.commit().unwrap();
+}
+
+fn counts(ledger: &Ledger) -> [usize; 4] {
+    let kept = ledger.store.reader().unwrap().kept(0).unwrap();
+    let waiting = kept.waiting.values().map(|(messages, _)| messages).sum();
+    let subscriptions = kept.sessions.iter().map(|s| s.subscriptions.len()).sum();
+    [kept.sessions.len(), subscriptions, kept.shares.len(), waiting]
+}
+
+/// What a disk that is full at COMMIT leaves: the end must not be forgotten with the transaction.
+#[test]
+fn an_end_that_could_not_be_committed_is_still_to_be_kept() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    with_session(&mut ledger);
+    assert_eq!(counts(&ledger), [1, 2, 1, 2]);
+    for _ in 0..2 {
+        ledger.begin().unwrap();
+        ledger.end(1).unwrap();
+        ledger.roll_back();
+        assert!(ledger.is_kept(1), "the store has it still");
+    }
+    // Others go on meanwhile.
+    ledger.begin().unwrap();
+    ledger.commit().unwrap();
+    assert!(ledger.is_kept(1));
+    ledger.begin().unwrap();
+    ledger.end(1).unwrap();
+    ledger.commit().unwrap();
+    assert!(!ledger.is_kept(1));
+    assert_eq!(counts(&ledger), [0; 4], "its group too");
+}
+
+#[test]
+fn a_reader_loses_its_oldest_beyond_its_bounds_and_counts_are_taken_back() {
+    let dir = TempDir::new().unwrap();
+    let limits = Limits { mailbox_messages: 3, ..Limits::default() };
+    let mut ledger = ledger(&dir, &limits);
+    with_session(&mut ledger);
+    ledger.begin().unwrap();
+    publish(&mut ledger, "t", b"2");
+    publish(&mut ledger, "t", b"3");
+    ledger.roll_back();
+    ledger.begin().unwrap();
+    let numbers: Vec<_> = (2..6).map(|n: u8| publish(&mut ledger, "t", &[n])).collect();
+    assert_eq!(ledger.commit().unwrap(), 2, "five came, three fit");
+    let all = (0, u64::MAX >> 1);
+    let chunk = ledger.store.reader().unwrap().chunk(1, all, (10, 1_000)).unwrap();
+    let kept: Vec<_> = chunk.messages.iter().map(|message| message.seq).collect();
+    assert_eq!(kept, numbers[1..]);
+}
