@@ -69,7 +69,10 @@ impl Mailbox {
     /// What was read from the store for the session.
     pub(crate) fn give(&self, chunk: Chunk) {
         let mut state = self.state();
-        state.chunk = Some(chunk);
+        // One that comes too late for its connection is read again for the next one.
+        if state.mode == Mode::Kept {
+            state.chunk = Some(chunk);
+        }
         wake(state);
     }
 

@@ -14,6 +14,9 @@ use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
 use crate::record::{self, AsideNumber, Entries, Entry, Published};
 
+/// Times that room is made at once.
+const SPACE_TRIES: usize = 8;
+
 pub(super) struct Work {
     log: Arc<LiveLog>,
     ledger: Ledger,
@@ -204,11 +207,15 @@ impl Work {
 
     /// `store.max_bytes`: what goes for it is counted, so that somebody can be told.
     fn make_space(&mut self) {
-        match self.ledger.make_space() {
-            Ok((events, messages)) => self.metrics.made_space(events, messages),
-            Err(error) => {
-                tracing::warn!(%error, "room could not be made in the store");
-                self.ledger.roll_back();
+        // More may have come since the last look than goes at once.
+        for _ in 0..SPACE_TRIES {
+            match self.ledger.make_space() {
+                Ok((0, 0)) => return,
+                Ok((events, messages)) => self.metrics.made_space(events, messages),
+                Err(error) => {
+                    tracing::warn!(%error, "room could not be made in the store");
+                    return self.ledger.roll_back();
+                }
             }
         }
     }
@@ -300,7 +307,11 @@ impl Work {
     }
 
     /// Everything is done; what was kept goes into the file.
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
+        if !self.held.is_empty() {
+            // It may work again by now.
+            self.retry();
+        }
         if !self.held.is_empty() {
             tracing::error!(
                 "the store did not work to the end: what waited for it was not acknowledged"
