@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_message_at_qos_2_is_delivered_once_until_it_is_released() {
         let mut receiver = Receiver::default();
-        let mut come = |receiver: &mut Receiver, payload| {
+        let come = |receiver: &mut Receiver, payload| {
             receiver.publish(&publish(QoS::ExactlyOnce, 1, payload))
         };
         assert_eq!(come(&mut receiver, b"a"), Arrival::New);
