@@ -128,7 +128,7 @@ impl Link {
         sent
     }
 
-    /// Waits for bytes, once, unless a whole packet is there: one may have come behind the CONNACK.
+    /// Waits for bytes, once, unless a whole packet is there: it came together with the CONNACK.
     /// Nothing is lost if the future is dropped.
     pub(crate) async fn read(&mut self) -> io::Result<()> {
         if codec::split(&self.input, u32::MAX).map_err(broken)?.is_some() {
@@ -156,5 +156,38 @@ impl Link {
         }
         self.input.drain(..used);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dockside_mqtt::ReasonCode;
+    use dockside_mqtt::property::Properties;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::shared::State;
+
+    #[tokio::test]
+    async fn a_packet_that_came_with_the_connack_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shared = Shared::new(listener.local_addr().unwrap(), false, State::default());
+        let login = Login { client_id: "c", durable: true, receive_maximum: 1 };
+        let broker = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+            let mut both = Vec::new();
+            let connack = Connack { session_present: true, reason, properties };
+            push(&mut both, &Packet::Connack(connack));
+            push(&mut both, &Packet::Pingresp);
+            socket.write_all(&both).await.unwrap();
+            socket
+        };
+        let ((mut link, present), _socket) = tokio::join!(Link::connect(&shared, login), broker);
+        assert!(present);
+        link.read().await.unwrap();
+        let mut packets = 0;
+        link.packets(|packet, _| packets += u32::from(*packet == Packet::Pingresp)).unwrap();
+        assert_eq!(packets, 1);
     }
 }

@@ -8,12 +8,13 @@
 //! # Layout
 //! - [`ledger`], [`retained`]: the books and the checks, without I/O; [`finding`]: what they find.
 //! - [`sender`], [`receiver`]: the two sides of QoS 1 and 2 in a session, without I/O.
-//! - [`publisher`], [`subscriber`], [`dock`]: the clients, over a [`link`].
+//! - [`publisher`], [`subscriber`], [`dock`]: clients, each over a [`link`]; [`clients`]: who there is.
 //! - [`looks`]: what is retained, and what the history has.
 //! - [`run`]: the rounds; [`shared`]: what they share with the clients; [`broker`]: the process.
 //! - [`payload`], [`random`]: messages with a check sum, numbers with a seed.
 
 mod broker;
+mod clients;
 mod dock;
 mod finding;
 mod ledger;

@@ -5,64 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockside_mqtt::QoS;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::broker::Broker;
-use crate::dock::Dock;
+use crate::clients::{self, SUBSCRIBERS};
 use crate::finding::Finding;
 use crate::looks;
-use crate::publisher::Publisher;
 use crate::random::Random;
 use crate::shared::{Load, Shared, State};
-use crate::subscriber::{Habits, Subscriber};
-
-/// Topics of a publisher.
-const TOPICS: usize = 3;
-
-/// Topics with a retained value.
-const RETAINED_TOPICS: usize = 8;
-
-const PUBLISHERS: [(&str, QoS); 4] = [
-    ("p0", QoS::AtLeastOnce),
-    ("p1", QoS::AtLeastOnce),
-    ("p2", QoS::ExactlyOnce),
-    ("p3", QoS::ExactlyOnce),
-];
-
-const SUBSCRIBERS: [Habits; 4] = [
-    Habits {
-        name: "s0",
-        qos: QoS::ExactlyOnce,
-        filters: &["crash/#"],
-        receive_maximum: u16::MAX,
-        slow: false,
-    },
-    Habits {
-        name: "s1",
-        qos: QoS::ExactlyOnce,
-        filters: &["crash/p2/#", "crash/p0/t0"],
-        receive_maximum: 30,
-        slow: true,
-    },
-    Habits {
-        name: "s2",
-        qos: QoS::AtLeastOnce,
-        filters: &["crash/+/t1"],
-        receive_maximum: u16::MAX,
-        slow: false,
-    },
-    Habits {
-        name: "s3",
-        qos: QoS::AtLeastOnce,
-        filters: &["crash/p1/+", "crash/p3/+"],
-        receive_maximum: 10,
-        slow: false,
-    },
-];
-
-const DOCKS: [&str; 2] = ["SIMDOCK1", "SIMDOCK2"];
 
 /// Shortest time under load.
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -139,8 +89,7 @@ impl Run {
     async fn rounds(&mut self) -> io::Result<()> {
         self.broker.start().await?;
         // The clients end with it.
-        let mut clients = JoinSet::new();
-        self.spawn_clients(&mut clients);
+        let _clients = clients::spawn(&self.shared, self.plan.seed);
         if !self.shared.wait_until(|state| state.ledger.all_subscribed()).await {
             self.shared.report(Finding::Stuck("not every subscriber has its SUBACK".to_owned()));
         }
@@ -153,27 +102,6 @@ impl Run {
 
     fn is_clean(&self) -> bool {
         self.shared.book(|state| state.ledger.findings().is_empty())
-    }
-
-    fn spawn_clients(&self, clients: &mut JoinSet<()>) {
-        let random = |name: &str| Random::of(self.plan.seed, name);
-        for (name, qos) in PUBLISHERS {
-            let topics: Vec<_> = (0..TOPICS).map(|t| format!("crash/{name}/t{t}")).collect();
-            self.shared.book(|state| {
-                topics.iter().for_each(|topic| state.ledger.add_topic(topic, name, qos));
-            });
-            let of = (name, qos, false);
-            clients.spawn(Publisher::new(&self.shared, of, topics, random(name)).run());
-        }
-        let topics = (0..RETAINED_TOPICS).map(|r| format!("retained/r{r}")).collect();
-        let of = ("retainer", QoS::AtLeastOnce, true);
-        clients.spawn(Publisher::new(&self.shared, of, topics, random("retainer")).run());
-        for habits in SUBSCRIBERS {
-            clients.spawn(Subscriber::new(&self.shared, habits, random(habits.name)).run());
-        }
-        for name in DOCKS {
-            clients.spawn(Dock::new(&self.shared, name, random(name)).run());
-        }
     }
 
     async fn round(&mut self) -> io::Result<()> {
