@@ -23,8 +23,9 @@ pub(crate) struct TestBroker {
     pub(crate) address: SocketAddr,
     /// All MQTT listeners, that of `address` first.
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
     pub(crate) reloader: Reloader,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Dead>>,
     _dir: Option<TempDir>,
@@ -44,9 +45,14 @@ impl TestBroker {
         Self::start_plugins(config, plugins).await
     }
 
-    pub(crate) async fn start_plugins(
+    pub(crate) async fn start_plugins(config: Config, plugins: Vec<Arc<dyn Interceptor>>) -> Self {
+        Self::start_clock(config, plugins, Clock::default()).await
+    }
+
+    pub(crate) async fn start_clock(
         mut config: Config,
         plugins: Vec<Arc<dyn Interceptor>>,
+        clock: Clock,
     ) -> Self {
         config.mqtt.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
         config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -56,16 +62,16 @@ impl TestBroker {
             config.data.dir = dir.path().into();
         }
         assert_eq!(config.broker().problems(), []);
-        let broker = Broker::bind(config.broker(), plugins).await.unwrap();
+        let broker = Broker::bind_with(config.broker(), plugins, clock).await.unwrap();
         let addresses: Vec<_> = broker.mqtt_addresses().map(|(_, address)| address).collect();
         let address = addresses[0];
         let reloader = broker.reloader();
-        let clock = broker.clock();
+        let (clock, admin) = (broker.clock(), broker.admin_address());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(broker.run(async {
             let _ = stopped.await;
         }));
-        Self { address, addresses, reloader, clock, stop, running, _dir: dir }
+        Self { address, addresses, admin, reloader, clock, stop, running, _dir: dir }
     }
 
     /// Lets time pass at once.

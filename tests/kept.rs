@@ -163,9 +163,9 @@ async fn a_session_that_has_ended_stays_so_and_subscriptions_are_what_they_were(
         assert!(matches!(read(&peer.packet().await, Version::V5), Packet::Unsuback(_)));
     }
     broker.connect(Version::V5, "ended").await;
-    broker.pass(50);
     broker.stop().await;
     let broker = start(dir.path()).await;
+    broker.pass(50);
     assert!(!broker.session(Version::V5, "ended", 0).await.1);
     let (mut peer, present) = broker.session(Version::V5, "a", 100).await;
     assert!(present);

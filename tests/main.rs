@@ -4,6 +4,7 @@
 
 mod access;
 mod broker;
+mod clock;
 mod connect;
 mod events;
 mod foreign;

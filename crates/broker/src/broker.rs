@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::Files;
@@ -99,6 +99,18 @@ impl Broker {
         config: Config,
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Result<Self, BindError> {
+        Self::bind_with(config, plugins, Clock::default()).await
+    }
+
+    /// As [`Broker::bind`], with a clock that tests can set.
+    ///
+    /// # Errors
+    /// Those of [`Broker::bind`].
+    pub async fn bind_with(
+        config: Config,
+        plugins: Vec<Arc<dyn Interceptor>>,
+        clock: Clock,
+    ) -> Result<Self, BindError> {
         metrics::recorder();
         metrics::set_constants(config.limits.connections);
         let problems = config.problems();
@@ -131,7 +143,7 @@ impl Broker {
             None => None,
         };
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
-        let opened = open_store(&config)?;
+        let opened = open_store(&config, Arc::new(clock))?;
         let OpenStore { kept, ledger, reading, clock, first_number } = opened;
         let reading = (reading, clock, first_number);
         let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
@@ -228,7 +240,7 @@ struct OpenStore {
     first_number: Seq,
 }
 
-fn open_store(config: &Config) -> Result<OpenStore, BindError> {
+fn open_store(config: &Config, clock: Arc<Clock>) -> Result<OpenStore, BindError> {
     let dir = &config.data.dir;
     let cannot = |detail: String| BindError::Store(format!("data.dir: {detail}"));
     // What is in it is nobody else's business.
@@ -248,7 +260,11 @@ fn open_store(config: &Config) -> Result<OpenStore, BindError> {
     };
     let reader = store.reader().map_err(unreadable)?;
     let kept = reader.kept(writer::KNOWN_EVENTS).map_err(unreadable)?;
-    let clock = Arc::new(Clock::default());
+    if let Some(seen) = kept.seen {
+        let dockside_store::Seen { wall_ms, boot, uptime_ms } = seen;
+        let doubt = clock.compare(Moment { wall_ms, boot, uptime_ms });
+        doubt.iter().for_each(say_doubt);
+    }
     let reading = Reading::start(reader, Arc::clone(&clock))
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
@@ -285,6 +301,12 @@ fn accept(
     accepting
 }
 
+fn say_doubt(doubt: &Doubt) {
+    tracing::warn!(
+        "{doubt}: no session, retained message or event expires until it is right or `dockside clock accept` says that it is"
+    );
+}
+
 async fn upkeep(shared: Arc<Shared>) {
     let pending = metrics::PendingGauges::register();
     let kept = metrics::KeptMetrics::register();
@@ -302,6 +324,12 @@ async fn upkeep(shared: Arc<Shared>) {
         kept.expired(expired);
         shared.sys.expired(expired);
         shared.expire_retained();
+        match shared.clock.look() {
+            Some(Change::Doubted(doubt)) => say_doubt(&doubt),
+            Some(Change::Right) => tracing::info!("the wall clock is right again"),
+            None => {}
+        }
+        kept.clock_doubted(shared.clock.doubt().is_some());
         kept.set(shared.sessions.count(), shared.retained());
         tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());

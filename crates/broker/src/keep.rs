@@ -39,6 +39,8 @@ pub(crate) enum KeepAside {
     Asleep(Instance, u64),
     /// A connection's will; none any more.
     Will(Instance, Option<Will>),
+    /// The wall clock was accepted.
+    Clock,
     /// There was no room to retain this after all.
     NotRetained(Box<str>, Seq),
 }

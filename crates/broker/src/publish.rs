@@ -15,7 +15,6 @@ use dockside_mqtt::property::{Properties, PropertyId, Value};
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
 
 use crate::access::Permit;
-use crate::clock;
 use crate::config::Limits;
 use crate::keep::{self, Keep};
 use crate::live_log::Aside;
@@ -186,7 +185,7 @@ pub(crate) fn route(
             payload: publish.payload,
             qos: publish.qos,
             client_id,
-            now_ms: clock::wall_ms(),
+            now_ms: shared.clock.kept_ms(),
         };
         verdict = intercept(shared, &intercepted, &mut accepted);
     }

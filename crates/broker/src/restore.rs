@@ -87,7 +87,9 @@ fn restore_session(
     dispatcher.restore_session(kept.id, &mailbox, &subscriptions);
     // It was connected when the broker ended: it has all its time.
     let wall = shared.clock.kept_ms();
-    let expires_ms = kept.expires_ms.unwrap_or(wall + u64::from(kept.session.expiry_s) * 1000);
+    let whole_ms = u64::from(kept.session.expiry_s) * 1000;
+    // No more than it was given: a clock may have been set back since.
+    let left_ms = kept.expires_ms.map_or(whole_ms, |at| at.saturating_sub(wall).min(whole_ms));
     let (unacknowledged, _) = Held::of(&mut session.outgoing, &shared.sessions.bytes);
     let asleep = Asleep {
         instance: kept.id,
@@ -96,7 +98,7 @@ fn restore_session(
         session,
         mailbox,
         restored: true,
-        expires_ms: shared.clock.now_ms() + expires_ms.saturating_sub(wall),
+        expires_ms: shared.clock.now_ms() + left_ms,
         will: will.map(|will| {
             let will = will_message(&will);
             (shared.clock.in_seconds(will.delay_seconds.max(WILL_GRACE_S)), will)

@@ -110,8 +110,11 @@ impl Shared {
         (retained.len(), retained.bytes())
     }
 
-    /// Drops retained messages that have expired, here and in the store.
+    /// Drops retained messages that have expired, here and in the store, if it is known what time it is.
     pub(crate) fn expire_retained(&self) {
+        if self.clock.doubt().is_some() {
+            return;
+        }
         let mut retained = self.retained.write().expect("no panic while it is held");
         let gone = retained.expire(self.clock.now_ms());
         drop(retained);

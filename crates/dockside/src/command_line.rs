@@ -54,6 +54,12 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// Tell whether the running broker believes its wall clock; it does not where that is earlier than
+    /// what is kept, or was set by more than an hour, and then nothing expires
+    Clock {
+        #[command(subcommand)]
+        what: Option<ClockSubcommands>,
+    },
     /// Read another broker's configuration and print Dockside's
     Import {
         /// A mosquitto.conf; files that it names are read too
@@ -72,6 +78,12 @@ enum Subcommands {
     },
 }
 
+#[derive(Subcommand)]
+enum ClockSubcommands {
+    /// The wall clock is right: what is kept ages by it again
+    Accept,
+}
+
 /// What is asked for.
 pub(crate) struct Request {
     pub(crate) command: Command,
@@ -84,6 +96,7 @@ pub(crate) enum Command {
     Check,
     Passwd(Change),
     Why { query: Option<String>, json: bool },
+    Clock { accept: bool },
     Import { file: PathBuf },
     Backup { file: PathBuf },
     Restore { file: PathBuf },
@@ -117,6 +130,7 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
                 Command::Passwd(Change { file, user, delete })
             }
             Some(Subcommands::Why { query, json }) => Command::Why { query, json },
+            Some(Subcommands::Clock { what }) => Command::Clock { accept: what.is_some() },
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },
             Some(Subcommands::Restore { file }) => Command::Restore { file },

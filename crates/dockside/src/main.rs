@@ -4,7 +4,9 @@
 //! line (before any address is bound), 66 a file cannot be read, 69 an address cannot be bound or a
 //! broker not be reached, 70 the broker broke, 73 a file or directory cannot be made.
 
+mod admin;
 mod backup;
+mod clock;
 mod command_line;
 mod passwd;
 mod run;
@@ -35,8 +37,11 @@ fn main() -> ExitCode {
         }),
         Command::Passwd(what) => passwd::passwd(&what),
         // Without the files: it is asked when one of them is bad.
-        Command::Why { query, json } => {
-            with(Config::load_values(&arguments), |config| why::why(config, query.as_deref(), json))
+        Command::Why { query, json } => with(Config::load_values(&arguments), |config| {
+            either(why::why(config, query.as_deref(), json))
+        }),
+        Command::Clock { accept } => {
+            with(Config::load_values(&arguments), |config| either(clock::clock(config, accept)))
         }
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.
@@ -57,6 +62,10 @@ fn with(config: Result<Config, Vec<Problem>>, work: impl FnOnce(&Config) -> Exit
             ExitCode::from(BAD_CONFIGURATION)
         }
     }
+}
+
+fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
+    code.unwrap_or_else(|code| code)
 }
 
 /// The configuration goes to standard output, what could not be carried over to standard error.

@@ -6,7 +6,8 @@ use chrono::{DateTime, Local};
 use dockside::config::Config;
 use serde::Deserialize;
 
-use crate::{BAD_CONFIGURATION, CANNOT_CONNECT, CANNOT_READ, fail};
+use crate::admin::{Admin, understood};
+use crate::{BAD_CONFIGURATION, fail};
 
 /// The admin listener's answer, as far as it is shown.
 #[derive(Deserialize)]
@@ -40,58 +41,21 @@ struct Connected {
 const QUERY_BYTES: usize = 256;
 
 /// Asks and shows.
-pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> ExitCode {
+pub(crate) fn why(config: &Config, query: Option<&str>, json: bool) -> Result<ExitCode, ExitCode> {
     if query.is_some_and(|query| query.len() > QUERY_BYTES) {
-        return fail(BAD_CONFIGURATION, "a serial number or address has 256 bytes at most");
+        return Err(fail(BAD_CONFIGURATION, "a serial number or address has 256 bytes at most"));
     }
-    let token = match config.broker().admin_token() {
-        Ok(token) => token,
-        Err(problem) => {
-            return fail(CANNOT_READ, &format!("{}: {}", problem.key, problem.remedy));
-        }
-    };
-    let text = match ask(config, query, token.as_deref()) {
-        Ok(text) => text,
-        Err(error) => return fail(CANNOT_CONNECT, &error),
-    };
+    let query_string = query.map_or(String::new(), |query| {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("?q={encoded}")
+    });
+    let text = Admin::of(config)?.get(&format!("/api/v1/why{query_string}"))?;
     if json {
         println!("{text}");
-        return ExitCode::SUCCESS;
+    } else {
+        show(&understood(&text)?, query);
     }
-    match serde_json::from_str::<Why>(&text) {
-        Ok(why) => {
-            show(&why, query);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            fail(CANNOT_CONNECT, &format!("the broker's answer is not understood: {error}"))
-        }
-    }
-}
-
-fn ask(config: &Config, query: Option<&str>, token: Option<&str>) -> Result<String, String> {
-    let mut address = config.admin.listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    let mut request = ureq::get(format!("http://{address}/api/v1/why"));
-    if let Some(query) = query {
-        request = request.query("q", query);
-    }
-    if let Some(token) = token {
-        request = request.header("Authorization", format!("Bearer {token}"));
-    }
-    let unreachable = |error: ureq::Error| match error {
-        ureq::Error::StatusCode(401) => {
-            format!("the broker at {address} asks for another token than that of admin.token_file")
-        }
-        error => format!("no broker answers at {address} (admin.listen): {error}"),
-    };
-    let mut response = request.call().map_err(unreachable)?;
-    response.body_mut().read_to_string().map_err(unreachable)
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show(why: &Why, query: Option<&str>) {
@@ -132,7 +96,8 @@ fn show_refusal(refusal: &Refusal) {
     println!("{line}\n    {}\n    -> {}", refusal.reason, refusal.remedy);
 }
 
-fn time(ms: i64) -> String {
+/// A time for people.
+pub(crate) fn time(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).map_or("?".to_owned(), |time| {
         time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
     })

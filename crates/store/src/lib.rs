@@ -11,6 +11,7 @@ mod open;
 mod read;
 mod restore;
 mod rows;
+mod seen;
 mod write;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use self::open::{OpenError, Store};
 pub use self::read::{Chunk, Reader};
 pub use self::restore::{Kept, KeptRetained, KeptSession, KeptShare};
 pub use self::rows::{Event, Exchange, Grant, Message, Queued, Session, Subscription, Will};
+pub use self::seen::Seen;
 
 /// Why the store could not do something: what SQLite says.
 pub type Error = rusqlite::Error;

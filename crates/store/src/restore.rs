@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use crate::write::signed;
-use crate::{Error, Queued, Reader, ReaderId, Session, Subscription, Will};
+use crate::{Error, Queued, Reader, ReaderId, Seen, Session, Subscription, Will};
 
 /// Everything but the messages of sessions, which are read when their clients come back.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Kept {
     pub waiting: HashMap<ReaderId, (usize, usize)>,
     /// Keys of the newest events, oldest first.
     pub events: Vec<Vec<u8>>,
+    /// When the broker was last sure of the time.
+    pub seen: Option<Seen>,
 }
 
 /// A session.
@@ -64,6 +66,7 @@ impl Reader {
             wills: self.wills()?,
             waiting: self.waiting()?,
             events: self.newest_event_keys(events)?,
+            seen: self.last_seen()?,
         })
     }
 

@@ -4,10 +4,12 @@
 //! |---|---|---|
 //! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a token |
 //! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
+//! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
 //!
 //! Whatever is not in the first line asks for the token, if one is configured.
 
 mod bounded;
+mod clock;
 mod token;
 mod why;
 
@@ -18,7 +20,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
@@ -31,7 +33,11 @@ static RENDERING: Mutex<()> = Mutex::const_new(());
 
 /// Serves everything until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: Arc<Shared>) {
-    let api = Router::new().route("/api/v1/why", get(why::why)).with_state(Arc::clone(&shared));
+    let api = Router::new()
+        .route("/api/v1/why", get(why::why))
+        .route("/api/v1/clock", get(clock::clock))
+        .route("/api/v1/clock/accept", post(clock::accept))
+        .with_state(Arc::clone(&shared));
     run(listener, token::guarded(api, token).merge(observed(shared)), "admin").await;
 }
 

@@ -24,13 +24,14 @@ impl PendingGauges {
     }
 }
 
-/// Sessions and retained messages.
+/// Sessions and retained messages, and the clock that they age by.
 pub(crate) struct KeptMetrics {
     connected: Gauge,
     asleep: Gauge,
     expired: Counter,
     retained: Gauge,
     retained_bytes: Gauge,
+    clock_doubted: Gauge,
 }
 
 impl KeptMetrics {
@@ -42,6 +43,7 @@ impl KeptMetrics {
             expired: counter!("dockside_sessions_expired_total"),
             retained: gauge!("dockside_retained_messages"),
             retained_bytes: gauge!("dockside_retained_bytes"),
+            clock_doubted: gauge!("dockside_clock_doubted"),
         }
     }
 
@@ -51,6 +53,11 @@ impl KeptMetrics {
         self.asleep.set(asleep as f64);
         self.retained.set(messages as f64);
         self.retained_bytes.set(bytes as f64);
+    }
+
+    /// Whether the wall clock is not believed.
+    pub(crate) fn clock_doubted(&self, is_doubted: bool) {
+        self.clock_doubted.set(if is_doubted { 1.0 } else { 0.0 });
     }
 
     pub(crate) fn expired(&self, count: u64) {

@@ -8,21 +8,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dockside_mqtt::QoS;
-use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seq, Store, Subscription};
+use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seen, Seq, Store, Subscription};
 
 use super::history::History;
-use super::room::{Look, Room};
+use super::room::Room;
 use super::waiting::AllWaiting;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::{self, Limits};
 use crate::dispatcher::routes::{Matches, Routes};
-use crate::keep::{Event, Step, What, subscribed};
+use crate::keep::{Event, subscribed};
 use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::record::{Instance, Published, Subscribed};
 
-/// Rows that go at once when room is short.
-const SPACE_ROWS: u32 = 2_000;
+/// How often the store is told the time.
+const SEE_MS: u64 = 10_000;
 
 /// Sessions that are kept, what they subscribed to, and how much waits for each.
 pub(crate) struct Ledger {
@@ -39,6 +39,8 @@ pub(crate) struct Ledger {
     ended: Vec<Instance>,
     history: History,
     room: Room,
+    /// When the store was told the time.
+    seen_ms: Option<u64>,
 }
 
 impl Ledger {
@@ -72,6 +74,7 @@ impl Ledger {
             ended: Vec::new(),
             history,
             room,
+            seen_ms: None,
         })
     }
 
@@ -81,13 +84,33 @@ impl Ledger {
 
     /// Ends the transaction; how many messages were dropped in it for want of room.
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
+        let seen_ms = self.see()?;
         self.store.commit()?;
+        self.seen_ms = seen_ms;
         self.waiting.commit();
         self.history.commit();
         for session in self.ended.drain(..) {
             self.ending.remove(&session);
         }
         Ok(std::mem::take(&mut self.dropped))
+    }
+
+    /// Tells the store the time, if that was long ago and the time is known; when it was told.
+    fn see(&mut self) -> Result<Option<u64>, Error> {
+        let now_ms = self.clock.now_ms();
+        let is_recent = self.seen_ms.is_some_and(|seen_ms| now_ms < seen_ms + SEE_MS);
+        let Some(moment) = self.clock.believed().filter(|_| !is_recent) else {
+            return Ok(self.seen_ms);
+        };
+        let Moment { wall_ms, boot, uptime_ms } = moment;
+        self.store.seen(&Seen { wall_ms, boot, uptime_ms })?;
+        Ok(Some(now_ms))
+    }
+
+    /// The store hears of it with this transaction.
+    pub(crate) fn clock_accepted(&mut self) -> Result<(), Error> {
+        self.seen_ms = None;
+        Ok(())
     }
 
     pub(crate) fn roll_back(&mut self) {
@@ -213,55 +236,6 @@ impl Ledger {
         Ok(true)
     }
 
-    /// A step of a message of a session that is kept.
-    pub(crate) fn step(&mut self, step: &Step<'_>) -> Result<(), Error> {
-        let (session, id) = (step.session, step.packet_id);
-        match step.what {
-            What::Done => {
-                if !self.done(step.reader, step.seq)? && id != 0 {
-                    self.complete(session, id)?;
-                }
-            }
-            What::Sent => {
-                let identifiers: Vec<u32> = step
-                    .identifiers
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|id| u32::from_le_bytes(*id))
-                    .collect();
-                let (qos, retain) = (step.qos.bits(), step.retain);
-                let grant = Grant { qos, retain, identifiers: &identifiers };
-                // The order of the jobs is the order of sending; numbers of messages are not.
-                self.last_seq += 1;
-                let seq = (step.seq != 0).then_some(step.seq);
-                let before = self.store.completed(session, id)?;
-                self.store.sent(session, id, seq, self.last_seq, &grant)?;
-                if let Some(before) = before.filter(|before| *before != step.seq) {
-                    self.store.release(before)?;
-                }
-                self.done(step.reader, step.seq)?;
-            }
-            What::Received => {
-                if let Some(seq) = self.store.received(session, id)? {
-                    self.store.release(seq)?;
-                }
-            }
-            What::Completed => self.complete(session, id)?,
-            What::Arrived if self.is_kept(session) => self.store.arrived(session, id)?,
-            What::Arrived => {}
-            What::Released => self.store.released(session, id)?,
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, session: Instance, packet_id: u16) -> Result<(), Error> {
-        match self.store.completed(session, packet_id)? {
-            Some(seq) => self.store.release(seq),
-            None => Ok(()),
-        }
-    }
-
     pub(crate) fn session(
         &mut self,
         id: Instance,
@@ -291,50 +265,6 @@ impl Ledger {
 
     pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
         self.history.event(&mut self.store, event)
-    }
-
-    /// Whether enough events have come to look for what is too old.
-    pub(crate) fn is_trim_due(&self) -> bool {
-        self.history.is_trim_due()
-    }
-
-    /// Forgets a part of the oldest events that are too old, or too many.
-    pub(crate) fn trim(&mut self) -> Result<(), Error> {
-        self.history.trim(&mut self.store, self.clock.kept_ms())
-    }
-
-    /// Whether it is time to look at the room that is left.
-    pub(crate) fn is_look_due(&mut self) -> bool {
-        self.room.is_due()
-    }
-
-    /// Makes room, in transactions of its own: the oldest events go, then the oldest messages of the
-    /// reader that most wait for. How many of each.
-    pub(crate) fn make_space(&mut self) -> Result<(usize, usize), Error> {
-        match self.room.look(&self.store)? {
-            Look::Enough => Ok((0, 0)),
-            Look::Loose => self.room.give_back(&mut self.store).map(|()| (0, 0)),
-            Look::Short => {
-                self.store.begin()?;
-                let events = self.store.drop_oldest_events(SPACE_ROWS)?;
-                let messages = if events == 0 { self.drop_of_largest()? } else { 0 };
-                self.store.commit()?;
-                self.waiting.commit();
-                Ok((events, messages))
-            }
-        }
-    }
-
-    fn drop_of_largest(&mut self) -> Result<usize, Error> {
-        let Some(reader) = self.waiting.largest() else { return Ok(0) };
-        let mut dropped = 0;
-        while dropped < SPACE_ROWS as usize
-            && let Some(oldest) = self.store.oldest(reader)?
-        {
-            self.done(reader, oldest)?;
-            dropped += 1;
-        }
-        Ok(dropped)
     }
 
     /// A session ends. Nothing happens for one that is not kept.
@@ -397,5 +327,7 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
     route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
 }
 
+mod space;
+mod steps;
 #[cfg(test)]
 mod tests;

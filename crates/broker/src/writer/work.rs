@@ -344,6 +344,7 @@ fn aside_kept(ledger: &mut Ledger, keep: &KeepAside) -> Result<(), Error> {
         KeepAside::Session(id, session) => ledger.session(*id, session),
         KeepAside::Asleep(id, expires_ms) => ledger.asleep(*id, *expires_ms),
         KeepAside::Will(id, will) => ledger.will(*id, will.as_ref()),
+        KeepAside::Clock => ledger.clock_accepted(),
         KeepAside::NotRetained(topic, seq) => ledger.not_retained(topic, *seq),
     }
 }

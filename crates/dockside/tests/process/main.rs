@@ -6,5 +6,6 @@
 mod broker;
 mod command;
 mod import;
+mod kept;
 mod site;
 mod users;

@@ -90,3 +90,47 @@ fn a_reader_loses_its_oldest_beyond_its_bounds_and_counts_are_taken_back() {
     let kept: Vec<_> = chunk.messages.iter().map(|message| message.seq).collect();
     assert_eq!(kept, numbers[1..]);
 }
+
+fn event(ledger: &mut Ledger, n: u8) {
+    let event = Event {
+        received_ms: 1,
+        gateway: "SIMDOCK1",
+        method: "flighttask_progress",
+        tid: "t",
+        task: Some("f"),
+        status: None,
+        step: None,
+        percent: None,
+        result: None,
+        key: [n; 16],
+        payload: b"{}",
+    };
+    ledger.event(&event).unwrap();
+}
+
+/// An event of 1970 is old, if one knows what time it is.
+#[test]
+fn no_event_is_too_old_while_the_clock_is_not_believed() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    let events = |ledger: &Ledger| ledger.store.reader().unwrap().kept(10).unwrap().events.len();
+    ledger.clock.set_wrong_by(-10 * 3_600_000);
+    ledger.clock.look();
+    assert!(ledger.clock.doubt().is_some());
+    ledger.begin().unwrap();
+    (0..3).for_each(|n| event(&mut ledger, n));
+    ledger.trim().unwrap();
+    ledger.commit().unwrap();
+    assert_eq!(events(&ledger), 3);
+    assert_eq!(
+        ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap().wall_ms,
+        1,
+        "no time is told"
+    );
+    ledger.clock.accept();
+    ledger.begin().unwrap();
+    ledger.trim().unwrap();
+    ledger.commit().unwrap();
+    assert_eq!(events(&ledger), 0);
+    assert!(ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap().wall_ms > 1);
+}

@@ -1,0 +1,74 @@
+//! What commands ask of the running broker's admin listener.
+
+use std::process::ExitCode;
+
+use dockside::config::Config;
+use ureq::http::Request;
+
+use crate::{CANNOT_CONNECT, CANNOT_READ, fail};
+
+/// The admin listener of the broker that a configuration describes.
+pub(crate) struct Admin {
+    address: std::net::SocketAddr,
+    token: Option<String>,
+}
+
+impl Admin {
+    /// Reads the token that the listener asks for; the error has been printed.
+    pub(crate) fn of(config: &Config) -> Result<Self, ExitCode> {
+        let token = config.broker().admin_token().map_err(|problem| {
+            fail(CANNOT_READ, &format!("{}: {}", problem.key, problem.remedy))
+        })?;
+        let mut address = config.admin.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Ok(Self { address, token })
+    }
+
+    /// The answer to a path with its query; the error has been printed.
+    pub(crate) fn get(&self, path_and_query: &str) -> Result<String, ExitCode> {
+        self.ask(Request::get(self.url(path_and_query)), "")
+    }
+
+    /// Has something done that needs no details.
+    pub(crate) fn post(&self, path: &str) -> Result<String, ExitCode> {
+        let request = Request::post(self.url(path));
+        self.ask(request.header("Content-Type", "application/json"), "{}")
+    }
+
+    fn url(&self, path_and_query: &str) -> String {
+        format!("http://{}{path_and_query}", self.address)
+    }
+
+    fn ask(&self, request: ureq::http::request::Builder, body: &str) -> Result<String, ExitCode> {
+        let address = self.address;
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let answer = request.body(body.to_owned()).map_err(ureq::Error::from);
+        let text = answer
+            .and_then(ureq::run)
+            .and_then(|mut response| response.body_mut().read_to_string());
+        text.map_err(|error| {
+            let line = match error {
+                ureq::Error::StatusCode(401) => format!(
+                    "the broker at {address} asks for another token than that of admin.token_file"
+                ),
+                error => format!("no broker answers at {address} (admin.listen): {error}"),
+            };
+            fail(CANNOT_CONNECT, &line)
+        })
+    }
+}
+
+/// Reads an answer; the error has been printed.
+pub(crate) fn understood<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, ExitCode> {
+    serde_json::from_str(text).map_err(|error| {
+        fail(CANNOT_CONNECT, &format!("the broker's answer is not understood: {error}"))
+    })
+}
