@@ -7,10 +7,13 @@
 
 mod backup;
 mod events;
+mod migrate;
 mod open;
 mod read;
 mod restore;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::path::PathBuf;

@@ -1,0 +1,4 @@
+//! What the store must keep through what goes wrong.
+
+mod migration;
+mod model;
