@@ -1,4 +1,6 @@
 //! What the store must keep through what goes wrong.
 
+mod log;
 mod migration;
 mod model;
+mod power_cut;

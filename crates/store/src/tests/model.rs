@@ -1,6 +1,7 @@
 //! Transactions whose rows belong together, and what must be there after any number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -22,6 +23,21 @@ pub(super) struct Rows {
     tasks: Vec<(String, i64, i64)>,
     retained: Vec<(String, Seq)>,
     subscriptions: Vec<String>,
+}
+
+/// How many of each: whole rows are more than anybody reads.
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            ("messages", self.messages.len()),
+            ("queued", self.queue.len()),
+            ("events", self.events.len()),
+            ("tasks", self.tasks.len()),
+            ("retained", self.retained.len()),
+            ("subscriptions", self.subscriptions.len()),
+        ];
+        counts.iter().try_for_each(|(name, count)| write!(f, "{count} {name} "))
+    }
 }
 
 fn topic(index: usize) -> String {
