@@ -180,6 +180,16 @@ impl Store {
         }
     }
 
+    /// Whether the file refuses to be written from now on, as one does that cannot be. What is open can
+    /// still be committed. For tests only.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn refuse_writes(&mut self, refuse: bool) -> Result<(), Error> {
+        self.connection.pragma_update(None, "query_only", refuse)
+    }
+
     /// Moves everything into the file, which then stands alone.
     ///
     /// # Errors

@@ -4,3 +4,4 @@ mod log;
 mod migration;
 mod model;
 mod power_cut;
+mod refusals;
