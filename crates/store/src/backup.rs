@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::open::{OpenError, SCHEMA, lock};
+use crate::migrate::{HISTORY, History};
+use crate::open::{OpenError, lock};
 use crate::{Error, file};
 
 /// Why there is no copy, or no way back.
@@ -74,8 +75,16 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
 /// # Errors
 /// [`BackupError`]; nothing has been changed then.
 pub fn restore(dir: &Path, from: &Path) -> Result<(), BackupError> {
+    restore_with(dir, from, &HISTORY)
+}
+
+pub(crate) fn restore_with(
+    dir: &Path,
+    from: &Path,
+    history: &History<'_>,
+) -> Result<(), BackupError> {
     let _lock = lock(dir).map_err(BackupError::Store)?;
-    check(from)?;
+    check(from, history.newest())?;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |error| BackupError::Io(path, error)
@@ -107,8 +116,8 @@ fn open(path: &Path) -> Result<Connection, Error> {
     Connection::open_with_flags(path, flags)
 }
 
-/// Whether a file is a store that this release can open.
-fn check(path: &Path) -> Result<(), BackupError> {
+/// Whether a file is a store that a release can open which knows this schema; it migrates an older one.
+fn check(path: &Path, known: i64) -> Result<(), BackupError> {
     let damaged = |detail: String| BackupError::Damaged(path.to_owned(), detail);
     let connection = open(path).map_err(|error| damaged(error.to_string()))?;
     let text = |pragma| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
@@ -119,8 +128,8 @@ fn check(path: &Path) -> Result<(), BackupError> {
     let schema = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     match schema.map_err(|error| damaged(error.to_string()))? {
         0 => Err(damaged("it holds no tables of Dockside".to_owned())),
-        schema if schema > SCHEMA => {
-            Err(BackupError::Store(OpenError::Newer(path.to_owned(), schema, SCHEMA)))
+        schema if schema > known => {
+            Err(BackupError::Store(OpenError::Newer(path.to_owned(), schema, known, None)))
         }
         _ => Ok(()),
     }

@@ -1,17 +1,21 @@
 //! What Dockside keeps: one SQLite file, its tables (`schema.sql`), and what one transaction is.
 //!
-//! [`Store`] is the one writer. Its operations take part in the transaction that is open and can
-//! fail alone; nothing is kept before [`Store::commit`] returns. [`Reader`] looks at what was
-//! committed, from any thread. Neither knows MQTT: qualities, flags and properties are numbers and
-//! bytes here.
+//! [`Store`] is the one writer. Its operations take part in the transaction that is open; nothing is
+//! kept before [`Store::commit`] returns. After an operation that failed comes [`Store::roll_back`]:
+//! SQLite may have rolled back already (the disk is full), and then keeps what follows alone.
+//! [`Reader`] looks at what was committed, from any thread. Neither knows MQTT: qualities, flags and
+//! properties are numbers and bytes here.
 
 mod backup;
 mod events;
+mod migrate;
 mod open;
 mod read;
 mod restore;
 mod rows;
 mod seen;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::path::PathBuf;

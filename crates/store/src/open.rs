@@ -7,12 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, TransactionState, params};
+use rusqlite::{Connection, TransactionState};
 
+use crate::migrate::{HISTORY, History, is_full, migrate, newest_copy, one_line};
 use crate::{Durability, Error, Seq, file};
-
-/// Number of the newest schema; `PRAGMA user_version` of the file.
-pub(crate) const SCHEMA: i64 = 1;
 
 /// Pages of the write-ahead log that are moved into the file at once, at most: 16 MiB.
 pub(crate) const CHECKPOINT_PAGES: u64 = 4_096;
@@ -36,8 +34,15 @@ pub enum OpenError {
     Locked(PathBuf),
     /// The lock file cannot be made or opened.
     Lock(PathBuf, io::Error),
-    /// The file is of a newer release: its schema, and the newest that is known here.
-    Newer(PathBuf, i64, i64),
+    /// The file is of a newer release: its schema, the newest that is known here, and the copy of it
+    /// that the newer release made before, if there is one.
+    Newer(PathBuf, i64, i64, Option<PathBuf>),
+    /// There is no space for the copy (second) without which a file (first) is not migrated.
+    NoSpace(PathBuf, PathBuf),
+    /// That copy cannot be made for another reason, in one line.
+    NoCopy(PathBuf, PathBuf, String),
+    /// The file has the first schema still, and cannot be brought to the second: what SQLite says.
+    Migration(PathBuf, i64, i64, Error),
     /// What SQLite says of the file.
     Sqlite(PathBuf, Error),
 }
@@ -51,11 +56,45 @@ impl fmt::Display for OpenError {
                 path.display()
             ),
             Self::Lock(path, error) => write!(f, "{} cannot be locked: {error}", path.display()),
-            Self::Newer(path, found, known) => write!(
+            Self::Newer(path, found, known, copy) => {
+                write!(
+                    f,
+                    "{} was written by a newer release (schema {found}, this one knows {known}); start that release, or ",
+                    path.display()
+                )?;
+                match copy {
+                    Some(copy) => write!(
+                        f,
+                        "go back to what was there before it: `dockside restore {}`",
+                        copy.display()
+                    ),
+                    None => write!(f, "restore a backup that was made before it"),
+                }
+            }
+            Self::NoSpace(path, copy) => write!(
                 f,
-                "{} was written by a newer release (schema {found}, this one knows {known}); start that release, or the copy that it made of the old file",
+                "there is no space for {}, the copy that is kept of {} before this release changes it; nothing was changed, make room for it and start again",
+                copy.display(),
                 path.display()
             ),
+            Self::NoCopy(path, copy, detail) => write!(
+                f,
+                "{} cannot be made ({detail}), the copy that is kept of {} before this release changes it; nothing was changed, put that right and start again",
+                copy.display(),
+                path.display()
+            ),
+            Self::Migration(path, from, to, error) => {
+                let advice = match is_full(error) {
+                    true => "make room and start again",
+                    false => "start the release that it is of, and report this",
+                };
+                write!(
+                    f,
+                    "{} cannot be brought from schema {from} to {to} ({}) and is as it was; {advice}",
+                    path.display(),
+                    one_line(error)
+                )
+            }
             Self::Sqlite(path, error) => write!(f, "{} cannot be used: {error}", path.display()),
         }
     }
@@ -64,11 +103,21 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl Store {
-    /// Opens or makes the file in a directory that exists, and counts this start.
+    /// Opens or makes the file in a directory that exists, and counts this start. A file of an older
+    /// release is brought to the newest schema; a copy of it as it was is kept beside it, as
+    /// `dockside.db.schema-` and the number of its schema.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]; the rows of a file that was there are what they were.
     pub fn open(dir: &Path, durability: Durability) -> Result<Self, OpenError> {
+        Self::open_with(dir, durability, &HISTORY)
+    }
+
+    pub(crate) fn open_with(
+        dir: &Path,
+        durability: Durability,
+        history: &History<'_>,
+    ) -> Result<Self, OpenError> {
         let lock = lock(dir)?;
         let path = file(dir);
         let sqlite = |error| OpenError::Sqlite(path.clone(), error);
@@ -84,11 +133,13 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(64);
         let schema = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
         let schema: i64 = schema.map_err(sqlite)?;
-        if schema > SCHEMA {
-            return Err(OpenError::Newer(path, schema, SCHEMA));
+        let known = history.newest();
+        if schema > known {
+            let copy = newest_copy(&path, known);
+            return Err(OpenError::Newer(path, schema, known, copy));
         }
         configure(&connection, durability).map_err(sqlite)?;
-        let starts = migrate(&mut connection, schema).map_err(sqlite)?;
+        let starts = migrate(&mut connection, &path, schema, history)?;
         Ok(Self { connection, path, starts, _lock: lock })
     }
 
@@ -129,6 +180,16 @@ impl Store {
         }
     }
 
+    /// Whether the file refuses to be written from now on, as one does that cannot be. What is open can
+    /// still be committed. For tests only.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn refuse_writes(&mut self, refuse: bool) -> Result<(), Error> {
+        self.connection.pragma_update(None, "query_only", refuse)
+    }
+
     /// Moves everything into the file, which then stands alone.
     ///
     /// # Errors
@@ -161,23 +222,4 @@ fn configure(connection: &Connection, durability: Durability) -> Result<(), Erro
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
-}
-
-/// Brings the schema to the newest, and counts the start.
-fn migrate(connection: &mut Connection, schema: i64) -> Result<u64, Error> {
-    let transaction = connection.transaction()?;
-    if schema == 0 {
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
-    }
-    let known = transaction
-        .query_row("SELECT value FROM about WHERE name = 'starts'", [], |row| row.get::<_, i64>(0));
-    let starts = known.optional()?.unwrap_or(0) + 1;
-    transaction.execute(
-        "INSERT INTO about (name, value) VALUES ('starts', ?1)
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        params![starts],
-    )?;
-    transaction.commit()?;
-    Ok(starts.cast_unsigned())
 }
