@@ -127,6 +127,44 @@ async fn the_file_stays_within_its_bound() {
     assert_eq!(rows(dir.path(), "SELECT tid FROM event ORDER BY id DESC LIMIT 1"), ["1999"]);
 }
 
+/// `store.min_free_bytes`, with more than any disk has: the history goes first, then what waits.
+#[tokio::test]
+async fn below_the_free_space_that_must_stay_the_oldest_goes_history_first() {
+    let dir = TempDir::new().unwrap();
+    let broker = TestBroker::start_with(|config| {
+        config.data.dir = dir.path().join("data");
+        config.store.min_free_bytes = 1 << 60;
+    })
+    .await;
+    let (mut durable, _) = broker.session(Version::V5, "durable", 3600).await;
+    durable.subscribe("kept/#", at(QoS::AtLeastOnce)).await;
+    durable.vanish();
+    let mut dock = broker.connect(Version::V311, "dock").await;
+    for n in 0..60 {
+        dock.publish(EVENTS, &event(&n.to_string()), QoS::AtLeastOnce).await;
+    }
+    let count = |sql: &str| -> usize { rows(dir.path(), sql)[0].parse().unwrap() };
+    let mut sent = 0;
+    let mut events_went = false;
+    loop {
+        dock.publish("kept/1", sent.to_string().as_bytes(), QoS::AtLeastOnce).await;
+        sent += 1;
+        let queued = count("SELECT count(*) || '' FROM queue");
+        let events = count("SELECT count(*) || '' FROM event");
+        assert!(queued == sent || events == 0, "{events} events are left, {queued} of {sent} wait");
+        events_went |= queued == sent && events < 60;
+        if queued < sent {
+            break;
+        }
+    }
+    assert!(events_went);
+    dock.publish("kept/1", b"last", QoS::AtLeastOnce).await;
+    let (mut durable, present) = broker.session(Version::V5, "durable", 3600).await;
+    assert!(present, "only what waited went");
+    while durable.receive().await.payload != b"last" {}
+    broker.stop().await;
+}
+
 /// Bytes of the file and its write-ahead log.
 fn bytes_in(dir: &TempDir) -> u64 {
     let file = dockside_store::file(&dir.path().join("data"));

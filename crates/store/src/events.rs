@@ -13,6 +13,8 @@ pub struct Usage {
     pub file: u64,
     /// Bytes of it that are free.
     pub free: u64,
+    /// Bytes of its file system that are free; none if that cannot be told.
+    pub disk_free: Option<u64>,
 }
 
 impl Store {
@@ -110,7 +112,9 @@ impl Store {
         };
         let page = number("PRAGMA page_size")?;
         let (pages, free) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
-        Ok(Usage { file: pages * page, free: free * page })
+        let disk = rustix::fs::statvfs(self.path()).ok();
+        let disk_free = disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        Ok(Usage { file: pages * page, free: free * page, disk_free })
     }
 
     /// Gives so many free bytes back to the file system, outside a transaction.
@@ -124,6 +128,16 @@ impl Store {
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
         Ok(())
+    }
+
+    /// Gives all free bytes back to the file system, those of the write-ahead log too unless somebody reads.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn give_all_back(&mut self) -> Result<(), Error> {
+        let usage = self.usage()?;
+        self.give_back(usage.free)?;
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     /// The file never grows beyond so many bytes: what does not fit fails. Its write-ahead log is moved into

@@ -147,6 +147,8 @@ pub struct Store {
     pub history_rows: u64,
     /// Bytes of the file and its write-ahead log.
     pub max_bytes: u64,
+    /// Bytes of the file system that stay free; 0 is any.
+    pub min_free_bytes: u64,
 }
 
 /// What an acknowledgement promises.
@@ -240,6 +242,7 @@ impl Default for Store {
             history_days: 30,
             history_rows: 1_000_000,
             max_bytes: 4 << 30,
+            min_free_bytes: 0,
         }
     }
 }

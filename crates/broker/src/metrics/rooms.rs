@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 
+use crate::writer::Space;
+
 /// Bytes on their way to the dispatcher, by lane.
 pub(crate) struct PendingGauges {
     direct: Gauge,
@@ -107,6 +109,10 @@ pub(crate) struct StoreMetrics {
     queue_full: Counter,
     events_trimmed: Counter,
     messages_trimmed: Counter,
+    file_bytes: Gauge,
+    disk_free: Gauge,
+    disk_short: Gauge,
+    is_disk_short: bool,
     /// How long publishers wait before they are sent away.
     pub(crate) stall_timeout: Duration,
 }
@@ -122,6 +128,10 @@ impl StoreMetrics {
             queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
             events_trimmed: counter!("dockside_store_trimmed_total", "what" => "event"),
             messages_trimmed: counter!("dockside_store_trimmed_total", "what" => "message"),
+            file_bytes: gauge!("dockside_store_file_bytes"),
+            disk_free: gauge!("dockside_store_disk_free_bytes"),
+            disk_short: gauge!("dockside_store_disk_short"),
+            is_disk_short: false,
             stall_timeout,
         };
         metrics.gauge.set(1.0);
@@ -138,10 +148,17 @@ impl StoreMetrics {
         self.errors.increment(1);
     }
 
-    /// Rows that went for `store.max_bytes`.
-    pub(crate) fn made_space(&self, events: usize, messages: usize) {
-        self.events_trimmed.increment(events as u64);
-        self.messages_trimmed.increment(messages as u64);
+    /// A look at the room, with the rows that went for it; `true` if the file system has become short of
+    /// space.
+    pub(crate) fn looked(&mut self, space: &Space) -> bool {
+        self.events_trimmed.increment(space.events as u64);
+        self.messages_trimmed.increment(space.messages as u64);
+        self.file_bytes.set(space.usage.file as f64);
+        if let Some(free) = space.usage.disk_free {
+            self.disk_free.set(free as f64);
+        }
+        self.disk_short.set(if space.is_disk_short { 1.0 } else { 0.0 });
+        !std::mem::replace(&mut self.is_disk_short, space.is_disk_short) && space.is_disk_short
     }
 
     /// A transaction, in which so many messages were dropped for want of room.

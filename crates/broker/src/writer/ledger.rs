@@ -328,6 +328,7 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
 }
 
 mod space;
+pub(crate) use self::space::Space;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
 pub(crate) use self::history::KNOWN_EVENTS;
-pub(crate) use self::ledger::Ledger;
+pub(crate) use self::ledger::{Ledger, Space};
+use self::room::LOOK;
 use self::work::Work;
 use crate::live_log::{Dead, LiveLog};
 use crate::mailbox::{Mailbox, Ticket};
@@ -136,7 +137,10 @@ fn write(queue: &WriterQueue, mut work: Work) {
                 return work.end();
             }
             match work.retry_in() {
-                None => thread::park(),
+                None => {
+                    thread::park_timeout(LOOK);
+                    work.idle();
+                }
                 Some(time) => {
                     thread::park_timeout(time);
                     work.retry();

@@ -1,32 +1,44 @@
 //! The room that the store may take: before it is used up, the oldest goes.
 
-use dockside_store::{Error, Store};
+use std::time::{Duration, Instant};
+
+use dockside_store::{Error, Store, Usage};
 
 use crate::config;
 
 /// What the write-ahead log may take of the bound; it is moved into the file at a quarter of it.
 const LOG_BYTES: u64 = 64 << 20;
 
-/// Commits between two looks.
+/// Commits between two looks, and how long a look lasts without any.
 const LOOK_COMMITS: u32 = 64;
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// Free bytes that are given back to the file system at once.
 const GIVE_BACK_BYTES: u64 = 4 << 20;
 
-/// The bound on the file.
+/// Free bytes of the file that are worth giving back when the disk is short.
+const WORTH_BYTES: u64 = 256 << 10;
+
+/// The bounds on the file and its file system.
 pub(super) struct Room {
     bytes: u64,
+    min_free: u64,
     commits: u32,
+    looked: Instant,
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Look {
     Enough,
-    /// Something must go.
+    /// Something must go: the file is near its bound.
     Short,
+    /// Something must go: the file system is.
+    DiskShort,
     /// Much of the file is free.
     Loose,
+    /// The file has what the file system needs.
+    DiskLoose,
 }
 
 impl Room {
@@ -35,28 +47,67 @@ impl Room {
     pub(super) fn new(store: &mut Store, config: &config::Store) -> Result<Self, Error> {
         let bytes = (config.max_bytes / 2).max(config.max_bytes.saturating_sub(LOG_BYTES));
         store.bound(bytes, config.max_bytes - bytes)?;
-        Ok(Self { bytes, commits: 0 })
+        Ok(Self { bytes, min_free: config.min_free_bytes, commits: 0, looked: Instant::now() })
     }
 
     /// Whether it is time to look.
     pub(super) fn is_due(&mut self) -> bool {
         self.commits += 1;
-        self.commits.is_multiple_of(LOOK_COMMITS)
+        self.commits.is_multiple_of(LOOK_COMMITS) || self.looked.elapsed() >= LOOK
     }
 
-    pub(super) fn look(&self, store: &Store) -> Result<Look, Error> {
-        let usage = store.usage()?;
+    pub(super) fn look(&mut self, usage: &Usage) -> Look {
+        self.looked = Instant::now();
         let used = usage.file - usage.free;
-        Ok(if used > self.bytes / 10 * 8 {
+        let is_disk_short = usage.disk_free.is_some_and(|free| free < self.min_free);
+        if used > self.bytes / 10 * 8 {
             Look::Short
+        } else if is_disk_short && usage.free > WORTH_BYTES {
+            Look::DiskLoose
+        } else if is_disk_short {
+            Look::DiskShort
         } else if usage.free > usage.file / 4 && usage.free > GIVE_BACK_BYTES {
             Look::Loose
         } else {
             Look::Enough
-        })
+        }
     }
 
-    pub(super) fn give_back(&self, store: &mut Store) -> Result<(), Error> {
+    pub(super) fn give_back(store: &mut Store) -> Result<(), Error> {
         store.give_back(GIVE_BACK_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_short_decides_what_goes() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), dockside_store::Durability::Commit).unwrap();
+        let config =
+            config::Store { max_bytes: 256 << 20, min_free_bytes: 1_000, ..Default::default() };
+        let mut room = Room::new(&mut store, &config).unwrap();
+        let mib = |file: u64, free: u64, disk_free| Usage {
+            file: file << 20,
+            free: free << 20,
+            disk_free,
+        };
+        for (usage, expected) in [
+            (mib(100, 0, Some(1_000)), Look::Enough),
+            (mib(100, 20, Some(1_000)), Look::Enough),
+            (mib(100, 30, Some(1_000)), Look::Loose),
+            (mib(100, 0, Some(999)), Look::DiskShort),
+            (mib(100, 1, Some(999)), Look::DiskLoose),
+            (mib(160, 0, Some(0)), Look::Short),
+            (mib(100, 0, None), Look::Enough),
+        ] {
+            assert_eq!(room.look(&usage), expected, "{usage:?}");
+        }
+        room.min_free = 0;
+        assert_eq!(room.look(&mib(100, 0, Some(0))), Look::Enough, "off");
     }
 }

@@ -22,13 +22,15 @@ pub(super) struct Work {
     ledger: Ledger,
     held: Held,
     metrics: StoreMetrics,
+    /// Room could not be made lately.
+    is_stuck: bool,
     /// Entries of the group that go on, with the numbers of their messages.
     out: Vec<u8>,
 }
 
 impl Work {
     pub(super) fn new(log: Arc<LiveLog>, ledger: Ledger, metrics: StoreMetrics) -> Self {
-        Self { log, ledger, held: Held::default(), metrics, out: Vec::new() }
+        Self { log, ledger, held: Held::default(), metrics, is_stuck: false, out: Vec::new() }
     }
 
     /// Keeps what of a group must be kept, and lets all of it go on.
@@ -205,15 +207,34 @@ impl Work {
         }
     }
 
-    /// `store.max_bytes`: what goes for it is counted, so that somebody can be told.
+    /// Nothing has come for a while.
+    pub(super) fn idle(&mut self) {
+        if self.held.is_empty() && self.ledger.is_look_due() {
+            self.make_space();
+        }
+    }
+
+    /// `store.max_bytes` and `store.min_free_bytes`: what goes for them is counted, so that somebody can be
+    /// told.
     fn make_space(&mut self) {
         // More may have come since the last look than goes at once.
         for _ in 0..SPACE_TRIES {
             match self.ledger.make_space() {
-                Ok((0, 0)) => return,
-                Ok((events, messages)) => self.metrics.made_space(events, messages),
+                Ok(space) => {
+                    self.is_stuck = false;
+                    if self.metrics.looked(&space) {
+                        tracing::warn!(
+                            "the file system has less free space than store.min_free_bytes: the oldest events go, then the oldest messages of the largest queue; free some"
+                        );
+                    }
+                    if !space.goes_on() {
+                        return;
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "room could not be made in the store");
+                    if !std::mem::replace(&mut self.is_stuck, true) {
+                        tracing::warn!(%error, "room could not be made in the store; it is tried again");
+                    }
                     return self.ledger.roll_back();
                 }
             }

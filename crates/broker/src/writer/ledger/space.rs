@@ -1,12 +1,29 @@
 //! What goes because it is old, or because room is short.
 
-use dockside_store::Error;
+use dockside_store::{Error, Usage};
 
 use super::Ledger;
-use crate::writer::room::Look;
+use crate::writer::room::{Look, Room};
 
 /// Rows that go at once when room is short.
 const SPACE_ROWS: u32 = 2_000;
+
+/// What a look at the room has found, and what went.
+pub(crate) struct Space {
+    pub(crate) usage: Usage,
+    pub(crate) is_disk_short: bool,
+    /// Free bytes of the file went back to the file system.
+    pub(crate) gave_back: bool,
+    pub(crate) events: usize,
+    pub(crate) messages: usize,
+}
+
+impl Space {
+    /// Whether another look may find more.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.gave_back || self.events + self.messages > 0
+    }
+}
 
 impl Ledger {
     /// Whether enough events have come to look for what is too old.
@@ -30,20 +47,29 @@ impl Ledger {
     }
 
     /// Makes room, in transactions of its own: the oldest events go, then the oldest messages of the
-    /// reader that most wait for. How many of each.
-    pub(crate) fn make_space(&mut self) -> Result<(usize, usize), Error> {
-        match self.room.look(&self.store)? {
-            Look::Enough => Ok((0, 0)),
-            Look::Loose => self.room.give_back(&mut self.store).map(|()| (0, 0)),
-            Look::Short => {
+    /// reader that most wait for.
+    pub(crate) fn make_space(&mut self) -> Result<Space, Error> {
+        let usage = self.store.usage()?;
+        let look = self.room.look(&usage);
+        let mut space =
+            Space { usage, is_disk_short: false, gave_back: false, events: 0, messages: 0 };
+        match look {
+            Look::Enough => {}
+            Look::Loose => Room::give_back(&mut self.store)?,
+            Look::DiskLoose => {
+                (space.is_disk_short, space.gave_back) = (true, true);
+                self.store.give_all_back()?;
+            }
+            Look::Short | Look::DiskShort => {
+                space.is_disk_short = look == Look::DiskShort;
                 self.store.begin()?;
-                let events = self.store.drop_oldest_events(SPACE_ROWS)?;
-                let messages = if events == 0 { self.drop_of_largest()? } else { 0 };
+                space.events = self.store.drop_oldest_events(SPACE_ROWS)?;
+                space.messages = if space.events == 0 { self.drop_of_largest()? } else { 0 };
                 self.store.commit()?;
                 self.waiting.commit();
-                Ok((events, messages))
             }
         }
+        Ok(space)
     }
 
     fn drop_of_largest(&mut self) -> Result<usize, Error> {
