@@ -1,6 +1,8 @@
 //! A store that cannot be written: nothing is acknowledged that is not kept, and whoever needs no store
 //! notices nothing.
 
+use std::path::PathBuf;
+
 use dockside_broker::BindError;
 use dockside_mqtt::packet::{Ack, Packet};
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -10,9 +12,14 @@ use tempfile::TempDir;
 use crate::kept::{EVENTS, event, rows, start};
 use crate::peer::{TestBroker, at, id, publish};
 
+/// The broker's file.
+pub(crate) fn file(dir: &TempDir) -> PathBuf {
+    dockside_store::file(&dir.path().join("data"))
+}
+
 /// Holds SQLite's lock for writing, as an engineer with a shell in a transaction does.
-fn hold(dir: &TempDir) -> Connection {
-    let other = Connection::open(dockside_store::file(&dir.path().join("data"))).unwrap();
+pub(crate) fn hold(dir: &TempDir) -> Connection {
+    let other = Connection::open(file(dir)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     other
 }

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     SlowConsumer,
     /// What it has published cannot be kept for now.
     Stalled,
+    /// What it has sent cannot be kept at all.
+    Refused,
 }
 
 impl Command {
@@ -47,6 +49,7 @@ impl Command {
             Self::Quiet | Self::Stop => ReasonCode::ServerShuttingDown,
             Self::TakenOver => ReasonCode::SessionTakenOver,
             Self::SlowConsumer | Self::Stalled => ReasonCode::QuotaExceeded,
+            Self::Refused => ReasonCode::UnspecifiedError,
         }
     }
 }
@@ -86,6 +89,8 @@ struct State {
     /// the retained messages' anyway.
     retained: usize,
     completed: Ticket,
+    /// No job is done any more.
+    gave_up: bool,
     command: Option<Command>,
     review: bool,
     /// A shared message found no room and waits in its group.
@@ -101,7 +106,10 @@ struct State {
 impl State {
     /// Whether the connection ends whatever waits for it.
     fn is_told_to_go(&self) -> bool {
-        matches!(self.command, Some(Command::TakenOver | Command::SlowConsumer | Command::Stalled))
+        matches!(
+            self.command,
+            Some(Command::TakenOver | Command::SlowConsumer | Command::Stalled | Command::Refused)
+        )
     }
 }
 
@@ -333,8 +341,16 @@ impl Mailbox {
     /// The writer has done every job up to `ticket`.
     pub(crate) fn complete(&self, ticket: Ticket) {
         let mut state = self.state();
-        state.completed = state.completed.max(ticket);
+        if !state.gave_up {
+            state.completed = state.completed.max(ticket);
+        }
         wake(state);
+    }
+
+    /// The writer has given a job up: it is never done, nor any behind it, and the connection ends.
+    pub(crate) fn give_up(&self, command: Command) {
+        self.state().gave_up = true;
+        self.command(command);
     }
 
     /// Tells the connection something; a stronger command stands.

@@ -31,6 +31,14 @@ pub use self::seen::Seen;
 /// Why the store could not do something: what SQLite says.
 pub type Error = rusqlite::Error;
 
+/// Whether an error is about what was to be kept, and another job may succeed.
+#[must_use]
+pub fn is_of_one_job(error: &Error) -> bool {
+    use rusqlite::ErrorCode::{ConstraintViolation, ParameterOutOfRange, TooBig, TypeMismatch};
+    let own = [ConstraintViolation, ParameterOutOfRange, TooBig, TypeMismatch];
+    error.sqlite_error_code().is_some_and(|code| own.contains(&code))
+}
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Durability {

@@ -128,6 +128,13 @@ impl Ended {
                     "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
                 ),
             ),
+            Self::Told(Command::Refused) => (
+                Stage::Limit,
+                cause(
+                    "what it sent cannot be kept, though the store works",
+                    "see the log, and report what it says",
+                ),
+            ),
             Self::Told(Command::SlowConsumer) => (
                 Stage::Limit,
                 cause(
@@ -148,7 +155,7 @@ impl Ended {
             Self::UserGone => Closed::Admin,
             Self::Told(Command::TakenOver) => Closed::Takeover,
             Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
-            Self::Told(Command::Stalled) => Closed::StoreStalled,
+            Self::Told(Command::Stalled | Command::Refused) => Closed::StoreStalled,
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
         }
     }

@@ -304,9 +304,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn obey(&mut self, command: Option<Command>) -> Result<bool, Ended> {
         match command {
             None => Ok(false),
-            Some(command @ (Command::TakenOver | Command::SlowConsumer | Command::Stalled)) => {
-                Err(Ended::Told(command))
-            }
+            Some(
+                command @ (Command::TakenOver
+                | Command::SlowConsumer
+                | Command::Stalled
+                | Command::Refused),
+            ) => Err(Ended::Told(command)),
             Some(command) => {
                 if self.accepting.is_some() {
                     self.guard.publish_will();

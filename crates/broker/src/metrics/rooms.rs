@@ -161,6 +161,11 @@ impl StoreMetrics {
         !std::mem::replace(&mut self.is_disk_short, space.is_disk_short) && space.is_disk_short
     }
 
+    /// Messages that were not acknowledged and are given up.
+    pub(crate) fn forgotten(&self, messages: u64) {
+        self.queue_full.increment(messages);
+    }
+
     /// A transaction, in which so many messages were dropped for want of room.
     pub(crate) fn committed(&self, dropped: u64) {
         self.commits.increment(1);

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Completion};
+use super::Completion;
 use crate::mailbox::{Command, Mailbox};
 use crate::record::{Entries, Entry, Instance};
 
@@ -21,15 +21,39 @@ pub(super) struct Held {
     bytes: usize,
     /// Sessions whose beginning is held: what follows must not overtake it.
     begun: HashSet<Instance>,
+    /// What must not be passed.
+    orders: HashSet<Order>,
     next_try: Option<Instant>,
     stalled: bool,
     since: Option<Instant>,
 }
 
+/// A publisher and a topic, hashed: two that are taken for one cost a delay.
+pub(super) type Order = u64;
+
 pub(super) struct HeldBatch {
     pub(super) entries: Vec<u8>,
     pub(super) completion: Option<Completion>,
-    bytes: usize,
+    /// Kept from the budget until it is done.
+    pub(super) charge: u64,
+    /// What it holds, beside the log too.
+    pub(super) bytes: usize,
+    pub(super) orders: Vec<Order>,
+    /// Whether it holds messages, among others.
+    pub(super) is_published: bool,
+    /// Whether it holds nothing else.
+    pub(super) are_messages: bool,
+    /// Whether it is only what its publisher sends again when it is back, or was promised nothing for.
+    pub(super) is_forgettable: bool,
+}
+
+impl HeldBatch {
+    /// Tells its publisher to go. Whoever waits for something else has nowhere better to go.
+    fn send_away(&self) {
+        if let Some(completion) = self.completion.as_ref().filter(|_| self.is_published) {
+            completion.mailbox.command(Command::Stalled);
+        }
+    }
 }
 
 impl Held {
@@ -37,35 +61,37 @@ impl Held {
         self.batches.is_empty()
     }
 
-    /// Holds a batch behind the others; with what is beside the log it counts for so many bytes. Beyond the
-    /// bound its publisher is told to go, and a batch of messages that it `can_repeat` is forgotten: nothing
-    /// was promised for it. `false` if so.
-    pub(super) fn hold(
-        &mut self,
-        entries: &[u8],
-        batch: &mut Batch,
-        (bytes, can_repeat): (usize, bool),
-    ) -> bool {
+    /// Holds a batch behind the others. Beyond the bound its publisher is told to go, and messages that
+    /// nothing was promised for are forgotten: the batch comes back.
+    pub(super) fn hold(&mut self, batch: HeldBatch) -> Result<(), HeldBatch> {
         let now = Instant::now();
         self.next_try.get_or_insert(now + RETRY);
         self.since.get_or_insert(now);
-        let completion = batch.completion.take();
-        if self.bytes + bytes > BYTES_AT_MOST
-            && let Some(completion) = &completion
-        {
-            completion.mailbox.command(Command::Stalled);
-            if can_repeat {
-                return false;
+        if self.bytes + batch.bytes > BYTES_AT_MOST {
+            batch.send_away();
+            if batch.is_forgettable {
+                return Err(batch);
             }
         }
-        self.bytes += bytes;
-        let begun = Entries::new(entries).filter_map(|entry| match entry {
+        self.bytes += batch.bytes;
+        let begun = Entries::new(&batch.entries).filter_map(|entry| match entry {
             Entry::Begin(session, _) | Entry::Attach(session, _) => Some(session),
             _ => None,
         });
         self.begun.extend(begun);
-        self.batches.push_back(HeldBatch { entries: entries.to_vec(), completion, bytes });
-        true
+        self.orders.extend(&batch.orders);
+        self.batches.push_back(batch);
+        Ok(())
+    }
+
+    /// Whether the bound is reached.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= BYTES_AT_MOST
+    }
+
+    /// Whether one of these must not pass what is held: a publisher's messages of a topic keep their order.
+    pub(super) fn holds_before(&self, orders: &[Order]) -> bool {
+        orders.iter().any(|order| self.orders.contains(order))
     }
 
     /// Whether an answer to this connection must wait for one that is held.
@@ -94,7 +120,7 @@ impl Held {
         self.batches.front()
     }
 
-    /// The first has been kept.
+    /// The first has been kept, or cannot be.
     pub(super) fn pop(&mut self) -> Option<HeldBatch> {
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.bytes;
@@ -110,14 +136,51 @@ impl Held {
         let is_late = self.since.is_some_and(|since| since.elapsed() >= stall_timeout);
         if is_late {
             self.stalled = true;
-            for waiting in self.batches.iter().filter_map(|batch| batch.completion.as_ref()) {
-                waiting.mailbox.command(Command::Stalled);
-            }
+            self.batches.iter().for_each(HeldBatch::send_away);
         }
     }
 
     /// Whether publishers were told to go.
     pub(super) fn is_stalled(&self) -> bool {
         self.stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::mailbox::AsleepBytes;
+
+    fn batch(bytes: usize, is_forgettable: bool) -> HeldBatch {
+        let limits = Limits::default();
+        let mailbox = Arc::new(Mailbox::new(&limits, &Arc::new(AsleepBytes::new(&limits))));
+        HeldBatch {
+            entries: vec![0; 8],
+            completion: Some(Completion { mailbox, ticket: 1, once_kept: true }),
+            charge: 0,
+            bytes,
+            orders: vec![bytes as u64],
+            is_published: true,
+            are_messages: true,
+            is_forgettable,
+        }
+    }
+
+    /// At every level of durability, and whether or not somebody waits.
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let mut held = Held::default();
+        let half = BYTES_AT_MOST / 2;
+        assert!(held.hold(batch(half, true)).is_ok() && !held.is_full());
+        assert!(held.hold(batch(half, true)).is_ok() && held.is_full());
+        let anonymous = HeldBatch { completion: None, ..batch(1, true) };
+        assert!(held.hold(anonymous).is_err() && held.hold(batch(1, true)).is_err());
+        assert!(held.hold(batch(1, false)).is_ok(), "its budget is kept instead");
+        assert!(held.holds_before(&[5, half as u64]) && !held.holds_before(&[5]));
+        for _ in 0..3 {
+            assert!(held.pop().is_some());
+        }
+        assert!(held.pop().is_none() && !held.is_full() && !held.holds_before(&[half as u64]));
     }
 }

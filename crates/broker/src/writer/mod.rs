@@ -8,6 +8,7 @@
 //! What cannot be kept now is held, in its order, and tried again; everything else passes meanwhile
 //! (`held`).
 
+mod failing;
 mod held;
 mod history;
 mod ledger;

@@ -1,11 +1,10 @@
 //! One group after the other: keep, append, complete.
 
+use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use dockside_mqtt::QoS;
-use dockside_store::{Error, Seq};
+use dockside_store::{Error, Seq, is_of_one_job};
 
 use super::held::Held;
 use super::{Batch, Completion, Ledger};
@@ -18,19 +17,29 @@ use crate::record::{self, AsideNumber, Entries, Entry, Published};
 const SPACE_TRIES: usize = 8;
 
 pub(super) struct Work {
-    log: Arc<LiveLog>,
+    pub(super) log: Arc<LiveLog>,
     ledger: Ledger,
-    held: Held,
-    metrics: StoreMetrics,
+    pub(super) held: Held,
+    pub(super) metrics: StoreMetrics,
+    /// Of publishers and topics whose order is kept.
+    pub(super) hashes: RandomState,
     /// Room could not be made lately.
     is_stuck: bool,
     /// Entries of the group that go on, with the numbers of their messages.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Work {
     pub(super) fn new(log: Arc<LiveLog>, ledger: Ledger, metrics: StoreMetrics) -> Self {
-        Self { log, ledger, held: Held::default(), metrics, is_stuck: false, out: Vec::new() }
+        Self {
+            log,
+            ledger,
+            held: Held::default(),
+            metrics,
+            hashes: RandomState::new(),
+            is_stuck: false,
+            out: Vec::new(),
+        }
     }
 
     /// Keeps what of a group must be kept, and lets all of it go on.
@@ -43,8 +52,15 @@ impl Work {
         }
         self.out.clear();
         if let Err(error) = self.keep(entries) {
-            self.failed(&error);
-            return self.apart(entries, batches);
+            let is_of_one = is_of_one_job(&error);
+            if !is_of_one {
+                self.failed(&error);
+            }
+            self.apart(entries, batches);
+            if is_of_one {
+                self.retry();
+            }
+            return;
         }
         let charge = batches.iter().map(|batch| batch.charge).sum();
         let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
@@ -60,64 +76,7 @@ impl Work {
         batches.clear();
     }
 
-    /// While the store fails: batches with nothing to keep pass, the others are held. Their charges
-    /// come back, so that nobody else waits for them.
-    fn apart(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
-        let mut start = 0;
-        for mut batch in batches.drain(..) {
-            let own = &entries[start..batch.end];
-            start = batch.end;
-            self.out.clear();
-            if self.must_keep(own) || self.held.begins_what_ends(own) {
-                let counts = (self.bytes(own), self.can_repeat(own));
-                if !self.held.hold(own, &mut batch, counts) {
-                    self.forget(own);
-                }
-                record::append(&mut self.out, &Entry::End(0));
-            } else {
-                self.out.extend_from_slice(own);
-                if batch.completion.as_ref().is_some_and(|c| self.held.waits(&c.mailbox)) {
-                    // Answers keep their order: its own waits for those before it.
-                    self.held.hold(&[], &mut batch, (0, false));
-                }
-            }
-            self.append(batch.charge);
-            batch.completion.into_iter().for_each(Completion::complete);
-        }
-        self.metrics.works(self.held.is_empty());
-    }
-
-    /// What a batch holds, beside the log too.
-    fn bytes(&self, entries: &[u8]) -> usize {
-        let aside = |entry| match entry {
-            Entry::Large(number, _) => publish_aside(&self.log, number).map_or(0, |b| b.len()),
-            _ => 0,
-        };
-        entries.len() + Entries::new(entries).map(aside).sum::<usize>()
-    }
-
-    /// Whether a batch is only what its publisher sends again when it is back: QoS 2 is not, as its
-    /// identifier is known.
-    fn can_repeat(&self, entries: &[u8]) -> bool {
-        Entries::new(entries).all(|entry| match entry {
-            Entry::Publish(p) => p.qos == QoS::AtLeastOnce,
-            Entry::Large(number, _) => publish_aside(&self.log, number)
-                .is_some_and(|b| published(&b).is_some_and(|p| p.qos == QoS::AtLeastOnce)),
-            Entry::Keep(Keep::Event(_)) => true,
-            _ => false,
-        })
-    }
-
-    /// Lets go of what a batch has beside the log.
-    fn forget(&self, entries: &[u8]) {
-        for entry in Entries::new(entries) {
-            if let Entry::Large(number, _) = entry {
-                self.log.fetch(number);
-            }
-        }
-    }
-
-    fn append(&mut self, charge: u64) {
+    pub(super) fn append(&mut self, charge: u64) {
         if self.out.is_empty() && charge > 0 {
             // The charge comes back with its record, and a record needs an entry.
             record::append(&mut self.out, &Entry::End(0));
@@ -127,47 +86,8 @@ impl Work {
         }
     }
 
-    /// Tries to keep what is held, in its order.
-    pub(super) fn retry(&mut self) {
-        while let Some(first) = self.held.first() {
-            let entries = first.entries.clone();
-            self.out.clear();
-            if let Err(error) = self.keep(&entries) {
-                return self.failed(&error);
-            }
-            self.append(0);
-            let completion = self.held.pop().and_then(|batch| batch.completion);
-            completion.into_iter().for_each(Completion::complete);
-        }
-        self.metrics.works(true);
-        tracing::info!("the store works again; everything that waited for it is kept");
-    }
-
-    pub(super) fn retry_in(&self) -> Option<Duration> {
-        self.held.retry_in()
-    }
-
-    fn failed(&mut self, error: &Error) {
-        // The bound may be what it failed for.
-        self.make_space();
-        self.metrics.failed();
-        if self.metrics.works(false) {
-            tracing::error!(
-                %error,
-                "the store cannot be written: free space on its file system or see to its disk; what must be kept waits unacknowledged, everything else goes on"
-            );
-        }
-        let was_stalled = self.held.is_stalled();
-        self.held.failed(self.metrics.stall_timeout);
-        if self.held.is_stalled() && !was_stalled {
-            tracing::error!(
-                "publishers that wait for the store are sent away (store.stall_timeout_ms)"
-            );
-        }
-    }
-
     /// One transaction; without anything to keep none is opened.
-    fn keep(&mut self, entries: &[u8]) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, entries: &[u8]) -> Result<(), Error> {
         let mut is_open = false;
         let mut kept = Vec::new();
         let done = self.entries(entries, &mut is_open, &mut kept);
@@ -216,7 +136,7 @@ impl Work {
 
     /// `store.max_bytes` and `store.min_free_bytes`: what goes for them is counted, so that somebody can be
     /// told.
-    fn make_space(&mut self) {
+    pub(super) fn make_space(&mut self) {
         // More may have come since the last look than goes at once.
         for _ in 0..SPACE_TRIES {
             match self.ledger.make_space() {
@@ -268,7 +188,7 @@ impl Work {
     }
 
     /// Whether anything of a batch must be kept.
-    fn must_keep(&mut self, entries: &[u8]) -> bool {
+    pub(super) fn must_keep(&mut self, entries: &[u8]) -> bool {
         Entries::new(entries).any(|entry| self.must_keep_entry(&entry))
     }
 
@@ -345,7 +265,7 @@ impl Work {
 }
 
 /// The bytes of a publish beside the log, which stays there.
-fn publish_aside(log: &LiveLog, number: AsideNumber) -> Option<Bytes> {
+pub(super) fn publish_aside(log: &LiveLog, number: AsideNumber) -> Option<Bytes> {
     let bytes = log.look(number, |aside| match aside {
         Aside::Entry(bytes) => Some(bytes.clone()),
         _ => None,
@@ -353,7 +273,7 @@ fn publish_aside(log: &LiveLog, number: AsideNumber) -> Option<Bytes> {
     bytes.flatten()
 }
 
-fn published(entry: &[u8]) -> Option<Published<'_>> {
+pub(super) fn published(entry: &[u8]) -> Option<Published<'_>> {
     match Entries::new(entry).next() {
         Some(Entry::Publish(published)) => Some(published),
         _ => None,
