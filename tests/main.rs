@@ -17,6 +17,7 @@ mod packets;
 mod peer;
 mod publish;
 mod reload;
+mod restarts;
 mod retained;
 mod sessions;
 mod shared;

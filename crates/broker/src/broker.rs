@@ -22,7 +22,7 @@ use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::Files;
 use crate::listener::{Listener, REFUSABLE, Tls, tls};
-use crate::live_log::{self, Aside, Dead, LogReader};
+use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
 use crate::mailbox::Command;
 use crate::metrics::StoreMetrics;
 use crate::reading::Reading;
@@ -117,6 +117,7 @@ impl Broker {
         if !problems.is_empty() {
             return Err(BindError::Configuration(problems));
         }
+        let config = config.as_it_runs();
         let files = Files::read(&config).map_err(BindError::Configuration)?;
         let mut listeners = Vec::new();
         if let Some(address) = config.mqtt.listen.address() {
@@ -143,7 +144,8 @@ impl Broker {
             None => None,
         };
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
-        let opened = open_store(&config, Arc::new(clock))?;
+        let log = Arc::new(log);
+        let opened = open_store(&config, Arc::new(clock), &log)?;
         let OpenStore { kept, ledger, reading, clock, first_number } = opened;
         let reading = (reading, clock, first_number);
         let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
@@ -240,7 +242,11 @@ struct OpenStore {
     first_number: Seq,
 }
 
-fn open_store(config: &Config, clock: Arc<Clock>) -> Result<OpenStore, BindError> {
+fn open_store(
+    config: &Config,
+    clock: Arc<Clock>,
+    log: &Arc<LiveLog>,
+) -> Result<OpenStore, BindError> {
     let dir = &config.data.dir;
     let cannot = |detail: String| BindError::Store(format!("data.dir: {detail}"));
     // What is in it is nobody else's business.
@@ -265,7 +271,7 @@ fn open_store(config: &Config, clock: Arc<Clock>) -> Result<OpenStore, BindError
         let doubt = clock.compare(Moment { wall_ms, boot, uptime_ms });
         doubt.iter().for_each(say_doubt);
     }
-    let reading = Reading::start(reader, Arc::clone(&clock))
+    let reading = Reading::start(reader, Arc::clone(&clock), Arc::clone(log))
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
     let ledger = Ledger::new(store, &kept, Arc::clone(&clock), (&config.limits, &config.store))
@@ -348,6 +354,7 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     shared.stopping.cancel();
     shared.registry.command_all(Command::Quiet);
     shared.sessions.publish_wills(shared);
+    shared.sessions.save_exchanges(shared);
     let deadline = shared.config.mqtt.stop_timeout();
     // Each step has the whole time: one that is late must not cost the next one its own.
     let quiet = timeout(deadline, shared.accepting.wait()).await;

@@ -50,6 +50,23 @@ impl Dead {
     }
 }
 
+/// Reports a thread that ends by a panic: without it the broker would be one only in part.
+pub(crate) struct Watch<'a>(&'a LiveLog);
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(log: &'a LiveLog) -> Self {
+        Self(log)
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.report(Dead::room());
+        }
+    }
+}
+
 fn router_gone(error: &LinkError) -> Dead {
     Dead(format!("the live log is broken: its router thread is gone ({error})"))
 }

@@ -1,7 +1,7 @@
 //! What sessions read from the store: one thread, so that no connection waits for a disk.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use dockside_store::{Error, Exchange, Queued, Reader, Seq};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Chunk, Mailbox};
 use crate::message::{Delivery, Message, Origin};
 use crate::record::{Instance, Published};
@@ -42,12 +43,15 @@ struct UnderWay {
 
 impl Reading {
     /// Starts the thread; it ends with the value.
-    pub(crate) fn start(reader: Reader, clock: Arc<Clock>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        reader: Reader,
+        clock: Arc<Clock>,
+        log: Arc<LiveLog>,
+    ) -> std::io::Result<Self> {
         let (sender, asked) = mpsc::channel();
         thread::Builder::new().name("reading".to_owned()).spawn(move || {
-            for asked in asked {
-                serve(&reader, &clock, asked);
-            }
+            let _watch = Watch::new(&log);
+            serve(&reader, &clock, &asked);
         })?;
         Ok(Self { asked: Mutex::new(sender) })
     }
@@ -86,40 +90,72 @@ impl Reading {
     }
 }
 
-fn serve(reader: &Reader, clock: &Clock, asked: Asked) {
-    match asked {
-        Asked::Chunk { session, from_to, mailbox } => {
-            let chunk = until_read(|| reader.chunk(session, from_to, (MESSAGES, BYTES)));
-            let last = chunk.messages.last().map_or(from_to.0, |last| last.seq);
-            let deliveries: VecDeque<_> =
-                chunk.messages.iter().map(|message| delivery(message, clock)).collect();
-            let up_to = if chunk.is_last { from_to.1 } else { last };
-            mailbox.give(Chunk { deliveries, up_to });
-        }
-        Asked::UnderWay { session, answer } => {
-            let read = || {
-                let exchanges = reader.exchanges(session)?;
-                Ok(UnderWay { exchanges, incoming: reader.incoming(session)? })
-            };
-            // Whoever asked may be gone.
-            let _ = answer.send(until_read(read));
+/// Answers until nobody can ask any more. Whoever cannot be answered now is behind the others.
+fn serve(reader: &Reader, clock: &Clock, asked: &Receiver<Asked>) {
+    let mut again = VecDeque::new();
+    loop {
+        let next = if again.is_empty() {
+            asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            asked.recv_timeout(RETRY)
+        };
+        match next {
+            Ok(next) => again.extend(unanswered(answer(reader, clock, next), again.is_empty())),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                for next in std::mem::take(&mut again) {
+                    again.extend(unanswered(answer(reader, clock, next), false));
+                }
+            }
         }
     }
 }
 
-fn until_read<T>(read: impl Fn() -> Result<T, Error>) -> T {
-    let mut told = false;
-    loop {
-        match read() {
-            Ok(read) => return read,
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(%error, "the store cannot be read; sessions wait for their messages");
+/// What could not be answered, if it was not; said where that is new.
+fn unanswered(answered: Result<(), (Asked, Error)>, is_new: bool) -> Option<Asked> {
+    let (asked, error) = answered.err()?;
+    if is_new {
+        tracing::error!(
+            %error,
+            "the store cannot be read: sessions wait for their messages; see to its disk, or restore a backup"
+        );
+    }
+    Some(asked)
+}
+
+fn answer(reader: &Reader, clock: &Clock, asked: Asked) -> Result<(), (Asked, Error)> {
+    match asked {
+        Asked::Chunk { session, from_to, mailbox } => {
+            match reader.chunk(session, from_to, (MESSAGES, BYTES)) {
+                Ok(chunk) => {
+                    give(&mailbox, &chunk, from_to, clock);
+                    Ok(())
                 }
-                thread::park_timeout(RETRY);
+                Err(error) => Err((Asked::Chunk { session, from_to, mailbox }, error)),
+            }
+        }
+        // Its client has gone, and may have come again.
+        Asked::UnderWay { answer, .. } if answer.is_closed() => Ok(()),
+        Asked::UnderWay { session, answer } => {
+            let read = reader.exchanges(session).and_then(|exchanges| {
+                Ok(UnderWay { exchanges, incoming: reader.incoming(session)? })
+            });
+            match read {
+                Ok(read) => {
+                    // It may be gone by now.
+                    let _ = answer.send(read);
+                    Ok(())
+                }
+                Err(error) => Err((Asked::UnderWay { session, answer }, error)),
             }
         }
     }
+}
+
+fn give(mailbox: &Mailbox, chunk: &dockside_store::Chunk, from_to: (Seq, Seq), clock: &Clock) {
+    let last = chunk.messages.last().map_or(from_to.0, |last| last.seq);
+    let deliveries = chunk.messages.iter().map(|message| delivery(message, clock)).collect();
+    mailbox.give(Chunk { deliveries, up_to: if chunk.is_last { from_to.1 } else { last } });
 }
 
 /// A message of the store, as a session gets it.

@@ -62,7 +62,7 @@ impl Reloader {
         // Every one is read again, whatever came of the one before.
         let good = self.pairs.iter().filter(|pair| listener::reload(pair)).count();
         let certificates_are_good = good == self.pairs.len();
-        reloaded.need_restart = need_restart(&self.shared.config, config);
+        reloaded.need_restart = need_restart(&self.shared.config, &config.as_it_runs());
         metrics::reloaded(reloaded.problems.is_empty() && certificates_are_good);
         reloaded
     }

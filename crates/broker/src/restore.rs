@@ -17,10 +17,6 @@ use crate::sessions::{Asleep, Held, Orphan, Session, Window};
 use crate::shared::Shared;
 use crate::will::WillMessage;
 
-/// How long a will waits at least for its client after a restart, seconds: whoever lost its connection
-/// by that is back at once.
-const WILL_GRACE_S: u32 = 30;
-
 /// Takes what was kept into memory: retained messages, sessions with their subscriptions, what waits in
 /// groups, wills. Messages of sessions stay in the store until their clients are back.
 pub(crate) fn restore(shared: &Arc<Shared>, dispatcher: &mut Dispatcher, kept: Kept) {
@@ -38,12 +34,12 @@ pub(crate) fn restore(shared: &Arc<Shared>, dispatcher: &mut Dispatcher, kept: K
     }
     for (id, will) in wills {
         let message = will_message(&will);
-        let due_ms = shared.clock.in_seconds(message.delay_seconds.max(WILL_GRACE_S));
+        let client_id: Arc<str> = will.client_id.into();
+        let identity = shared.access.restored(will.user.map(Into::into), &client_id);
         shared.sessions.restore_will(Orphan {
             instance: id,
-            client_id: will.client_id.into(),
-            user: will.user.map(Into::into),
-            due_ms,
+            identity: (identity, client_id),
+            due_ms: will_due_ms(shared, &message),
             will: message,
         });
     }
@@ -79,6 +75,8 @@ fn restore_session(
     let window =
         Window { from_client: 0, to_client: 0, bytes_to_client: limits.mailbox_bytes, aliases: 0 };
     let mut session = Session::new(Some(shared.sessions.place_again()), &window);
+    // Rules may have taken something from it while it was not there to be told.
+    session.narrowed = true;
     let subscriptions: Vec<_> =
         kept.subscriptions.iter().filter_map(|s| subscribed(kept.id, s)).collect();
     for subscribed in &subscriptions {
@@ -101,11 +99,16 @@ fn restore_session(
         expires_ms: shared.clock.now_ms() + left_ms,
         will: will.map(|will| {
             let will = will_message(&will);
-            (shared.clock.in_seconds(will.delay_seconds.max(WILL_GRACE_S)), will)
+            (will_due_ms(shared, &will), will)
         }),
         _unacknowledged: unacknowledged,
     };
     shared.sessions.restore(shared, asleep);
+}
+
+/// When a will is published, unless its client is back: whoever lost its connection by a restart is soon.
+fn will_due_ms(shared: &Shared, will: &WillMessage) -> u64 {
+    shared.clock.in_seconds(will.delay_seconds.max(shared.config.mqtt.will_grace_s))
 }
 
 fn will_message(kept: &dockside_store::Will) -> WillMessage {

@@ -13,7 +13,7 @@ use dockside_store::Seq;
 
 use crate::access::{Denied, Identity};
 use crate::config::Limits;
-use crate::connection::{Subscriptions, may_subscribe};
+use crate::connection::{Subscriptions, may_subscribe, under_way};
 use crate::live_log::Aside;
 use crate::mailbox::{AsleepBytes, Mailbox};
 use crate::message::Delivery;
@@ -188,8 +188,8 @@ type Owner = (Option<Arc<str>>, Arc<str>);
 /// A will of a connection that a restart has ended, whose session is not kept.
 pub(crate) struct Orphan {
     pub(crate) instance: Instance,
-    pub(crate) client_id: Arc<str>,
-    pub(crate) user: Option<Arc<str>>,
+    /// Whose it is, with the client identifier.
+    pub(crate) identity: (Identity, Arc<str>),
     pub(crate) due_ms: u64,
     pub(crate) will: WillMessage,
 }
@@ -286,10 +286,14 @@ impl Sessions {
         (identity, client_id): (&Identity, &Arc<str>),
         clean_start: bool,
     ) -> Option<Asleep> {
+        self.forget_orphans(shared, identity.user(), client_id);
         let owner = (identity.user().cloned(), Arc::clone(client_id));
         let mut found = self.asleep().remove(&owner)?;
         if found.is_will_due(shared.clock.now_ms()) {
             found.publish_will(shared);
+        } else if let Some((_, will)) = found.will.take_if(|_| found.restored) {
+            // It was a restart that ended its connection, and it is back in time.
+            will.forget(shared, found.instance);
         }
         if clean_start || found.expires_ms <= expiry_clock_ms(shared) {
             found.end(shared);
@@ -307,11 +311,38 @@ impl Sessions {
     fn publish_orphans(&self, shared: &Shared) {
         let now_ms = shared.clock.now_ms();
         let mut orphans = self.orphans.lock().expect("no panic while it is held");
-        for orphan in orphans.extract_if(.., |orphan| orphan.due_ms <= now_ms) {
-            if shared.registry.is_owned_by(&orphan.client_id, orphan.user.as_ref()) {
-                orphan.will.forget(shared, orphan.instance);
+        for Orphan { instance, will, identity, .. } in
+            orphans.extract_if(.., |orphan| orphan.due_ms <= now_ms)
+        {
+            // Rules may be others than they were at its CONNECT.
+            let identity = shared.access.renew(&identity.0, &identity.1);
+            if identity.is_ok_and(|identity| identity.publish(&will.topic).is_ok()) {
+                will.publish(shared, instance);
             } else {
-                orphan.will.publish(shared, orphan.instance);
+                will.forget(shared, instance);
+            }
+        }
+    }
+
+    /// A client is back whose connection a restart has ended: whatever it does next, that was no loss of it.
+    fn forget_orphans(&self, shared: &Shared, user: Option<&Arc<str>>, client_id: &Arc<str>) {
+        let mut orphans = self.orphans.lock().expect("no panic while it is held");
+        let is_its = |orphan: &mut Orphan| {
+            orphan.identity.1 == *client_id && orphan.identity.0.user() == user
+        };
+        for orphan in orphans.extract_if(.., is_its) {
+            orphan.will.forget(shared, orphan.instance);
+        }
+    }
+
+    /// The broker stops: QoS 1 messages of sessions without a connection keep the identifiers that they were
+    /// sent with [MQTT-4.4.0-1].
+    pub(crate) fn save_exchanges(&self, shared: &Shared) {
+        for asleep in self.asleep().values().filter(|asleep| !asleep.restored) {
+            let mut entries = Vec::new();
+            under_way(asleep.instance, &asleep.session.outgoing, &mut entries);
+            if !entries.is_empty() {
+                shared.append_ordered(&entries, 0, None);
             }
         }
     }

@@ -63,12 +63,12 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         policy: Arc<Policy>,
-        log: LiveLog,
+        log: Arc<LiveLog>,
         (reading, clock, first_number): (Reading, Arc<Clock>, Seq),
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Self {
         Self {
-            log: Arc::new(log),
+            log,
             writer: Arc::default(),
             direct_budget: Budget::new(config.live_log.direct_budget_bytes),
             writer_budget: Budget::new(config.live_log.writer_budget_bytes),

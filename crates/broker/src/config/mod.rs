@@ -55,6 +55,8 @@ pub struct Mqtt {
     pub keep_alive_max_s: u16,
     /// How often the `$SYS` tree is published, seconds; 0 is never.
     pub sys_interval_s: u32,
+    /// How long a will waits at least for its client after a restart, seconds.
+    pub will_grace_s: u32,
 }
 
 /// Who may connect.
@@ -187,6 +189,7 @@ impl Default for Mqtt {
             stop_timeout_ms: 10_000,
             keep_alive_max_s: 0,
             sys_interval_s: 10,
+            will_grace_s: 30,
         }
     }
 }

@@ -20,6 +20,16 @@ impl Problem {
 }
 
 impl Config {
+    /// Retained messages never take more than a quarter of what the store may: they go for nobody, and there
+    /// must be room for what else is kept.
+    #[must_use]
+    pub(crate) fn as_it_runs(&self) -> Self {
+        let mut config = self.clone();
+        let quarter = usize::try_from(self.store.max_bytes / 4).unwrap_or(usize::MAX);
+        config.limits.retained_bytes = self.limits.retained_bytes.min(quarter);
+        config
+    }
+
     /// Everything that is wrong with values that have the right type. Files that they name are not
     /// looked at.
     #[must_use]

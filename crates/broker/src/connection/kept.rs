@@ -157,7 +157,7 @@ pub(super) fn shed(session: u64, id: PacketId, delivery: &Delivery) -> Step<'sta
 }
 
 /// The entries that keep all exchanges of a session, in their order.
-pub(super) fn under_way(
+pub(crate) fn under_way(
     session: u64,
     outgoing: &dockside_mqtt::session::Outgoing<Delivery>,
     entries: &mut Vec<u8>,

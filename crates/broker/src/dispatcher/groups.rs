@@ -269,8 +269,16 @@ impl Group {
 pub(crate) fn id(filter: &str) -> GroupId {
     let hash = digest(&SHA256, filter.as_bytes());
     let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
-    u64::from_le_bytes(first) >> 2 | 1 << 62
+    u64::from_le_bytes(first) >> 2 | GROUP
 }
+
+/// Whether a number is that of a group.
+pub(crate) fn is_group(id: GroupId) -> bool {
+    id & GROUP != 0
+}
+
+/// Numbers of sessions do not have it.
+const GROUP: GroupId = 1 << 62;
 
 /// The part of a shared filter that topics are matched against.
 fn levels(filter: &str) -> &str {

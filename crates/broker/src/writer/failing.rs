@@ -1,6 +1,6 @@
 //! While the store fails: what must be kept is held, everything else passes.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use dockside_mqtt::QoS;
@@ -76,9 +76,7 @@ impl Work {
     fn orders(&self, entries: &[u8]) -> Vec<Order> {
         let mut orders = Vec::new();
         self.for_each_message(entries, |published| {
-            let mut hasher = self.hashes.build_hasher();
-            (published.publisher, published.topic).hash(&mut hasher);
-            orders.push(hasher.finish());
+            orders.push(self.hashes.hash_one((published.publisher, published.topic)));
         });
         orders
     }

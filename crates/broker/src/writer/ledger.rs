@@ -24,6 +24,9 @@ use crate::record::{Instance, Published, Subscribed};
 /// How often the store is told the time.
 const SEE_MS: u64 = 10_000;
 
+/// How often a full queue is told of.
+const SAY_FULL_MS: u64 = 60_000;
+
 /// Sessions that are kept, what they subscribed to, and how much waits for each.
 pub(crate) struct Ledger {
     store: Store,
@@ -41,6 +44,7 @@ pub(crate) struct Ledger {
     room: Room,
     /// When the store was told the time.
     seen_ms: Option<u64>,
+    said_full_ms: Option<u64>,
 }
 
 impl Ledger {
@@ -75,6 +79,7 @@ impl Ledger {
             history,
             room,
             seen_ms: None,
+            said_full_ms: None,
         })
     }
 
@@ -226,6 +231,19 @@ impl Ledger {
             let Some(oldest) = self.store.oldest(reader)? else { return Ok(()) };
             self.done(reader, oldest)?;
             self.dropped += 1;
+            self.say_full(reader);
+        }
+    }
+
+    /// Once a minute, whoever it is: the counter tells how many.
+    fn say_full(&mut self, reader: ReaderId) {
+        let now_ms = self.clock.now_ms();
+        if self.said_full_ms.is_none_or(|said_ms| now_ms >= said_ms + SAY_FULL_MS) {
+            self.said_full_ms = Some(now_ms);
+            tracing::warn!(
+                queue = reader,
+                "a queue is full and loses its oldest messages (limits.mailbox_messages, limits.mailbox_bytes); docs/store.md has a query for who does not read"
+            );
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
 use self::room::LOOK;
 use self::work::Work;
-use crate::live_log::{Dead, LiveLog};
+use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};
 use crate::metrics::StoreMetrics;
 
@@ -108,24 +108,13 @@ pub(crate) fn start(
     let handle = thread::Builder::new().name("writer".to_owned()).spawn({
         let queue = Arc::clone(queue);
         move || {
-            let _watch = Watch(&log);
+            let _watch = Watch::new(&log);
             write(&queue, Work::new(Arc::clone(&log), ledger, metrics));
         }
     })?;
     // Set once here, before anybody else knows the queue.
     let _ = queue.thread.set(handle.thread().clone());
     Ok(handle)
-}
-
-/// Reports a writer that ends by a panic: nothing would be ordered or acknowledged any more.
-struct Watch<'a>(&'a LiveLog);
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.report(Dead::room());
-        }
-    }
 }
 
 fn write(queue: &WriterQueue, mut work: Work) {

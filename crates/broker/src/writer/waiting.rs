@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dockside_store::ReaderId;
 
 use crate::config::Limits;
+use crate::dispatcher::groups;
 
 /// What waits for one reader.
 #[derive(Clone, Copy, Default, Debug)]
@@ -16,13 +17,14 @@ struct Waiting {
 /// What waits for all.
 pub(super) struct AllWaiting {
     readers: HashMap<ReaderId, Waiting>,
-    bytes: usize,
+    /// Those of groups, which are in memory too.
+    group_bytes: usize,
     /// To be taken back if the transaction fails.
     changes: Vec<(ReaderId, i64, i64)>,
     messages_at_most: usize,
     bytes_at_most: usize,
-    all_bytes_at_most: usize,
-    /// What each may hold whatever the others do.
+    group_bytes_at_most: usize,
+    /// What each group may hold whatever the others do.
     each_bytes: usize,
 }
 
@@ -34,11 +36,15 @@ impl AllWaiting {
         };
         Self {
             readers: kept.iter().map(waiting).collect(),
-            bytes: kept.values().map(|(_, bytes)| bytes).sum(),
+            group_bytes: kept
+                .iter()
+                .filter(|(reader, _)| groups::is_group(**reader))
+                .map(|(_, (_, bytes))| bytes)
+                .sum(),
             changes: Vec::new(),
             messages_at_most: limits.mailbox_messages,
             bytes_at_most: limits.mailbox_bytes,
-            all_bytes_at_most: limits.session_bytes,
+            group_bytes_at_most: limits.session_bytes,
             each_bytes: limits.session_bytes / limits.sessions.max(1),
         }
     }
@@ -56,7 +62,9 @@ impl AllWaiting {
     /// Whether a reader must lose its oldest; one message passes, however large.
     pub(super) fn is_beyond(&self, reader: ReaderId) -> bool {
         let own = self.readers.get(&reader).copied().unwrap_or_default();
-        let all = self.bytes > self.all_bytes_at_most && own.bytes > self.each_bytes;
+        let all = groups::is_group(reader)
+            && self.group_bytes > self.group_bytes_at_most
+            && own.bytes > self.each_bytes;
         let mine = own.messages > self.messages_at_most || own.bytes > self.bytes_at_most;
         own.messages > 1 && (mine || all)
     }
@@ -83,7 +91,9 @@ impl AllWaiting {
         let own = self.readers.entry(reader).or_default();
         own.messages = own.messages.saturating_add_signed(messages as isize);
         own.bytes = own.bytes.saturating_add_signed(bytes as isize);
-        self.bytes = self.bytes.saturating_add_signed(bytes as isize);
+        if groups::is_group(reader) {
+            self.group_bytes = self.group_bytes.saturating_add_signed(bytes as isize);
+        }
         if own.messages == 0 {
             self.readers.remove(&reader);
         }
