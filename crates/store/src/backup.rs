@@ -1,6 +1,7 @@
 //! A copy of the file while it is in use, and the way back.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub enum BackupError {
     /// What SQLite says.
     Sqlite(PathBuf, Error),
     /// What the system says.
-    Io(PathBuf, std::io::Error),
+    Io(PathBuf, io::Error),
 }
 
 impl std::fmt::Display for BackupError {
@@ -56,24 +57,27 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
         return Err(BackupError::NoStore(from));
     }
     // Made by us, so that nobody else can read it from the first byte on; SQLite fills an empty file.
-    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    made.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    let made = made.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
         _ => BackupError::Io(to.to_owned(), error),
     })?;
     let copied = open(&from)
         .and_then(|connection| connection.execute("VACUUM INTO ?1", params![to.to_string_lossy()]));
-    copied.map(|_| ()).map_err(|error| {
+    let copied = copied.map_err(|error| BackupError::Sqlite(from, error));
+    let copied = copied.and_then(|_| made.sync_all().map_err(at(to)));
+    if copied.is_err() {
         // Half a copy is none.
         let _ = fs::remove_file(to);
-        BackupError::Sqlite(from, error)
-    })
+    }
+    copied
 }
 
-/// Puts a copy in the place of a directory's store, whose file is kept as `dockside.db.before-restore`.
+/// Puts a copy in the place of a directory's store, whose file is kept as `dockside.db.before-restore`, with its
+/// write-ahead log if that cannot be moved into it. At every instant there is a whole store in the directory.
 ///
 /// # Errors
-/// [`BackupError`]; nothing has been changed then.
+/// [`BackupError`]; what was there is there still.
 pub fn restore(dir: &Path, from: &Path) -> Result<(), BackupError> {
     restore_with(dir, from, &HISTORY)
 }
@@ -85,30 +89,66 @@ pub(crate) fn restore_with(
 ) -> Result<(), BackupError> {
     let _lock = lock(dir).map_err(BackupError::Store)?;
     check(from, history.newest())?;
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| BackupError::Io(path, error)
-    };
     let (store, new) = (file(dir), dir.join("dockside.db.new"));
-    fs::copy(from, &new).map_err(io(&new))?;
-    fs::File::open(&new).and_then(|file| file.sync_all()).map_err(io(&new))?;
-    if store.exists() {
-        // What its write-ahead log holds belongs to it, and to no other file.
-        let connection = Connection::open(&store).and_then(|connection| {
-            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map(|()| connection)
-        });
-        drop(connection.map_err(|error| BackupError::Sqlite(store.clone(), error))?);
-        fs::rename(&store, dir.join("dockside.db.before-restore")).map_err(io(&store))?;
-    }
-    for log in ["dockside.db-wal", "dockside.db-shm"].map(|name| dir.join(name)) {
-        match fs::remove_file(&log) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io(&log)(error));
-            }
-            _ => {}
+    let put = copy_to(from, &new).map_err(at(&new)).and_then(|()| {
+        if store.exists() {
+            set_aside(dir, &store)?;
         }
+        fs::rename(&new, &store).map_err(at(&store))
+    });
+    if put.is_err() {
+        // Half a copy is none.
+        let _ = fs::remove_file(&new);
     }
-    fs::rename(&new, &store).map_err(io(&store))
+    put.and_then(|()| sync_dir(dir).map_err(at(dir)))
+}
+
+/// Copies a file into a new one that nobody else can read.
+fn copy_to(from: &Path, to: &Path) -> io::Result<()> {
+    remove(to)?;
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut File::open(from)?, &mut made)?;
+    made.sync_all()
+}
+
+/// Gives the store a second name, under which it stays.
+fn set_aside(dir: &Path, store: &Path) -> Result<(), BackupError> {
+    let aside = dir.join("dockside.db.before-restore");
+    let log_aside = dir.join("dockside.db.before-restore-wal");
+    [&aside, &log_aside].into_iter().try_for_each(|path| remove(path).map_err(at(path)))?;
+    // What its write-ahead log holds belongs to it, and to no other file. Whoever restores because it is damaged
+    // is not kept from it.
+    let moved = Connection::open(store).and_then(|connection| {
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map(|()| connection)
+    });
+    let is_whole = moved.is_ok();
+    drop(moved);
+    fs::hard_link(store, &aside).map_err(at(&aside))?;
+    let log = dir.join("dockside.db-wal");
+    if !is_whole && log.exists() {
+        fs::rename(&log, &log_aside).map_err(at(&log))?;
+    }
+    for log in [log, dir.join("dockside.db-shm")] {
+        remove(&log).map_err(at(&log))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// A new name is on the disk only when its directory is.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |error| BackupError::Io(path, error)
 }
 
 fn open(path: &Path) -> Result<Connection, Error> {

@@ -5,3 +5,4 @@ mod migration;
 mod model;
 mod power_cut;
 mod refusals;
+mod restore;
