@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::broker::TestBroker;
-use crate::kept::start;
+use crate::kept::{rows, start};
 use crate::peer::{at, id, publish};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -123,6 +123,8 @@ async fn an_accepted_clock_is_right_from_then_on() {
         other.ping().await;
         assert!(doubt(&broker).await.contains("\"doubt\":\"the wall clock"), "{wrong_ms}");
         assert!(broker.session(Version::V5, "a", 60).await.1, "{wrong_ms}");
+        let retained = || rows(dir.path(), "SELECT count(*) || '' FROM retained");
+        assert_eq!(retained(), ["1"]);
         let refused = ask(broker.admin, "POST /api/v1/clock/accept", "").await;
         assert!(refused.contains("Content-Type"), "a page of another origin could: {refused}");
         assert!(doubt(&broker).await.contains("\"doubt\":\"the wall clock"));
@@ -131,6 +133,7 @@ async fn an_accepted_clock_is_right_from_then_on() {
         broker.pass(100);
         assert!(!broker.session(Version::V5, "a", 60).await.1, "{wrong_ms}");
         broker.stop().await;
+        assert_eq!(retained(), ["0"]);
         let broker = start_with_clock(dir.path(), Clock::wrong_by(wrong_ms + 2_000_000)).await;
         assert!(doubt(&broker).await.contains("\"doubt\":null"));
         broker.stop().await;

@@ -25,10 +25,12 @@ async fn nothing_passes_what_is_held_of_its_publisher_and_topic() {
 
     let lock = hold(&dir);
     dock.send(&Packet::Publish(publish(EVENTS, &event("t"), QoS::AtLeastOnce, 1))).await;
-    // Nobody keeps this one, and those of retained topics only the first.
+    // Nobody keeps this one, and those of retained topics only the first. Each comes alone.
+    dock.ping().await;
     dock.send(&Packet::Publish(publish(EVENTS, b"hms", QoS::AtLeastOnce, 2))).await;
     let retained = Publish { retain: true, ..publish("r", b"1", QoS::AtLeastOnce, 3) };
     dock.send(&Packet::Publish(retained)).await;
+    dock.ping().await;
     dock.send(&Packet::Publish(publish("r", b"2", QoS::AtLeastOnce, 4))).await;
     // The same topic of another publisher, and another topic of this one.
     other.publish("r", b"other", QoS::AtLeastOnce).await;

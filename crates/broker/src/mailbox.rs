@@ -89,8 +89,6 @@ struct State {
     /// the retained messages' anyway.
     retained: usize,
     completed: Ticket,
-    /// No job is done any more.
-    gave_up: bool,
     command: Option<Command>,
     review: bool,
     /// A shared message found no room and waits in its group.
@@ -341,19 +339,12 @@ impl Mailbox {
     /// The writer has done every job up to `ticket`.
     pub(crate) fn complete(&self, ticket: Ticket) {
         let mut state = self.state();
-        if !state.gave_up {
-            state.completed = state.completed.max(ticket);
-        }
+        state.completed = state.completed.max(ticket);
         wake(state);
     }
 
-    /// The writer has given a job up: it is never done, nor any behind it, and the connection ends.
-    pub(crate) fn give_up(&self, command: Command) {
-        self.state().gave_up = true;
-        self.command(command);
-    }
-
-    /// Tells the connection something; a stronger command stands.
+    /// Tells the connection something; a stronger command stands. It looks at this before it looks at what is
+    /// done.
     pub(crate) fn command(&self, command: Command) {
         let mut state = self.state();
         state.command = state.command.max(Some(command));

@@ -7,7 +7,7 @@ use dockside_mqtt::QoS;
 use dockside_store::{Error, is_of_one_job};
 
 use super::held::{HeldBatch, Order};
-use super::work::{Work, publish_aside, published};
+use super::work::{SPACE_TRIES, Work, publish_aside, published};
 use super::{Batch, Completion};
 use crate::keep::Keep;
 use crate::mailbox::Command;
@@ -65,9 +65,6 @@ impl Work {
         }
         self.append(charge);
         if let Err(forgotten) = self.held.hold(held) {
-            if let Some(completion) = &forgotten.completion {
-                completion.mailbox.give_up(Command::Stalled);
-            }
             self.forget(&forgotten.entries);
         }
     }
@@ -162,7 +159,7 @@ impl Work {
             "something cannot be kept although the store works: it is not acknowledged, and its client is sent away; please report this"
         );
         if let Some(completion) = &first.completion {
-            completion.mailbox.give_up(Command::Refused);
+            completion.mailbox.command(Command::Refused);
         }
         self.out.clear();
         if first.are_messages {
@@ -191,7 +188,7 @@ impl Work {
 
     pub(super) fn failed(&mut self, error: &Error) {
         // The bound may be what it failed for.
-        self.make_space();
+        self.make_space(SPACE_TRIES);
         self.metrics.failed();
         if self.metrics.works(false) {
             tracing::error!(

@@ -13,8 +13,9 @@ use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
 use crate::record::{self, AsideNumber, Entries, Entry, Published};
 
-/// Times that room is made at once.
-const SPACE_TRIES: usize = 8;
+/// Times that room is made at once, and where nobody waits.
+pub(super) const SPACE_TRIES: usize = 8;
+const IDLE_SPACE_TRIES: usize = 64;
 
 pub(super) struct Work {
     pub(super) log: Arc<LiveLog>,
@@ -114,7 +115,7 @@ impl Work {
     /// Events that are too old go in a transaction of their own, which may fail.
     fn trim(&mut self) {
         if self.ledger.is_look_due() {
-            self.make_space();
+            self.make_space(SPACE_TRIES);
         }
         if !self.ledger.is_trim_due() {
             return;
@@ -130,15 +131,15 @@ impl Work {
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
         if self.held.is_empty() && self.ledger.is_look_due() {
-            self.make_space();
+            self.make_space(IDLE_SPACE_TRIES);
         }
     }
 
     /// `store.max_bytes` and `store.min_free_bytes`: what goes for them is counted, so that somebody can be
     /// told.
-    pub(super) fn make_space(&mut self) {
+    pub(super) fn make_space(&mut self, tries: usize) {
         // More may have come since the last look than goes at once.
-        for _ in 0..SPACE_TRIES {
+        for _ in 0..tries {
             match self.ledger.make_space() {
                 Ok(space) => {
                     self.is_stuck = false;

@@ -134,3 +134,23 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     assert_eq!(events(&ledger), 0);
     assert!(ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap().wall_ms > 1);
 }
+
+#[test]
+fn an_accepted_clock_is_told_to_the_store_at_once() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    let seen = |ledger: &Ledger| ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap();
+    ledger.begin().unwrap();
+    ledger.commit().unwrap();
+    let before = seen(&ledger);
+    ledger.clock.set_wrong_by(24 * 3_600_000);
+    ledger.clock.look();
+    ledger.clock.accept();
+    ledger.begin().unwrap();
+    ledger.commit().unwrap();
+    assert_eq!(seen(&ledger), before, "it was told lately");
+    ledger.begin().unwrap();
+    ledger.clock_accepted().unwrap();
+    ledger.commit().unwrap();
+    assert!(seen(&ledger).wall_ms > before.wall_ms + 23 * 3_600_000);
+}
