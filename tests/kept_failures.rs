@@ -11,7 +11,7 @@ use crate::kept::{EVENTS, event, rows, start};
 use crate::peer::{TestBroker, at, id, publish};
 
 /// Holds SQLite's lock for writing, as an engineer with a shell in a transaction does.
-fn hold(dir: &TempDir) -> Connection {
+pub(crate) fn hold(dir: &TempDir) -> Connection {
     let other = Connection::open(dockside_store::file(&dir.path().join("data"))).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     other

@@ -8,6 +8,7 @@ mod clock;
 mod connect;
 mod events;
 mod foreign;
+mod held_back;
 mod hostile;
 mod kept;
 mod kept_failures;
