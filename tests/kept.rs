@@ -224,7 +224,7 @@ async fn wills_survive_a_restart_unless_their_clients_are_back() {
 }
 
 /// The files as a kill at this instant leaves them.
-fn copy_of_running(from: &Path, to: &Path) {
+pub(crate) fn copy_of_running(from: &Path, to: &Path) {
     std::fs::create_dir(to.join("data")).unwrap();
     for name in ["dockside.db", "dockside.db-wal"] {
         std::fs::copy(from.join("data").join(name), to.join("data").join(name)).unwrap();

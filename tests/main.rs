@@ -12,6 +12,8 @@ mod held_back;
 mod hostile;
 mod kept;
 mod kept_failures;
+mod kept_messages;
+mod kept_sessions;
 mod load;
 mod packets;
 mod peer;
