@@ -1,5 +1,6 @@
 //! What the store must keep through what goes wrong.
 
+mod levels;
 mod log;
 mod migration;
 mod model;
