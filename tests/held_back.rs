@@ -33,12 +33,15 @@ async fn without_durability_answers_do_not_wait() {
     .await;
     let (mut durable, _) = broker.session(Version::V5, "durable", 3600).await;
     durable.subscribe("kept", at(QoS::ExactlyOnce)).await;
+    let mut other = broker.connect(Version::V5, "other").await;
     let mut sender = broker.connect(Version::V5, "s").await;
     let lock = hold(&dir);
     for n in 0..10 {
         let qos = if n % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
         sender.publish("kept", n.to_string().as_bytes(), qos).await;
     }
+    // By then the writer has tried.
+    other.fence().await;
     release(&lock);
     let expected: Vec<_> = (0..10).map(|n| n.to_string()).collect();
     assert_eq!(durable.receive_payloads(10).await, expected);

@@ -6,7 +6,7 @@ use dockside_mqtt::{QoS, ReasonCode, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::kept::{EVENTS, event, rows, start};
+use crate::kept::{EVENTS, copy_of_running, event, rows, start};
 use crate::peer::{Peer, Received, TestBroker, VERSIONS, at, id, publish, read};
 use crate::sessions::leave;
 
@@ -144,12 +144,19 @@ async fn what_waits_stays_through_subscribe_and_unsubscribe() {
         peer.send(&Packet::Unsubscribe(unsubscribe)).await;
         assert!(matches!(read(&peer.packet().await, version), Packet::Unsuback(_)));
         sender.publish("t", b"6", QoS::AtLeastOnce).await;
+        let killed = TempDir::new().unwrap();
+        copy_of_running(dir.path(), killed.path());
         peer.acknowledge(&first).await;
         assert_eq!(peer.receive_payloads(4).await, ["2", "3", "4", "5"]);
         peer.expect_nothing().await;
         leave(peer).await;
         broker.stop().await;
         assert_eq!(rows(dir.path(), "SELECT count(*) || '' FROM queue"), ["0"]);
+        // In the store too.
+        let broker = start(killed.path()).await;
+        let (mut peer, _) = broker.session(version, "a", 3600).await;
+        assert_eq!(peer.receive_payloads(5).await, ["1", "2", "3", "4", "5"]);
+        peer.expect_nothing().await;
     }
 }
 

@@ -50,6 +50,8 @@ async fn what_a_member_did_not_acknowledge_before_a_kill_goes_to_another() {
         let mut sender = broker.connect(version, "s").await;
         sender.publish("t", b"1", QoS::AtLeastOnce).await;
         assert_eq!(member.receive_only().await.payload, b"1");
+        // Whatever the broker keeps of that is kept behind this.
+        member.subscribe("fence", at(QoS::AtMostOnce)).await;
         let (broker, _copy) = killed(broker, &dir).await;
         let mut other = broker.connect(version, "other").await;
         other.subscribe("$share/g/t", at(QoS::AtLeastOnce)).await;
@@ -132,26 +134,27 @@ async fn the_will_of_a_kept_session_waits_for_its_client_after_a_kill() {
     assert_eq!(rows(copy.path(), "SELECT count(*) || '' FROM will"), ["0"]);
 }
 
-/// What becomes of one of many that connect with one client identifier: whether it stays.
-async fn stays(mut peer: Peer, mut others_gone: watch::Receiver<()>) -> bool {
-    let mut is_in = false;
+/// What becomes of one of many that connect with one client identifier: whether it stays, and whether its
+/// session is a new one.
+async fn stays(mut peer: Peer, mut others_gone: watch::Receiver<()>) -> (bool, bool) {
+    let (mut is_in, mut is_new) = (false, false);
     loop {
         tokio::select! {
             bytes = peer.packet() => match read(&bytes, Version::V5) {
                 Packet::Connack(connack) => {
                     assert!(!is_in && connack.reason == ReasonCode::Success);
-                    is_in = true;
+                    (is_in, is_new) = (true, !connack.session_present);
                 }
                 Packet::Disconnect(disconnect) => {
                     assert_eq!(disconnect.reason, ReasonCode::SessionTakenOver);
                     peer.expect_closed().await;
-                    return false;
+                    return (false, is_new);
                 }
                 other => panic!("{other:?}"),
             },
             _ = others_gone.changed(), if is_in => {
                 peer.ping().await;
-                return true;
+                return (true, is_new);
             }
         }
     }
@@ -176,11 +179,19 @@ async fn of_many_connections_with_one_client_identifier_one_stays() {
             peer.send(&Packet::Connect(Box::new(asks))).await;
             all.spawn(stays(peer, others_gone.clone()));
         }
+        let mut sessions = 0;
         for _ in 1..MANY {
-            assert!(!all.join_next().await.unwrap().unwrap(), "more than one stays");
+            let (stays, is_new) = all.join_next().await.unwrap().unwrap();
+            assert!(!stays, "more than one");
+            sessions += usize::from(is_new);
         }
         gone.send(()).unwrap();
-        assert!(all.join_next().await.unwrap().unwrap(), "nobody stays");
+        let (stays, is_new) = all.join_next().await.unwrap().unwrap();
+        assert!(stays, "nobody");
+        sessions += usize::from(is_new);
+        if kept_seconds > 0 {
+            assert_eq!(sessions, 1, "each takes over what the one before had");
+        }
     }
 }
 
