@@ -274,6 +274,30 @@ impl Peer {
         }
     }
 
+    /// Bytes that come before the connection ends.
+    pub(crate) async fn bytes_to_the_end(&mut self) -> usize {
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await;
+        // A reset is an end as well.
+        let _ = read.expect("closed in time");
+        self.input.len() + rest.len()
+    }
+
+    /// Nothing has come so far; behind a [`fence`](Self::fence) of another client this says something.
+    pub(crate) fn is_silent(&self) -> bool {
+        let nothing = self.socket.try_read(&mut [0]);
+        let blocks = nothing.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        blocks && self.input.is_empty() && self.early.is_empty()
+    }
+
+    /// The broker has read, and its writer has seen, what others sent before: a subscription of this client,
+    /// which is not kept, went the same way. Twice, as what came at the same time as the first may be behind it.
+    pub(crate) async fn fence(&mut self) {
+        for _ in 0..2 {
+            self.subscribe("fence", at(QoS::AtMostOnce)).await;
+        }
+    }
+
     /// The client's end of the connection.
     pub(crate) fn port(&self) -> u16 {
         self.socket.local_addr().unwrap().port()

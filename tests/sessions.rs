@@ -9,7 +9,7 @@ use crate::peer::{Peer, TestBroker, VERSIONS, at, connect, id};
 const QUALITIES: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// Says goodbye and waits for the end.
-async fn leave(mut peer: Peer) {
+pub(crate) async fn leave(mut peer: Peer) {
     let properties = Properties::EMPTY;
     let reason = ReasonCode::Success;
     peer.send(&Packet::Disconnect(Disconnect { reason, properties })).await;

@@ -279,16 +279,16 @@ impl Sessions {
     }
 
     /// The session of a client that connects: goes on with it, or ends here if it starts clean
-    /// [MQTT-3.1.2-4] [MQTT-3.1.2-5] or has expired.
+    /// [MQTT-3.1.2-4] [MQTT-3.1.2-5] or has expired, and then its number comes back.
     pub(crate) fn take(
         &self,
         shared: &Shared,
         (identity, client_id): (&Identity, &Arc<str>),
         clean_start: bool,
-    ) -> Option<Asleep> {
+    ) -> (Option<Asleep>, Option<Instance>) {
         self.forget_orphans(shared, identity.user(), client_id);
         let owner = (identity.user().cloned(), Arc::clone(client_id));
-        let mut found = self.asleep().remove(&owner)?;
+        let Some(mut found) = self.asleep().remove(&owner) else { return (None, None) };
         if found.is_will_due(shared.clock.now_ms()) {
             found.publish_will(shared);
         } else if let Some((_, will)) = found.will.take_if(|_| found.restored) {
@@ -296,10 +296,11 @@ impl Sessions {
             will.forget(shared, found.instance);
         }
         if clean_start || found.expires_ms <= expiry_clock_ms(shared) {
+            let ended = found.instance;
             found.end(shared);
-            return None;
+            return (None, Some(ended));
         }
-        Some(found)
+        (Some(found), None)
     }
 
     /// A will that waits for its client after a restart.

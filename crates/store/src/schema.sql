@@ -118,7 +118,8 @@ CREATE TABLE event (
     payload     BLOB NOT NULL
 ) STRICT;
 
--- How each flight task stands: what its last event said.
+-- How each flight task stands: what its last event said, up to the event about.flight_task_event, which is a second
+-- behind at most while a broker runs.
 CREATE TABLE flight_task (
     gateway  TEXT NOT NULL,
     task     TEXT NOT NULL,

@@ -22,7 +22,7 @@ use self::admit::{Admitted, ClientSlot, admit};
 use self::connack::{Asked, Granted};
 use self::refusal::{Refusal, refuse};
 use crate::config::Transport;
-use crate::connection::{Client, Connection, SessionGuard};
+use crate::connection::{Begins, Client, Connection, SessionGuard};
 use crate::listener::tls;
 use crate::metrics::Rejected;
 use crate::record::Instance;
@@ -246,7 +246,7 @@ where
             return None;
         }
     };
-    let Entered { mut session, resumed, restored, connack } = entered;
+    let Entered { mut session, resumed, restored, ended, connack } = entered;
     if let Some(instance) = restored {
         shared.reading.resume(instance, &mut session, &shared.clock).await;
     }
@@ -255,8 +255,8 @@ where
         mailbox.keep();
     }
     let is_kept = session.kept.is_some();
-    let begun = (claim, resumed.is_some(), is_kept);
-    let guard = SessionGuard::begin(&shared, &client, &mailbox, begun, will);
+    let begins = Begins { is_resumed: resumed.is_some(), is_kept, ended };
+    let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, begins), will);
     let connection = Connection::new(io, shared, client, mailbox, guard, (session, connack));
     Some(Served { connection: Box::new(connection), _slot: slot })
 }
@@ -274,6 +274,8 @@ struct Entered {
     resumed: Option<Instance>,
     /// The same, if that was before a restart.
     restored: Option<Instance>,
+    /// The one that has ended for it.
+    ended: Option<Instance>,
     connack: Vec<u8>,
 }
 
@@ -285,7 +287,7 @@ fn session(
 ) -> Result<Entered, Refusal> {
     let who = (&client.identity, &client.id);
     // [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5]
-    let resumed = shared.sessions.take(shared, who, asked.clean_start);
+    let (resumed, ended) = shared.sessions.take(shared, who, asked.clean_start);
     let assigned = client.id_is_assigned.then_some(&*client.id);
     let Some(connack) = granted.connack(resumed.is_some(), assigned, &shared.config) else {
         // What was there stays there.
@@ -298,7 +300,7 @@ fn session(
         let session = asleep.session.resumed(&granted.window);
         let instance = asleep.instance;
         let restored = asleep.restored.then_some(instance);
-        return Ok(Entered { session, resumed: Some(instance), restored, connack });
+        return Ok(Entered { session, resumed: Some(instance), restored, ended, connack });
     }
     let kept = match granted.session_expiry {
         0 => None,
@@ -313,6 +315,7 @@ fn session(
         session: Session::new(kept, &granted.window),
         resumed: None,
         restored: None,
+        ended,
         connack,
     })
 }

@@ -175,21 +175,37 @@ pub(crate) struct SessionGuard {
     _claim: Claim,
 }
 
+/// What a connection begins with.
+pub(crate) struct Begins {
+    /// A session that was there.
+    pub(crate) is_resumed: bool,
+    pub(crate) is_kept: bool,
+    /// One that has ended for it.
+    pub(crate) ended: Option<Instance>,
+}
+
 impl SessionGuard {
     /// Begins the session, or connects to one that was there.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
         client: &Client,
         mailbox: &Arc<Mailbox>,
-        (claim, resumed, is_kept): (Claim, bool, bool),
+        (claim, begins): (Claim, Begins),
         will: Option<WillMessage>,
     ) -> Self {
         let number = shared.log.put_aside(Aside::Mailbox(Arc::clone(mailbox)));
         let instance = client.instance;
-        let begin =
-            if resumed { Entry::Attach(instance, number) } else { Entry::Begin(instance, number) };
+        let begin = if begins.is_resumed {
+            Entry::Attach(instance, number)
+        } else {
+            Entry::Begin(instance, number)
+        };
         let mut entry = Vec::new();
-        if resumed && will.is_none() {
+        if let Some(ended) = begins.ended {
+            // Once more, where somebody waits for it: CONNACK says that it is gone.
+            record::append(&mut entry, &Entry::End(ended));
+        }
+        if begins.is_resumed && will.is_none() {
             // That of the connection before is not wanted any more.
             keep::append_aside(&shared.log, &mut entry, KeepAside::Will(instance, None));
         }
@@ -198,7 +214,7 @@ impl SessionGuard {
             let kept = KeepAside::Will(instance, Some(will.kept(&client.id, user)));
             keep::append_aside(&shared.log, &mut entry, kept);
         }
-        if is_kept {
+        if begins.is_kept {
             let session = dockside_store::Session {
                 client_id: client.id.to_string(),
                 user: client.identity.user().map(|user| user.to_string()),

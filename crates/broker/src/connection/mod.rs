@@ -34,7 +34,7 @@ use self::aliases::Aliases;
 use self::answers::{Answer, Answers};
 pub(crate) use self::client::Client;
 use self::ending::Ended;
-pub(crate) use self::ending::{SessionGuard, linger};
+pub(crate) use self::ending::{Begins, SessionGuard, linger};
 pub(crate) use self::kept::under_way;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;

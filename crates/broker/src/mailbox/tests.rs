@@ -4,6 +4,10 @@ use crate::record::Published;
 use crate::retained::Room;
 
 fn delivery(qos: QoS, bytes: usize) -> Delivery {
+    numbered(0, qos, bytes)
+}
+
+fn numbered(seq: Seq, qos: QoS, bytes: usize) -> Delivery {
     let published = Published {
         publisher: 0,
         except_publisher: false,
@@ -11,7 +15,7 @@ fn delivery(qos: QoS, bytes: usize) -> Delivery {
         retain: false,
         room: Room::Unasked,
         expires_ms: u64::MAX,
-        seq: 0,
+        seq,
         topic: "t",
         properties: b"",
         payload: &vec![0; bytes],
@@ -184,4 +188,96 @@ fn retained_messages_have_a_bound_of_their_own() {
     assert_eq!(deliver(&mailbox, vec![delivery(QoS::AtLeastOnce, 1)]).full, 0);
     assert_eq!(deliver(&mailbox, vec![retained()]).full, 1);
     assert_eq!(found(&mailbox).1, Some(Command::SlowConsumer));
+}
+
+/// A message that the store has, with its number as the length of its payload.
+fn stored(seq: Seq) -> Delivery {
+    numbered(seq, QoS::AtLeastOnce, seq as usize)
+}
+
+/// A session as its connection sees it.
+#[derive(Default)]
+struct Reading {
+    cursor: Seq,
+    found: Vec<Seq>,
+}
+
+impl Reading {
+    /// Takes what there is; how far it has to read.
+    fn take(&mut self, mailbox: &Mailbox) -> Option<Seq> {
+        let mut backlog = VecDeque::new();
+        let taken = mailbox.take(&mut backlog, &mut self.cursor, Waker::noop());
+        self.found.extend(backlog.iter().map(|d| d.message.payload().len() as Seq));
+        taken.read_to
+    }
+}
+
+fn chunk(numbers: std::ops::RangeInclusive<Seq>) -> Chunk {
+    let up_to = *numbers.end();
+    Chunk { deliveries: numbers.map(stored).collect(), up_to }
+}
+
+#[test]
+fn a_full_mailbox_leaves_what_is_stored_to_the_store_and_goes_on_behind_it() {
+    let mailbox = mailbox(3, 1 << 20);
+    mailbox.keep();
+    let mut session = Reading::default();
+    assert_eq!(deliver(&mailbox, (1..=4).map(stored).collect()).full, 0);
+    assert_eq!((mailbox.len(), session.take(&mailbox)), (0, Some(4)));
+    assert_eq!(session.found, [0; 0], "it reads from the first on");
+    mailbox.give(chunk(1..=2));
+    // Live ones wait behind what is read.
+    assert_eq!(deliver(&mailbox, vec![stored(5)]).full, 0);
+    assert_eq!(session.take(&mailbox), Some(4));
+    assert_eq!((&*session.found, session.cursor), (&[1, 2][..], 2));
+    mailbox.give(chunk(3..=4));
+    deliver(&mailbox, vec![stored(6)]);
+    assert_eq!(session.take(&mailbox), None);
+    assert_eq!((&*session.found, session.cursor), (&[1, 2, 3, 4][..], 4));
+    assert_eq!(session.take(&mailbox), None);
+    assert_eq!((&*session.found, session.cursor), (&[1, 2, 3, 4, 5, 6][..], 6));
+    deliver(&mailbox, vec![stored(7)]);
+    session.take(&mailbox);
+    assert_eq!((session.found.last(), session.cursor), (Some(&7), 7));
+}
+
+/// Whatever the room, the pace and the chunks: nothing missing, doubled or out of order.
+#[test]
+fn a_slow_session_finds_every_stored_message_once_in_order() {
+    const MESSAGES: Seq = 60;
+    for (room, burst, of_chunk) in
+        (1..5).flat_map(|r| (1..7).flat_map(move |b| (1..4).map(move |c| (r, b, c))))
+    {
+        let mailbox = mailbox(room, 1 << 20);
+        mailbox.keep();
+        let mut session = Reading::default();
+        let mut last = 0;
+        // As long again without new ones, for what it has not read.
+        for round in 0..6 * MESSAGES {
+            let new: Vec<_> = (last + 1..=MESSAGES.min(last + burst)).map(stored).collect();
+            last = MESSAGES.min(last + burst);
+            assert_eq!(deliver(&mailbox, new).full, 0);
+            // One takes nothing every third time.
+            let read_to = if round % 3 == 2 { None } else { session.take(&mailbox) };
+            if let Some(read_to) = read_to {
+                mailbox.give(chunk(session.cursor + 1..=read_to.min(session.cursor + of_chunk)));
+            }
+        }
+        assert_eq!(session.found, (1..=MESSAGES).collect::<Vec<_>>(), "{room} {burst} {of_chunk}");
+    }
+}
+
+/// What nobody else has stays in the mailbox, ahead of what is read.
+#[test]
+fn what_is_not_stored_waits_for_no_reading() {
+    let mailbox = mailbox(3, 1 << 20);
+    mailbox.keep();
+    let mut session = Reading::default();
+    let plain = || delivery(QoS::AtMostOnce, 100);
+    assert_eq!(deliver(&mailbox, vec![stored(1), plain(), stored(2), stored(3)]).full, 0);
+    assert_eq!(session.take(&mailbox), Some(3));
+    assert_eq!(session.found, [100]);
+    mailbox.give(chunk(1..=3));
+    assert_eq!(session.take(&mailbox), None);
+    assert_eq!(session.found, [100, 1, 2, 3]);
 }

@@ -1,10 +1,15 @@
 //! The history of events: each is recorded once, however often it comes, and for a while.
 
+use std::time::{Duration, Instant};
+
 use dockside_flighttask::{EventKey, Known};
 use dockside_store::{Error, Store};
 
 use crate::config;
 use crate::keep::Event;
+
+/// How long flight tasks may stand behind their events.
+pub(super) const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Events whose repetitions are recognized.
 pub(crate) const KNOWN_EVENTS: usize = 1 << 16;
@@ -24,6 +29,9 @@ pub(super) struct History {
     rows: u64,
     since_trim: usize,
     trims: u32,
+    /// The flight tasks do not stand yet as the events say.
+    is_ahead: bool,
+    followed: Instant,
 }
 
 impl History {
@@ -40,6 +48,8 @@ impl History {
             rows: config.history_rows,
             since_trim: 0,
             trims: 0,
+            is_ahead: true,
+            followed: Instant::now(),
         }
     }
 
@@ -67,6 +77,7 @@ impl History {
 
     pub(super) fn commit(&mut self) {
         self.since_trim += self.inserted.len();
+        self.is_ahead |= !self.inserted.is_empty();
         self.inserted.clear();
     }
 
@@ -74,6 +85,22 @@ impl History {
         for key in self.inserted.drain(..) {
             self.known.forget(key);
         }
+    }
+
+    /// Whether there are events that the flight tasks do not follow yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.is_ahead
+    }
+
+    /// Whether they should by now.
+    pub(super) fn is_far_ahead(&self) -> bool {
+        self.is_ahead && self.followed.elapsed() >= FOLLOW
+    }
+
+    /// The flight tasks have followed.
+    pub(super) fn has_followed(&mut self) {
+        self.is_ahead = false;
+        self.followed = Instant::now();
     }
 
     pub(super) fn is_trim_due(&self) -> bool {

@@ -21,7 +21,6 @@ use std::thread::{self, JoinHandle, Thread};
 
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
-use self::room::LOOK;
 use self::work::Work;
 use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};
@@ -128,7 +127,7 @@ fn write(queue: &WriterQueue, mut work: Work) {
             }
             match work.retry_in() {
                 None => {
-                    thread::park_timeout(LOOK);
+                    thread::park_timeout(work.idle_after());
                     work.idle();
                 }
                 Some(time) => {

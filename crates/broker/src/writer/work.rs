@@ -2,11 +2,14 @@
 
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dockside_store::{Error, Seq, is_of_one_job};
 
 use super::held::Held;
+use super::history::FOLLOW;
+use super::room::LOOK;
 use super::{Batch, Completion, Ledger};
 use crate::keep::{Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
@@ -117,6 +120,9 @@ impl Work {
         if self.ledger.is_look_due() {
             self.make_space(SPACE_TRIES);
         }
+        if self.ledger.is_far_ahead() {
+            self.follow();
+        }
         if !self.ledger.is_trim_due() {
             return;
         }
@@ -130,8 +136,25 @@ impl Work {
 
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
+        self.follow();
         if self.held.is_empty() && self.ledger.is_look_due() {
             self.make_space(IDLE_SPACE_TRIES);
+        }
+    }
+
+    /// How long it may be idle before there is something to do.
+    pub(super) fn idle_after(&self) -> Duration {
+        if self.ledger.is_ahead() { FOLLOW } else { LOOK }
+    }
+
+    /// Flight tasks stand as the events say.
+    fn follow(&mut self) {
+        if self.held.is_empty()
+            && self.ledger.is_ahead()
+            && let Err(error) = self.ledger.follow()
+        {
+            tracing::debug!(%error, "flight tasks could not follow their events; they do later");
+            self.ledger.roll_back();
         }
     }
 
@@ -259,6 +282,7 @@ impl Work {
                 "the store did not work to the end: what waited for it was not acknowledged"
             );
         }
+        self.follow();
         if let Err(error) = self.ledger.into_store().close() {
             tracing::warn!(%error, "the store's log could not be moved into its file; it is when it is opened next");
         }

@@ -1,5 +1,7 @@
 //! What the store must keep through what goes wrong.
 
+mod flight_tasks;
+mod levels;
 mod log;
 mod migration;
 mod model;

@@ -83,6 +83,7 @@ pub(super) fn write(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
         key: &key,
         payload: &payload,
     })?;
+    store.follow_events()?;
     store.retain(&topic, Some(seq))?;
     store.subscribe(READERS[0], &Subscription { filter, options: 1, identifier: 0 })?;
     if let Some(read) = index.checked_sub(WAITING) {

@@ -41,6 +41,25 @@ impl Ledger {
         self.history.trim(&mut self.store, now_ms)
     }
 
+    /// Whether flight tasks do not stand yet as the events say.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.history.is_ahead()
+    }
+
+    /// Whether that is so for long.
+    pub(crate) fn is_far_ahead(&self) -> bool {
+        self.history.is_far_ahead()
+    }
+
+    /// Lets them follow, in a transaction of its own.
+    pub(crate) fn follow(&mut self) -> Result<(), Error> {
+        self.store.begin()?;
+        self.store.follow_events()?;
+        self.store.commit()?;
+        self.history.has_followed();
+        Ok(())
+    }
+
     /// Whether it is time to look at the room that is left.
     pub(crate) fn is_look_due(&mut self) -> bool {
         self.room.is_due()

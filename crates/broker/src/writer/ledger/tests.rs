@@ -3,6 +3,7 @@ use dockside_store::{Durability, Session};
 use tempfile::TempDir;
 
 use super::*;
+use crate::keep::Step;
 use crate::retained::Room as RetainedRoom;
 
 fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
@@ -11,8 +12,8 @@ fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
     Ledger::new(store, &kept, Arc::default(), (limits, &config::Store::default())).unwrap()
 }
 
-fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
-    let published = Published {
+fn published<'a>(topic: &'a str, payload: &'a [u8]) -> Published<'a> {
+    Published {
         publisher: 9,
         except_publisher: false,
         qos: QoS::AtLeastOnce,
@@ -23,8 +24,11 @@ fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
         topic,
         properties: b"",
         payload,
-    };
-    ledger.publish(&published).unwrap()
+    }
+}
+
+fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
+    ledger.publish(&published(topic, payload)).unwrap()
 }
 
 /// A session with a plain and a shared subscription, and a message for each.
@@ -153,4 +157,111 @@ fn an_accepted_clock_is_told_to_the_store_at_once() {
     ledger.clock_accepted().unwrap();
     ledger.commit().unwrap();
     assert!(seen(&ledger).wall_ms > before.wall_ms + 23 * 3_600_000);
+}
+
+/// Only a subscription that may wait for it, with its quality and the message's, makes a row.
+#[test]
+fn a_message_is_kept_only_from_qos_1_to_qos_1() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    ledger.begin().unwrap();
+    let session = Session { client_id: "a".to_owned(), user: None, expiry_s: 60 };
+    ledger.session(1, &session).unwrap();
+    for (filter, qos) in [("to/0", QoS::AtMostOnce), ("to/1", QoS::AtLeastOnce)] {
+        let options = SubscriptionOptions::qos(qos);
+        ledger.subscribe(&Subscribed { instance: 1, options, id: 0, filter }).unwrap();
+    }
+    for (qos, topic, is_kept) in [
+        (QoS::AtMostOnce, "to/0", false),
+        (QoS::AtMostOnce, "to/1", false),
+        (QoS::AtLeastOnce, "to/0", false),
+        (QoS::AtLeastOnce, "to/1", true),
+    ] {
+        let published = Published { qos, ..published(topic, b"x") };
+        assert_eq!(ledger.wants(&published), is_kept, "{qos:?} {topic}");
+        assert_eq!(ledger.publish(&published).unwrap() > 0, is_kept, "{qos:?} {topic}");
+    }
+    ledger.commit().unwrap();
+    assert_eq!(counts(&ledger), [1, 2, 0, 1]);
+}
+
+#[test]
+fn a_reader_has_a_bound_of_bytes_too_but_one_message_passes() {
+    let dir = TempDir::new().unwrap();
+    let limits = Limits { mailbox_bytes: 3_000, ..Limits::default() };
+    let mut ledger = ledger(&dir, &limits);
+    with_session(&mut ledger);
+    for (bytes, dropped, left) in [
+        // With the one of a byte that was there.
+        (1_000, 0, vec![1, 1_000]),
+        (1_001, 0, vec![1, 1_000, 1_001]),
+        (1_002, 2, vec![1_001, 1_002]),
+        (5_000, 2, vec![5_000]),
+        (1, 1, vec![1]),
+    ] {
+        ledger.begin().unwrap();
+        publish(&mut ledger, "t", &vec![0; bytes]);
+        assert_eq!(ledger.commit().unwrap(), dropped, "{bytes}");
+        assert_eq!(waiting(&ledger, 1), left, "{bytes}");
+    }
+}
+
+/// What waits for a reader, as lengths of payloads.
+fn waiting(ledger: &Ledger, reader: ReaderId) -> Vec<usize> {
+    let all = (0, u64::MAX >> 1);
+    let chunk = ledger.store.reader().unwrap().chunk(reader, all, (100, 1 << 20)).unwrap();
+    chunk.messages.iter().map(|message| message.payload.len()).collect()
+}
+
+#[test]
+fn a_message_goes_with_its_last_reader() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    ledger.begin().unwrap();
+    for id in [1, 2] {
+        let session = Session { client_id: id.to_string(), user: None, expiry_s: 60 };
+        ledger.session(id, &session).unwrap();
+        let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+        ledger.subscribe(&Subscribed { instance: id, options, id: 0, filter: "t" }).unwrap();
+    }
+    let seq = publish(&mut ledger, "t", b"x");
+    ledger.commit().unwrap();
+    assert_eq!([waiting(&ledger, 1), waiting(&ledger, 2)], [[1], [1]]);
+    for (reader, waits, is_there) in [(1, vec![1], true), (2, vec![], false)] {
+        ledger.begin().unwrap();
+        ledger.step(&Step::done(reader, seq)).unwrap();
+        ledger.commit().unwrap();
+        assert_eq!((waiting(&ledger, 1), waiting(&ledger, 2)), (vec![], waits));
+        assert_eq!(is_stored(&mut ledger, seq), is_there, "after reader {reader}");
+    }
+}
+
+/// Whether the message is there: without it nothing is retained by its number.
+fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
+    ledger.begin().unwrap();
+    ledger.store.retain("retained", Some(seq)).unwrap();
+    ledger.store.commit().unwrap();
+    let found = !ledger.store.reader().unwrap().kept(0).unwrap().retained.is_empty();
+    ledger.begin().unwrap();
+    ledger.store.not_retained("retained", seq).unwrap();
+    ledger.store.commit().unwrap();
+    found
+}
+
+/// Or its repetition would be answered, and recorded nowhere.
+#[test]
+fn an_event_that_could_not_be_committed_is_not_known() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    let events = |ledger: &Ledger| ledger.store.reader().unwrap().kept(10).unwrap().events.len();
+    ledger.begin().unwrap();
+    event(&mut ledger, 1);
+    ledger.roll_back();
+    assert_eq!(events(&ledger), 0);
+    for _ in 0..2 {
+        ledger.begin().unwrap();
+        event(&mut ledger, 1);
+        ledger.commit().unwrap();
+        assert_eq!(events(&ledger), 1);
+    }
 }
