@@ -46,6 +46,7 @@ struct Workload {
 
 const WORKLOADS: &[Workload] = &[
     Workload { name: "reply 1x1 QoS 1", docks: 1, apps: 0, window: 1 },
+    Workload { name: "reply 1x1 QoS 1, one application", docks: 1, apps: 1, window: 1 },
     Workload { name: "reply 50x1 QoS 1, one application", docks: 50, apps: 1, window: 1 },
     Workload { name: "reply 50x32 QoS 1, one application", docks: 50, apps: 1, window: 32 },
 ];

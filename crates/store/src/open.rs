@@ -160,7 +160,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn begin(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")
+        self.cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
     }
 
     /// Ends the transaction: it is kept, at the level of durability that the store was opened with.
@@ -168,7 +168,7 @@ impl Store {
     /// # Errors
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("COMMIT")
+        self.cached("COMMIT")?.execute([]).map(|_| ())
     }
 
     /// Undoes the transaction, if one is open.

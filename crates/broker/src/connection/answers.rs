@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use dockside_interceptor::Reply;
 use dockside_mqtt::{PacketId, ReasonCode};
 
 use crate::mailbox::Ticket;
+use crate::message::Delivery;
 
 /// One thing that is owed.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) enum Answer {
     Pubrel(PacketId, ReasonCode),
     Pubcomp(PacketId, ReasonCode),
     /// A plugin's reply, right behind the acknowledgement of the publish it replies to.
-    Reply(Reply),
+    Reply(Delivery),
 }
 
 /// The queue of outstanding answers: each is released only from the front.

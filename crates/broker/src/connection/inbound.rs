@@ -192,7 +192,7 @@ impl<S> Connection<S> {
             self.note(Stage::Event, topic, (unanswered.reason, unanswered.remedy));
         }
         for reply in accepted.replies {
-            self.answers.owe(ticket, Answer::Reply(reply));
+            self.owe_reply(&reply, ticket, turn);
         }
         self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)

@@ -66,7 +66,7 @@ impl<S> Connection<S> {
                     Packet::Pubcomp(Ack { packet_id, reason, properties })
                 }
                 Answer::Reply(reply) => {
-                    self.reply(&reply, turn)?;
+                    self.reply(reply, turn)?;
                     continue;
                 }
             };
@@ -96,11 +96,12 @@ impl<S> Connection<S> {
         list.as_properties()
     }
 
-    /// A plugin's reply: the session's own copy here and now, everybody else's through the writer.
-    fn reply(&mut self, reply: &Reply, turn: &mut Turn<'_>) -> Result<(), Ended> {
+    /// A plugin's reply, on its way with the publish that it replies to: everybody else's copy goes with that,
+    /// the session's own is owed behind its acknowledgement.
+    pub(super) fn owe_reply(&mut self, reply: &Reply, ticket: Ticket, turn: &mut Turn<'_>) {
         if topic::check_name(&reply.topic).is_err() || reply.topic.len() > usize::from(u16::MAX) {
             tracing::warn!(client = ?self.client.id, "a plugin replied on what is no topic name");
-            return Ok(());
+            return;
         }
         let direct = self.session.subscriptions.direct(&reply.topic);
         let published = Published {
@@ -117,8 +118,7 @@ impl<S> Connection<S> {
         };
         append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
         let Some(direct) = direct else {
-            self.note(Stage::Event, &reply.topic, NOT_SUBSCRIBED);
-            return Ok(());
+            return self.note(Stage::Event, &reply.topic, NOT_SUBSCRIBED);
         };
         let delivery = Delivery {
             message: Arc::new(Message::new(&published)),
@@ -127,6 +127,11 @@ impl<S> Connection<S> {
             origin: Origin::Published,
             subscription_ids: direct.subscription_ids,
         };
+        self.answers.owe(ticket, Answer::Reply(delivery));
+    }
+
+    /// The session's own copy of a reply.
+    fn reply(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> Result<(), Ended> {
         // Replies keep their order: none overtakes one that waits for the window.
         let waits =
             if self.replies.is_empty() { self.send(delivery, turn) } else { Some(delivery) };

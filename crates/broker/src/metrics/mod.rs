@@ -68,6 +68,13 @@ fn describe() {
         "From an event read to its reply written, on the direct path"
     );
     g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
+    g!(
+        "dockside_clock_doubted",
+        "Whether the wall clock is not believed, and nothing expires by it"
+    );
+    g!("dockside_store_file_bytes", Unit::Bytes, "What the store's file takes, without its log");
+    g!("dockside_store_disk_free_bytes", Unit::Bytes, "Free space of the store's file system");
+    g!("dockside_store_disk_short", "Whether something goes for store.min_free_bytes");
     g!("dockside_store_works", "Whether the store could be written when it was last tried");
     c!("dockside_store_errors_total", "Transactions that failed");
     c!(

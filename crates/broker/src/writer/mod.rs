@@ -16,8 +16,10 @@ mod room;
 mod waiting;
 mod work;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
@@ -32,6 +34,7 @@ use crate::metrics::StoreMetrics;
 pub(crate) struct WriterQueue {
     group: Mutex<Group>,
     thread: OnceLock<Thread>,
+    rung: AtomicBool,
 }
 
 #[derive(Default)]
@@ -91,11 +94,30 @@ impl WriterQueue {
 
     /// Wakes the writer.
     pub(crate) fn wake(&self) {
+        self.rung.store(true, Ordering::Release);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
 }
+
+impl WriterQueue {
+    /// Whether somebody rings within the time that it takes to be woken: whoever waits for an answer asks
+    /// again at once, and a thread that sleeps costs both more than it would have spent here.
+    fn is_rung_soon(&self) -> bool {
+        let start = Instant::now();
+        while !self.rung.swap(false, Ordering::Acquire) {
+            if start.elapsed() > AWAKE {
+                return false;
+            }
+            thread::yield_now();
+        }
+        true
+    }
+}
+
+/// How long the writer stays awake with nothing to do.
+const AWAKE: Duration = Duration::from_micros(50);
 
 /// Starts the writer's thread; it ends after [`WriterQueue::close`], with what was kept in the file.
 pub(crate) fn start(
@@ -118,6 +140,7 @@ pub(crate) fn start(
 
 fn write(queue: &WriterQueue, mut work: Work) {
     let mut group = Group::default();
+    let mut was_single = false;
     loop {
         std::mem::swap(&mut *queue.group.lock().expect("no panic while it is held"), &mut group);
         let closed = group.closed;
@@ -126,6 +149,8 @@ fn write(queue: &WriterQueue, mut work: Work) {
                 return work.end();
             }
             match work.retry_in() {
+                // Where many ask, the next group is there already.
+                None if was_single && queue.is_rung_soon() => {}
                 None => {
                     thread::park_timeout(work.idle_after());
                     work.idle();
@@ -137,6 +162,7 @@ fn write(queue: &WriterQueue, mut work: Work) {
             }
             continue;
         }
+        was_single = group.batches.len() == 1;
         work.group(&group.entries, &mut group.batches);
         group.entries.clear();
         group.entries.shrink_to(IDLE_BYTES);
