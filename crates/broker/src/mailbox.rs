@@ -7,6 +7,7 @@
 //! store when there is no connection, or no room (`stored`).
 
 mod asleep_bytes;
+mod command;
 mod stored;
 
 use std::collections::VecDeque;
@@ -14,45 +15,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
-use dockside_mqtt::{QoS, ReasonCode};
+use dockside_mqtt::QoS;
 use dockside_store::Seq;
 
 pub(crate) use self::asleep_bytes::AsleepBytes;
+pub(crate) use self::command::Command;
 pub(crate) use self::stored::Chunk;
 use crate::config::Limits;
 use crate::message::{Delivery, Origin};
 
 /// Counts the jobs a connection has given to the writer.
 pub(crate) type Ticket = u64;
-
-/// What the broker wants of a connection.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Command {
-    /// Read no more: the broker stops.
-    Quiet,
-    /// Send what there is and close with [`ReasonCode::ServerShuttingDown`].
-    Stop,
-    /// Another connection took the session over.
-    TakenOver,
-    /// The client reads too slowly for the QoS 1 and 2 messages it subscribed to.
-    SlowConsumer,
-    /// What it has published cannot be kept for now.
-    Stalled,
-    /// What it has sent cannot be kept at all.
-    Refused,
-}
-
-impl Command {
-    /// What a 5.0 client is told.
-    pub(crate) fn reason(self) -> ReasonCode {
-        match self {
-            Self::Quiet | Self::Stop => ReasonCode::ServerShuttingDown,
-            Self::TakenOver => ReasonCode::SessionTakenOver,
-            Self::SlowConsumer | Self::Stalled => ReasonCode::QuotaExceeded,
-            Self::Refused => ReasonCode::UnspecifiedError,
-        }
-    }
-}
 
 /// What becomes of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
