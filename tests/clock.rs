@@ -25,7 +25,7 @@ async fn start_with_clock(dir: &Path, clock: Clock) -> TestBroker {
 }
 
 /// The body of an answer of the admin listener.
-async fn ask(admin: SocketAddr, request: &str, content: &str) -> String {
+pub(crate) async fn ask(admin: SocketAddr, request: &str, content: &str) -> String {
     let mut socket = TcpStream::connect(admin).await.unwrap();
     let head = format!(
         "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{content}Content-Length: 2\r\n\r\n{{}}"

@@ -7,6 +7,7 @@ mod broker;
 mod clock;
 mod connect;
 mod events;
+mod flight_tasks;
 mod foreign;
 mod held_back;
 mod held_order;

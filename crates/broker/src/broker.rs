@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::board::{Board, TASKS};
 use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
@@ -146,8 +147,8 @@ impl Broker {
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
         let log = Arc::new(log);
         let opened = open_store(&config, Arc::new(clock), &log)?;
-        let OpenStore { kept, ledger, reading, clock, first_number } = opened;
-        let reading = (reading, clock, first_number);
+        let OpenStore { kept, ledger, reading, board, clock, first_number } = opened;
+        let reading = (reading, board, clock, first_number);
         let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
         let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
         restore::restore(&shared, &mut dispatcher, kept);
@@ -238,6 +239,7 @@ struct OpenStore {
     kept: Kept,
     ledger: Ledger,
     reading: Reading,
+    board: Arc<Board>,
     clock: Arc<Clock>,
     first_number: Seq,
 }
@@ -265,7 +267,7 @@ fn open_store(
         cannot(format!("{} cannot be read: {error}", store.path().display()))
     };
     let reader = store.reader().map_err(unreadable)?;
-    let kept = reader.kept(writer::KNOWN_EVENTS).map_err(unreadable)?;
+    let mut kept = reader.kept(writer::KNOWN_EVENTS, TASKS).map_err(unreadable)?;
     if let Some(seen) = kept.seen {
         let dockside_store::Seen { wall_ms, boot, uptime_ms } = seen;
         let doubt = clock.compare(Moment { wall_ms, boot, uptime_ms });
@@ -274,9 +276,11 @@ fn open_store(
     let reading = Reading::start(reader, Arc::clone(&clock), Arc::clone(log))
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
-    let ledger = Ledger::new(store, &kept, Arc::clone(&clock), (&config.limits, &config.store))
+    let board = Arc::new(Board::new(std::mem::take(&mut kept.flight_tasks)));
+    let rooms = (Arc::clone(&clock), Arc::clone(&board));
+    let ledger = Ledger::new(store, &kept, rooms, (&config.limits, &config.store))
         .map_err(|error| cannot(error.to_string()))?;
-    Ok(OpenStore { kept, ledger, reading, clock, first_number })
+    Ok(OpenStore { kept, ledger, reading, board, clock, first_number })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {

@@ -9,12 +9,14 @@
 //! - `dispatcher`: log to `mailbox`, and so back to `connection`.
 //! - `registry`: who owns which client identifier; `sessions`: those without a connection; `will`.
 //! - `retained`: retained messages.
+//! - `board`: how flight tasks stand.
 //! - `refusals`: why somebody could not connect, publish or subscribe.
 //! - `files`, `reload`: what the configuration names, and how it becomes new while the broker runs.
 //! - `admin`, [`metrics`], `sys`: what operators look at.
 
 mod access;
 mod admin;
+mod board;
 mod broker;
 mod budget;
 mod clock;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::board::Board;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) retained: Arc<RwLock<Retained>>,
     pub(crate) reading: Reading,
+    pub(crate) board: Arc<Board>,
     /// Whether the store could be written lately.
     pub(crate) store_works: Arc<AtomicBool>,
     pub(crate) clock: Arc<Clock>,
@@ -64,7 +66,7 @@ impl Shared {
         config: Config,
         policy: Arc<Policy>,
         log: Arc<LiveLog>,
-        (reading, clock, first_number): (Reading, Arc<Clock>, Seq),
+        (reading, board, clock, first_number): (Reading, Arc<Board>, Arc<Clock>, Seq),
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Self {
         Self {
@@ -76,6 +78,7 @@ impl Shared {
             sessions: Sessions::new(&config.limits),
             retained: Arc::new(RwLock::new(Retained::new(&config.limits))),
             reading,
+            board,
             store_works: Arc::new(AtomicBool::new(true)),
             clock,
             sys: SysCounters::default(),

@@ -92,6 +92,19 @@ impl Tasks {
         self.put_last(state);
     }
 
+    /// Forgets tasks that nothing was heard of since then (milliseconds since 1970), for good: a group that
+    /// is open is kept first.
+    pub fn forget(&mut self, before_ms: u64) {
+        self.commit();
+        let is_old = |state: &TaskState| state.last_ms < before_ms;
+        let old = self.states.iter().filter(|(_, state)| is_old(state)).map(|(place, _)| *place);
+        for place in old.collect::<Vec<_>>() {
+            if let Some(state) = self.states.remove(&place) {
+                self.unlist(&state);
+            }
+        }
+    }
+
     /// How a task stands.
     #[must_use]
     pub fn get(&self, gateway: &str, task: &str) -> Option<&TaskState> {

@@ -44,56 +44,12 @@ impl Store {
         Ok(())
     }
 
-    /// Lets the flight tasks stand as the events say that came since this was done last. Not with every event:
-    /// a commit would write twice as much.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn follow_events(&mut self) -> Result<(), Error> {
-        self.cached(
-            "INSERT INTO flight_task
-               (gateway, task, status, step, percent, result, first_ms, last_ms, events)
-             SELECT gateway, task, status, step, percent, result, received_ms, received_ms, 1
-             FROM event
-             WHERE id > coalesce((SELECT value FROM about WHERE name = 'flight_task_event'), 0)
-               AND task IS NOT NULL
-             ORDER BY id
-             ON CONFLICT (gateway, task) DO UPDATE SET
-               status = coalesce(excluded.status, status), step = coalesce(excluded.step, step),
-               percent = coalesce(excluded.percent, percent), result = excluded.result,
-               last_ms = excluded.last_ms, events = events + 1",
-        )?
-        .execute([])?;
-        self.note_newest_event()
-    }
-
-    /// Numbers begin again where no event is left.
-    fn note_newest_event(&mut self) -> Result<(), Error> {
-        self.cached(
-            "INSERT INTO about (name, value)
-             VALUES ('flight_task_event', coalesce((SELECT max(id) FROM event), 0))
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )?
-        .execute([])?;
-        Ok(())
-    }
-
-    /// Forgets flight tasks that nothing was heard of since then.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn trim_flight_tasks(&mut self, before_ms: u64) -> Result<usize, Error> {
-        self.cached("DELETE FROM flight_task WHERE last_ms < ?1")?
-            .execute(params![signed(before_ms)])
-    }
-
-    /// Forgets events: at most `at_most` of those received before then, and those beyond `rows`. How
-    /// many went.
+    /// Forgets events, which flight tasks have followed: at most `at_most` of those received before then, and
+    /// those beyond `rows`. How many went.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn trim_events(&mut self, before_ms: u64, rows: u64, at_most: u32) -> Result<usize, Error> {
-        self.follow_events()?;
         // The oldest by number: an index on both conditions would cost every event.
         let gone = self
             .cached(
@@ -102,23 +58,22 @@ impl Store {
                WHERE received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2)",
             )?
             .execute(params![signed(before_ms), signed(rows), at_most])?;
-        self.note_newest_event()?;
+        self.clamp_followed()?;
         Ok(gone)
     }
 
-    /// Forgets an eighth of the events, the oldest, at most so many; how many there were.
+    /// Forgets an eighth of the events, which flight tasks have followed, the oldest, at most so many; how many there were.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn drop_oldest_events(&mut self, at_most: u32) -> Result<usize, Error> {
-        self.follow_events()?;
         let gone = self
             .cached(
                 "DELETE FROM event WHERE id < (SELECT min(id) FROM event)
                + min(?1, ((SELECT max(id) FROM event) - (SELECT min(id) FROM event)) / 8 + 1)",
             )?
             .execute(params![at_most])?;
-        self.note_newest_event()?;
+        self.clamp_followed()?;
         Ok(gone)
     }
 

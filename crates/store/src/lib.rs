@@ -8,6 +8,7 @@
 
 mod backup;
 mod events;
+mod flight_tasks;
 mod migrate;
 mod open;
 mod read;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 pub use self::backup::{BackupError, backup, restore};
 pub use self::events::Usage;
+pub use self::flight_tasks::{FlightTask, Followed};
 pub use self::open::{OpenError, Store};
 pub use self::read::{Chunk, Reader};
 pub use self::restore::{Kept, KeptRetained, KeptSession, KeptShare};

@@ -1,9 +1,11 @@
 //! What a session reads at its own pace.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use crate::write::signed;
-use crate::{Error, Exchange, Queued, ReaderId, Seq, Store};
+use crate::{Error, Exchange, Queued, ReaderId, Seq, Store, file};
 
 /// A connection that only reads, and sees what was committed.
 pub struct Reader {
@@ -40,14 +42,26 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn reader(&self) -> Result<Reader, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.path(), flags)?;
-        connection.set_prepared_statement_cache_capacity(16);
-        Ok(Reader { connection })
+        Reader::at(self.path())
     }
 }
 
 impl Reader {
+    /// A connection to the file of a directory that a broker runs on.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::at(&file(dir))
+    }
+
+    fn at(path: &Path) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_prepared_statement_cache_capacity(16);
+        Ok(Self { connection })
+    }
+
     /// Messages of a reader behind `after` up to `to`, at most `messages` and about `bytes` of them.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use crate::write::signed;
-use crate::{Error, Queued, Reader, ReaderId, Seen, Session, Subscription, Will};
+use crate::{Error, FlightTask, Queued, Reader, ReaderId, Seen, Session, Subscription, Will};
 
 /// Everything but the messages of sessions, which are read when their clients come back.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Kept {
     pub waiting: HashMap<ReaderId, (usize, usize)>,
     /// Keys of the newest events, oldest first.
     pub events: Vec<Vec<u8>>,
+    /// Flight tasks, the one that was heard of least recently first.
+    pub flight_tasks: Vec<FlightTask>,
     /// When the broker was last sure of the time.
     pub seen: Option<Seen>,
 }
@@ -54,11 +56,11 @@ pub struct KeptShare {
 pub type KeptRetained = Queued;
 
 impl Reader {
-    /// Reads it all, and the keys of so many events.
+    /// Reads it all: the keys of so many events, and so many flight tasks.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn kept(&self, events: usize) -> Result<Kept, Error> {
+    pub fn kept(&self, events: usize, tasks: usize) -> Result<Kept, Error> {
         Ok(Kept {
             sessions: self.sessions()?,
             shares: self.shares()?,
@@ -66,6 +68,7 @@ impl Reader {
             wills: self.wills()?,
             waiting: self.waiting()?,
             events: self.newest_event_keys(events)?,
+            flight_tasks: self.flight_tasks(tasks)?,
             seen: self.last_seen()?,
         })
     }

@@ -118,17 +118,29 @@ CREATE TABLE event (
     payload     BLOB NOT NULL
 ) STRICT;
 
--- How each flight task stands: what its last event said, up to the event about.flight_task_event, which is a second
--- behind at most while a broker runs.
+-- How each flight task stands, as its events say up to the one that about.flight_task_event names; a second behind them at
+-- most while a broker runs.
 CREATE TABLE flight_task (
-    gateway  TEXT NOT NULL,
-    task     TEXT NOT NULL,
-    status   TEXT,
-    step     INTEGER,
-    percent  INTEGER,
-    result   INTEGER,
-    first_ms INTEGER NOT NULL,
-    last_ms  INTEGER NOT NULL,
-    events   INTEGER NOT NULL,
+    gateway       TEXT NOT NULL,
+    task          TEXT NOT NULL,
+    status        TEXT,
+    step          INTEGER,
+    percent       REAL,
+    waypoint      INTEGER,
+    wayline       INTEGER,
+    mission_state INTEGER,
+    media_count   INTEGER,
+    -- Why it was interrupted last.
+    break_reason  INTEGER,
+    result        INTEGER,
+    track         TEXT,
+    -- The device's own time of what it said last.
+    device_ms     INTEGER,
+    first_ms      INTEGER NOT NULL,
+    last_ms       INTEGER NOT NULL,
+    events        INTEGER NOT NULL,
+    -- Events that were older than what was known, and how often it went on after it was over.
+    late          INTEGER NOT NULL DEFAULT 0,
+    reopened      INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (gateway, task)
 ) STRICT, WITHOUT ROWID;

@@ -4,12 +4,14 @@
 //! |---|---|---|
 //! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a token |
 //! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
+//! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
 //!
 //! Whatever is not in the first line asks for the token, if one is configured.
 
 mod bounded;
 mod clock;
+mod flight_tasks;
 mod token;
 mod why;
 
@@ -35,6 +37,8 @@ static RENDERING: Mutex<()> = Mutex::const_new(());
 pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: Arc<Shared>) {
     let api = Router::new()
         .route("/api/v1/why", get(why::why))
+        .route("/api/v1/flight-tasks", get(flight_tasks::list))
+        .route("/api/v1/flight-tasks/{dock}/{task}", get(flight_tasks::one))
         .route("/api/v1/clock", get(clock::clock))
         .route("/api/v1/clock/accept", post(clock::accept))
         .with_state(Arc::clone(&shared));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dockside_flighttask::{EventKey, Known};
 use dockside_store::{Error, Store};
 
+use crate::board::Board;
 use crate::config;
 use crate::keep::Event;
 
@@ -107,13 +108,20 @@ impl History {
         self.since_trim >= TRIM_EVENTS as usize
     }
 
-    pub(super) fn trim(&mut self, store: &mut Store, now_ms: u64) -> Result<(), Error> {
+    /// Flight tasks have followed what goes.
+    pub(super) fn trim(
+        &mut self,
+        store: &mut Store,
+        board: &Board,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         self.since_trim = 0;
         let before_ms = now_ms.saturating_sub(self.age_ms);
         self.trims = self.trims.wrapping_add(1);
         if self.trims.is_multiple_of(TRIMS_A_TASK_TRIM) {
             // Looks at all of them.
             store.trim_flight_tasks(before_ms)?;
+            board.forget(before_ms);
         }
         store.trim_events(before_ms, self.rows, 2 * TRIM_EVENTS).map(|_| ())
     }

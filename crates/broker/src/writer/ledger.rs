@@ -13,6 +13,7 @@ use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seen, Seq, Store, Su
 use super::history::History;
 use super::room::Room;
 use super::waiting::AllWaiting;
+use crate::board::Board;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Limits};
 use crate::dispatcher::routes::{Matches, Routes};
@@ -31,6 +32,7 @@ const SAY_FULL_MS: u64 = 60_000;
 pub(crate) struct Ledger {
     store: Store,
     clock: Arc<Clock>,
+    board: Arc<Board>,
     routes: Routes,
     last_seq: Seq,
     waiting: AllWaiting,
@@ -51,7 +53,7 @@ impl Ledger {
     pub(crate) fn new(
         store: Store,
         kept: &Kept,
-        clock: Arc<Clock>,
+        (clock, board): (Arc<Clock>, Arc<Board>),
         (limits, config): (&Limits, &config::Store),
     ) -> Result<Self, Error> {
         let mut store = store;
@@ -71,6 +73,7 @@ impl Ledger {
             last_seq: store.first_number(),
             store,
             clock,
+            board,
             routes,
             waiting,
             dropped: 0,

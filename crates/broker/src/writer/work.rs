@@ -126,6 +126,7 @@ impl Work {
         if !self.ledger.is_trim_due() {
             return;
         }
+        self.follow();
         let ledger = &mut self.ledger;
         let trimmed = ledger.begin().and_then(|()| ledger.trim()).and_then(|()| ledger.commit());
         if let Err(error) = trimmed {
@@ -154,7 +155,6 @@ impl Work {
             && let Err(error) = self.ledger.follow()
         {
             tracing::debug!(%error, "flight tasks could not follow their events; they do later");
-            self.ledger.roll_back();
         }
     }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::model::{expected, found, go_on, look, soundness};
 use crate::backup::restore_with;
-use crate::migrate::{HISTORY, History, NoCopy};
+use crate::migrate::{History, NoCopy};
 use crate::{Durability, OpenError, Seq, Store, backup, file};
 
 const TO_2: &str = "ALTER TABLE event ADD COLUMN site TEXT; UPDATE event SET site = gateway;";
@@ -19,14 +19,22 @@ const TO_3: &str = "CREATE TABLE site (name TEXT PRIMARY KEY) STRICT;
 const BAD: &str = "UPDATE event SET payload = x'';
      SELECT nowhere\n FROM event;";
 
+/// The tables of the first release.
+const SCHEMA_1: &str = include_str!("schema_1.sql");
+
 fn history<'a>(steps: &'a [&'a str]) -> History<'a> {
-    History { tables: HISTORY.tables, steps }
+    History { tables: SCHEMA_1, steps }
+}
+
+/// As the first release opens a file.
+fn old(dir: &Path) -> Result<Store, OpenError> {
+    open(dir, &[])
 }
 
 /// A directory with a file of schema 1, closed, and the numbers in it.
 fn old_store() -> (TempDir, Vec<Seq>) {
     let dir = TempDir::new().unwrap();
-    let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+    let mut store = old(dir.path()).unwrap();
     let mut numbers = Vec::new();
     go_on(&mut store, &mut numbers, 120);
     store.close().unwrap();
@@ -51,7 +59,7 @@ fn refusal(opened: Result<Store, OpenError>) -> String {
 #[test]
 fn an_old_file_is_migrated_and_the_old_release_starts_on_the_copy() {
     let (dir, mut numbers) = old_store();
-    let old = numbers.clone();
+    let kept = numbers.clone();
     let mut store = open(dir.path(), &[TO_2, TO_3]).unwrap();
     assert_eq!(found(&store.connection), expected(&numbers));
     assert_eq!(soundness(&store.connection), ("ok".to_owned(), 3));
@@ -66,12 +74,12 @@ fn an_old_file_is_migrated_and_the_old_release_starts_on_the_copy() {
     assert_eq!(mode & 0o777, 0o600);
     let elsewhere = TempDir::new().unwrap();
     fs::copy(copy(&dir), file(elsewhere.path())).unwrap();
-    let mut store = Store::open(elsewhere.path(), Durability::Commit).unwrap();
+    let mut store = old(elsewhere.path()).unwrap();
     assert_eq!(soundness(&store.connection), ("ok".to_owned(), 1));
-    assert_eq!(found(&store.connection), expected(&old));
-    let mut old = old;
-    go_on(&mut store, &mut old, 3);
-    assert_eq!(found(&store.connection), expected(&old));
+    assert_eq!(found(&store.connection), expected(&kept));
+    let mut kept = kept;
+    go_on(&mut store, &mut kept, 3);
+    assert_eq!(found(&store.connection), expected(&kept));
     drop(store);
 
     let again = open(dir.path(), &[TO_2, TO_3]).unwrap();
@@ -82,14 +90,14 @@ fn an_old_file_is_migrated_and_the_old_release_starts_on_the_copy() {
 fn the_old_release_names_the_copy_that_it_can_start_on() {
     let (dir, numbers) = old_store();
     open(dir.path(), &[TO_2, TO_3]).unwrap().close().unwrap();
-    let text = refusal(Store::open(dir.path(), Durability::Commit));
+    let text = refusal(old(dir.path()));
     assert!(text.contains("newer release (schema 3, this one knows 1)"), "{text}");
     assert!(text.contains(&format!("`dockside restore {}`", copy(&dir).display())), "{text}");
     let text = refusal(open(dir.path(), &[TO_2]));
     assert!(text.contains("schema-1"), "a release between can migrate that copy: {text}");
 
     crate::restore(dir.path(), &copy(&dir)).unwrap();
-    let store = Store::open(dir.path(), Durability::Commit).unwrap();
+    let store = old(dir.path()).unwrap();
     assert_eq!(found(&store.connection), expected(&numbers));
     drop(store);
     assert_eq!(soundness(&look(&dir.path().join("dockside.db.before-restore"))).1, 3);
@@ -97,7 +105,7 @@ fn the_old_release_names_the_copy_that_it_can_start_on() {
     fs::remove_file(copy(&dir)).unwrap();
     open(dir.path(), &[TO_2, TO_3]).unwrap().close().unwrap();
     fs::remove_file(copy(&dir)).unwrap();
-    let text = refusal(Store::open(dir.path(), Durability::Commit));
+    let text = refusal(old(dir.path()));
     assert!(text.contains("restore a backup") && !text.contains("schema-1"), "{text}");
 }
 
@@ -118,7 +126,7 @@ fn a_step_that_fails_changes_nothing_and_a_better_release_tries_again() {
     assert!(before == bytes(), "the file was changed");
 
     // The old release goes on, so that the copy is out of date.
-    let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+    let mut store = old(dir.path()).unwrap();
     assert_eq!(found(&store.connection), expected(&numbers));
     go_on(&mut store, &mut numbers, 5);
     store.close().unwrap();
@@ -172,7 +180,7 @@ fn what_is_not_migrated_is_not_copied() {
         names
     };
     let before = names();
-    Store::open(dir.path(), Durability::Commit).unwrap().close().unwrap();
+    old(dir.path()).unwrap().close().unwrap();
     assert_eq!(names(), before);
     assert_eq!(before, ["dockside.db", "dockside.lock"], "and a new file is not either");
 }
@@ -198,4 +206,37 @@ fn a_copy_of_an_older_schema_is_restored_and_then_migrated() {
     Connection::open(&none).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
     assert!(restore_with(newer.path(), &none, &history(&[TO_2])).is_err());
     assert!(!file(newer.path()).exists());
+}
+
+/// Names and types of all columns.
+fn columns(connection: &Connection) -> Vec<String> {
+    let sql =
+        "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk
+               FROM pragma_table_list t JOIN pragma_table_info(t.name) c
+               WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// The real steps, on a file of the first release.
+#[test]
+fn a_file_of_the_first_release_becomes_one_of_this() {
+    let (dir, mut numbers) = old_store();
+    let before = numbers.clone();
+    let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+    assert_eq!(found(&store.connection), expected(&numbers));
+    let fresh = TempDir::new().unwrap();
+    let fresh = Store::open(fresh.path(), Durability::Commit).unwrap();
+    assert_eq!(columns(&store.connection), columns(&fresh.connection));
+    // What the tasks had followed is not followed again.
+    let mut followed = 0;
+    store.follow_events(|_| followed += 1).unwrap();
+    assert_eq!(followed, 0);
+    go_on(&mut store, &mut numbers, 3);
+    assert_eq!(found(&store.connection), expected(&numbers));
+    store.close().unwrap();
+    let copy = copy(&dir);
+    crate::restore(dir.path(), &copy).unwrap();
+    assert_eq!(found(&old(dir.path()).unwrap().connection), expected(&before));
 }

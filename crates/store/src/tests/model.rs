@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::{Error, Event, Grant, Message, ReaderId, Seq, Store, Subscription};
 
@@ -83,7 +83,12 @@ pub(super) fn write(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
         key: &key,
         payload: &payload,
     })?;
-    store.follow_events()?;
+    store.connection.execute(
+        "INSERT INTO flight_task (gateway, task, step, first_ms, last_ms, events)
+         VALUES (?1, ?2, ?3, 1, 1, 1)
+         ON CONFLICT (gateway, task) DO UPDATE SET step = excluded.step, events = events + 1",
+        params![GATEWAY, task, index as i64],
+    )?;
     store.retain(&topic, Some(seq))?;
     store.subscribe(READERS[0], &Subscription { filter, options: 1, identifier: 0 })?;
     if let Some(read) = index.checked_sub(WAITING) {

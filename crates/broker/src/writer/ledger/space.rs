@@ -38,7 +38,7 @@ impl Ledger {
             // Then nothing is too old.
             Some(_) => 0,
         };
-        self.history.trim(&mut self.store, now_ms)
+        self.history.trim(&mut self.store, &self.board, now_ms)
     }
 
     /// Whether flight tasks do not stand yet as the events say.
@@ -53,9 +53,7 @@ impl Ledger {
 
     /// Lets them follow, in a transaction of its own.
     pub(crate) fn follow(&mut self) -> Result<(), Error> {
-        self.store.begin()?;
-        self.store.follow_events()?;
-        self.store.commit()?;
+        self.board.follow(&mut self.store)?;
         self.history.has_followed();
         Ok(())
     }
@@ -81,6 +79,10 @@ impl Ledger {
             }
             Look::Short | Look::DiskShort => {
                 space.is_disk_short = look == Look::DiskShort;
+                if self.is_ahead() {
+                    // If it cannot, the newest events are not those that go.
+                    let _ = self.follow();
+                }
                 self.store.begin()?;
                 space.events = self.store.drop_oldest_events(SPACE_ROWS)?;
                 space.messages = if space.events == 0 { self.drop_of_largest()? } else { 0 };

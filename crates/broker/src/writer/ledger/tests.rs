@@ -8,8 +8,9 @@ use crate::retained::Room as RetainedRoom;
 
 fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
     let store = Store::open(dir.path(), Durability::Commit).unwrap();
-    let kept = store.reader().unwrap().kept(0).unwrap();
-    Ledger::new(store, &kept, Arc::default(), (limits, &config::Store::default())).unwrap()
+    let kept = store.reader().unwrap().kept(0, 10).unwrap();
+    let rooms = (Arc::default(), Arc::new(Board::new(Vec::new())));
+    Ledger::new(store, &kept, rooms, (limits, &config::Store::default())).unwrap()
 }
 
 fn published<'a>(topic: &'a str, payload: &'a [u8]) -> Published<'a> {
@@ -46,7 +47,7 @@ fn with_session(ledger: &mut Ledger) {
 }
 
 fn counts(ledger: &Ledger) -> [usize; 4] {
-    let kept = ledger.store.reader().unwrap().kept(0).unwrap();
+    let kept = ledger.store.reader().unwrap().kept(0, 10).unwrap();
     let waiting = kept.waiting.values().map(|(messages, _)| messages).sum();
     let subscriptions = kept.sessions.iter().map(|s| s.subscriptions.len()).sum();
     [kept.sessions.len(), subscriptions, kept.shares.len(), waiting]
@@ -117,7 +118,8 @@ fn event(ledger: &mut Ledger, n: u8) {
 fn no_event_is_too_old_while_the_clock_is_not_believed() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
-    let events = |ledger: &Ledger| ledger.store.reader().unwrap().kept(10).unwrap().events.len();
+    let events =
+        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10).unwrap().events.len();
     ledger.clock.set_wrong_by(-10 * 3_600_000);
     ledger.clock.look();
     assert!(ledger.clock.doubt().is_some());
@@ -127,7 +129,7 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     ledger.commit().unwrap();
     assert_eq!(events(&ledger), 3);
     assert_eq!(
-        ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap().wall_ms,
+        ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap().wall_ms,
         1,
         "no time is told"
     );
@@ -136,14 +138,14 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     ledger.trim().unwrap();
     ledger.commit().unwrap();
     assert_eq!(events(&ledger), 0);
-    assert!(ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap().wall_ms > 1);
+    assert!(ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap().wall_ms > 1);
 }
 
 #[test]
 fn an_accepted_clock_is_told_to_the_store_at_once() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
-    let seen = |ledger: &Ledger| ledger.store.reader().unwrap().kept(0).unwrap().seen.unwrap();
+    let seen = |ledger: &Ledger| ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap();
     ledger.begin().unwrap();
     ledger.commit().unwrap();
     let before = seen(&ledger);
@@ -241,7 +243,7 @@ fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
     ledger.begin().unwrap();
     ledger.store.retain("retained", Some(seq)).unwrap();
     ledger.store.commit().unwrap();
-    let found = !ledger.store.reader().unwrap().kept(0).unwrap().retained.is_empty();
+    let found = !ledger.store.reader().unwrap().kept(0, 10).unwrap().retained.is_empty();
     ledger.begin().unwrap();
     ledger.store.not_retained("retained", seq).unwrap();
     ledger.store.commit().unwrap();
@@ -253,7 +255,8 @@ fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
 fn an_event_that_could_not_be_committed_is_not_known() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
-    let events = |ledger: &Ledger| ledger.store.reader().unwrap().kept(10).unwrap().events.len();
+    let events =
+        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10).unwrap().events.len();
     ledger.begin().unwrap();
     event(&mut ledger, 1);
     ledger.roll_back();

@@ -1,0 +1,202 @@
+//! How each flight task stands, as its events say.
+//!
+//! The writer folds the events that it has kept into it, a second behind them at most, and keeps the result:
+//! what is shown is always in the file.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dockside_flighttask::tasks::UNKNOWN_TASK;
+use dockside_flighttask::{Progress, TaskState, Tasks};
+use dockside_store::{Error, FlightTask, Store};
+
+/// Tasks that are shown: beyond that those go first that are over, the one that was heard of least recently
+/// before the others.
+pub(crate) const TASKS: usize = 10_000;
+
+/// All flight tasks.
+pub(crate) struct Board {
+    tasks: Mutex<Tasks>,
+}
+
+/// Which tasks somebody wants to see.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) status: Option<String>,
+    pub(crate) dock: Option<String>,
+    /// Heard of since then, milliseconds since 1970.
+    pub(crate) since_ms: u64,
+    pub(crate) at_most: usize,
+}
+
+impl Board {
+    /// `kept` are tasks as they stood, the one that was heard of least recently first.
+    pub(crate) fn new(kept: Vec<FlightTask>) -> Self {
+        let mut tasks = Tasks::new(TASKS);
+        kept.into_iter().for_each(|task| tasks.restore(state(task)));
+        Self { tasks: Mutex::new(tasks) }
+    }
+
+    /// Folds what has come since, in a transaction of its own: either it stands here and in the store, or in
+    /// neither.
+    pub(crate) fn follow(&self, store: &mut Store) -> Result<(), Error> {
+        store.begin()?;
+        let mut tasks = self.tasks();
+        tasks.begin();
+        let mut changed = HashSet::new();
+        let followed = store.follow_events(|event| {
+            let progress = Progress::parse(event.payload);
+            let state = tasks.apply(event.gateway, &progress, event.received_ms);
+            changed.insert((Arc::clone(&state.gateway), Arc::clone(&state.task)));
+        });
+        let mut standing = changed.iter().filter_map(|(gateway, task)| tasks.get(gateway, task));
+        let kept = followed
+            .and_then(|()| standing.try_for_each(|state| store.flight_task(&row(state))))
+            .and_then(|()| store.commit());
+        if kept.is_ok() {
+            tasks.commit();
+        } else {
+            tasks.roll_back();
+            store.roll_back();
+        }
+        kept
+    }
+
+    /// Forgets tasks that nothing was heard of since then.
+    pub(crate) fn forget(&self, before_ms: u64) {
+        self.tasks().forget(before_ms);
+    }
+
+    /// Those that are wanted, the one that was heard of last first.
+    pub(crate) fn list(&self, wanted: &Wanted) -> Vec<TaskState> {
+        let tasks = self.tasks();
+        let is_wanted = |state: &&TaskState| {
+            wanted.status.as_deref().is_none_or(|status| state.status.as_deref() == Some(status))
+                && wanted.dock.as_deref().is_none_or(|dock| &*state.gateway == dock)
+                && state.last_ms >= wanted.since_ms
+        };
+        let mut found: Vec<_> = tasks.iter().filter(is_wanted).collect();
+        found.sort_by_key(|state| std::cmp::Reverse(state.last_ms));
+        found.into_iter().take(wanted.at_most).cloned().collect()
+    }
+
+    pub(crate) fn get(&self, gateway: &str, task: &str) -> Option<TaskState> {
+        self.tasks().get(gateway, task).cloned()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().expect("no panic while it is held")
+    }
+}
+
+/// As the store names a task: an event that names none has none there.
+pub(crate) fn stored_task(task: &str) -> Option<&str> {
+    (task != UNKNOWN_TASK).then_some(task)
+}
+
+fn row(state: &TaskState) -> FlightTask {
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+    FlightTask {
+        gateway: state.gateway.to_string(),
+        task: state.task.to_string(),
+        status: text(&state.status),
+        step: state.step,
+        percent: state.percent,
+        details: [
+            state.waypoint,
+            state.wayline,
+            state.mission_state,
+            state.media_count,
+            state.break_reason,
+        ],
+        result: state.result,
+        track: text(&state.track),
+        device_ms: state.device_ms,
+        heard_ms: (state.first_ms, state.last_ms),
+        counts: [state.events, state.late, state.reopened],
+    }
+}
+
+fn state(row: FlightTask) -> TaskState {
+    let [waypoint, wayline, mission_state, media_count, break_reason] = row.details;
+    let [events, late, reopened] = row.counts;
+    TaskState {
+        gateway: row.gateway.into(),
+        task: row.task.into(),
+        status: row.status.map(Into::into),
+        step: row.step,
+        percent: row.percent,
+        waypoint,
+        wayline,
+        mission_state,
+        media_count,
+        break_reason,
+        result: row.result,
+        track: row.track.map(Into::into),
+        device_ms: row.device_ms,
+        first_ms: row.heard_ms.0,
+        last_ms: row.heard_ms.1,
+        events,
+        late,
+        reopened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_comes_back_as_it_was() {
+        let mut tasks = Tasks::new(1);
+        let payload = br#"{"timestamp":1747224838227,"data":{"output":{"ext":{"flight_id":"f","current_waypoint_index":3,"wayline_id":2,"wayline_mission_state":6,"media_count":5,"track_id":"t","break_point":{"break_reason":4}},"progress":{"current_step":19,"percent":42.5},"status":"ok"},"result":7}}"#;
+        for received_ms in [1_747_224_838_228, 1_747_224_838_229] {
+            tasks.apply("SIMDOCK1", &Progress::parse(payload), received_ms);
+        }
+        let was = tasks.get("SIMDOCK1", "f").unwrap();
+        assert!(was.break_reason == Some(4) && was.track.is_some() && was.device_ms.is_some());
+        assert_eq!(state(row(was)), *was);
+    }
+
+    /// What the file does not have is not shown, and comes when it can be kept.
+    #[test]
+    fn what_cannot_be_kept_is_not_shown() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), dockside_store::Durability::Commit).unwrap();
+        let board = Board::new(Vec::new());
+        let payload = br#"{"data":{"output":{"ext":{"flight_id":"f"},"status":"sent"}}}"#;
+        store.begin().unwrap();
+        let event = dockside_store::Event {
+            received_ms: 1,
+            gateway: "SIMDOCK1",
+            method: "flighttask_progress",
+            tid: "t",
+            task: Some("f"),
+            status: None,
+            step: None,
+            percent: None,
+            result: None,
+            key: &[1; 16],
+            payload,
+        };
+        store.event(&event).unwrap();
+        store.commit().unwrap();
+        let other = rusqlite::Connection::open(store.path()).unwrap();
+        let sql = "CREATE TRIGGER never BEFORE INSERT ON flight_task
+                   BEGIN SELECT RAISE(ABORT, 'never'); END";
+        other.execute_batch(sql).unwrap();
+        let all = Wanted { at_most: 10, ..Wanted::default() };
+        for _ in 0..2 {
+            assert!(board.follow(&mut store).is_err());
+            assert!(board.list(&all).is_empty());
+        }
+        other.execute_batch("DROP TRIGGER never").unwrap();
+        for _ in 0..2 {
+            board.follow(&mut store).unwrap();
+            let list = board.list(&all);
+            assert_eq!((list.len(), list[0].events, list[0].is_over()), (1, 1, false));
+        }
+        let reader = store.reader().unwrap();
+        assert_eq!(reader.kept(0, 10).unwrap().flight_tasks[0], row(&board.list(&all)[0]));
+    }
+}
