@@ -227,3 +227,18 @@ fn a_group_left_open_is_undone_by_the_next() {
     tasks.roll_back();
     assert_eq!(status(&tasks), "failed", "nor is what was in no group");
 }
+
+#[test]
+fn what_nothing_was_heard_of_is_forgotten() {
+    let mut tasks = Tasks::new(10);
+    for (gateway, task, received_ms) in [("A", "t", 5), ("B", "t", 6), ("A", "u", 4)] {
+        tasks.apply(gateway, &says(task, "ok"), received_ms);
+    }
+    tasks.forget(6);
+    assert_eq!(names(&tasks), ["t"]);
+    assert!(tasks.get("A", "t").is_none() && tasks.get("B", "t").is_some());
+    tasks.apply("A", &says("t", "sent"), 7);
+    assert_eq!(tasks.get("A", "t").unwrap().events, 1, "it begins anew");
+    tasks.forget(100);
+    assert!(tasks.is_empty());
+}
