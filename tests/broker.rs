@@ -46,7 +46,7 @@ impl TestBroker {
     }
 
     pub(crate) async fn start_plugins(config: Config, plugins: Vec<Arc<dyn Interceptor>>) -> Self {
-        Self::start_clock(config, plugins, Clock::default()).await
+        Self::start_clock(config, plugins, Clock::wrong_by(0)).await
     }
 
     pub(crate) async fn start_clock(

@@ -1,10 +1,9 @@
 //! What sessions read from the store: one thread, so that no connection waits for a disk.
 
-use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dockside_mqtt::{PacketId, QoS};
 use dockside_store::{Error, Exchange, Queued, Reader, Seq};
@@ -90,23 +89,45 @@ impl Reading {
     }
 }
 
-/// Answers until nobody can ask any more. Whoever cannot be answered now is behind the others.
+/// Answers until nobody can ask any more. Whoever cannot be answered now is asked for again, with others in
+/// between.
 fn serve(reader: &Reader, clock: &Clock, asked: &Receiver<Asked>) {
-    let mut again = VecDeque::new();
+    let mut again: Vec<Asked> = Vec::new();
+    let mut next_try = Instant::now();
     loop {
         let next = if again.is_empty() {
             asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            asked.recv_timeout(RETRY)
+            asked.recv_timeout(next_try.saturating_duration_since(Instant::now()))
         };
         match next {
-            Ok(next) => again.extend(unanswered(answer(reader, clock, next), again.is_empty())),
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                for next in std::mem::take(&mut again) {
-                    again.extend(unanswered(answer(reader, clock, next), false));
+            Ok(next) => {
+                let was_empty = again.is_empty();
+                if let Some(unanswered) = unanswered(answer(reader, clock, next), was_empty) {
+                    // A session asks for one thing at a time: what it asked for before is for nobody.
+                    again.retain(|other| other.session() != unanswered.session());
+                    again.push(unanswered);
+                    if was_empty {
+                        next_try = Instant::now() + RETRY;
+                    }
                 }
             }
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if !again.is_empty() && Instant::now() >= next_try {
+            for next in std::mem::take(&mut again) {
+                again.extend(unanswered(answer(reader, clock, next), false));
+            }
+            next_try = Instant::now() + RETRY;
+        }
+    }
+}
+
+impl Asked {
+    fn session(&self) -> Instance {
+        match self {
+            Self::Chunk { session, .. } | Self::UnderWay { session, .. } => *session,
         }
     }
 }

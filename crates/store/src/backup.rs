@@ -56,25 +56,11 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), BackupError> {
     if !from.exists() {
         return Err(BackupError::NoStore(from));
     }
-    // Made by us, so that nobody else can read it from the first byte on; SQLite fills an empty file.
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    let made = made.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
-        _ => BackupError::Io(to.to_owned(), error),
-    })?;
-    let copied = open(&from)
-        .and_then(|connection| connection.execute("VACUUM INTO ?1", params![to.to_string_lossy()]));
-    let copied = copied.map_err(|error| BackupError::Sqlite(from, error));
-    let copied = copied.and_then(|_| made.sync_all().map_err(at(to)));
-    if copied.is_err() {
-        // Half a copy is none.
-        let _ = fs::remove_file(to);
-    }
-    copied
+    vacuum_into(&from, to)
 }
 
 /// Puts a copy in the place of a directory's store, whose file is kept as `dockside.db.before-restore`, with its
-/// write-ahead log if that cannot be moved into it. At every instant there is a whole store in the directory.
+/// write-ahead log if that cannot be moved into it.
 ///
 /// # Errors
 /// [`BackupError`]; what was there is there still.
@@ -90,7 +76,7 @@ pub(crate) fn restore_with(
     let _lock = lock(dir).map_err(BackupError::Store)?;
     check(from, history.newest())?;
     let (store, new) = (file(dir), dir.join("dockside.db.new"));
-    let put = copy_to(from, &new).map_err(at(&new)).and_then(|()| {
+    let put = copy_to(from, &new).and_then(|()| {
         if store.exists() {
             set_aside(dir, &store)?;
         }
@@ -103,12 +89,29 @@ pub(crate) fn restore_with(
     put.and_then(|()| sync_dir(dir).map_err(at(dir)))
 }
 
-/// Copies a file into a new one that nobody else can read.
-fn copy_to(from: &Path, to: &Path) -> io::Result<()> {
-    remove(to)?;
-    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-    io::copy(&mut File::open(from)?, &mut made)?;
-    made.sync_all()
+/// Copies a store, with what its write-ahead log holds, into a new file that nobody else can read.
+fn copy_to(from: &Path, to: &Path) -> Result<(), BackupError> {
+    remove(to).map_err(at(to))?;
+    vacuum_into(from, to)
+}
+
+/// SQLite fills an empty file, which is made by us, so that nobody else can read it from the first byte on.
+fn vacuum_into(from: &Path, to: &Path) -> Result<(), BackupError> {
+    // SQLite takes no other.
+    let name = to.to_str().ok_or_else(|| at(to)(ErrorKind::InvalidFilename.into()))?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    let made = made.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
+        _ => BackupError::Io(to.to_owned(), error),
+    })?;
+    let copied = open(from).and_then(|c| c.execute("VACUUM INTO ?1", params![name]));
+    let copied = copied.map_err(|error| BackupError::Sqlite(from.to_owned(), error));
+    let copied = copied.and_then(|_| made.sync_all().map_err(at(to)));
+    if copied.is_err() {
+        // Half a copy is none.
+        let _ = fs::remove_file(to);
+    }
+    copied
 }
 
 /// Gives the store a second name, under which it stays.
@@ -118,12 +121,13 @@ fn set_aside(dir: &Path, store: &Path) -> Result<(), BackupError> {
     [&aside, &log_aside].into_iter().try_for_each(|path| remove(path).map_err(at(path)))?;
     // What its write-ahead log holds belongs to it, and to no other file. Whoever restores because it is damaged
     // is not kept from it.
-    let moved = Connection::open(store).and_then(|connection| {
-        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map(|()| connection)
+    let is_busy = Connection::open(store).and_then(|connection| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
     });
-    let is_whole = moved.is_ok();
-    drop(moved);
-    fs::hard_link(store, &aside).map_err(at(&aside))?;
+    // Somebody may be reading, who keeps the log from being moved.
+    let is_whole = is_busy.is_ok_and(|busy| busy == 0);
+    // Some file systems have no second names.
+    fs::hard_link(store, &aside).or_else(|_| fs::rename(store, &aside)).map_err(at(&aside))?;
     let log = dir.join("dockside.db-wal");
     if !is_whole && log.exists() {
         fs::rename(&log, &log_aside).map_err(at(&log))?;
@@ -131,7 +135,8 @@ fn set_aside(dir: &Path, store: &Path) -> Result<(), BackupError> {
     for log in [log, dir.join("dockside.db-shm")] {
         remove(&log).map_err(at(&log))?;
     }
-    Ok(())
+    // Or a power cut could leave the new file beside the old log.
+    sync_dir(dir).map_err(at(dir))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -121,7 +121,7 @@ fn bounded(limit: Option<usize>) -> usize {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(asked): Query<Asked>,
-) -> Json<List> {
+) -> Response {
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     let wanted = Wanted {
         status: present(asked.status),
@@ -129,8 +129,15 @@ pub(super) async fn list(
         since_ms: asked.since.unwrap_or(0),
         at_most: bounded(asked.limit),
     };
-    let flight_tasks = shared.board.list(&wanted).into_iter().map(FlightTask::from).collect();
-    Json(List { flight_tasks })
+    // The board may be waiting for a disk.
+    let listed = tokio::task::spawn_blocking(move || shared.board.list(&wanted)).await;
+    match listed {
+        Ok(states) => {
+            let flight_tasks = states.into_iter().map(FlightTask::from).collect();
+            Json(List { flight_tasks }).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 pub(super) async fn one(
@@ -138,29 +145,34 @@ pub(super) async fn one(
     Path((dock, task)): Path<(String, String)>,
     Query(Limit { limit }): Query<Limit>,
 ) -> Response {
-    let Some(state) = shared.board.get(&dock, &task) else {
-        let text = "no flight task of this dock is known by this name; see /api/v1/flight-tasks\n";
-        return (StatusCode::NOT_FOUND, text).into_response();
-    };
-    // Once all of them are found, nothing else is looked at.
-    let at_most = bounded(limit).min(usize::try_from(state.events).unwrap_or(LIMIT_AT_MOST));
-    let _one = READING.lock().await;
+    let one = READING.lock().await;
     let read = tokio::task::spawn_blocking(move || {
+        // As long as it takes, even if nobody waits for it any more.
+        let _one = one;
+        let Some(state) = shared.board.get(&dock, &task) else { return Ok(None) };
+        // Once all of them are found, nothing else is looked at.
+        let at_most = bounded(limit).min(usize::try_from(state.events).unwrap_or(LIMIT_AT_MOST));
         let reader = Reader::open(&shared.config.data.dir)?;
-        reader.events_of((&dock, stored_task(&task)), at_most)
+        let events = reader.events_of((&dock, stored_task(&task)), at_most)?;
+        let said = |(received_ms, payload): (u64, Vec<u8>)| Said {
+            received_ms,
+            event: serde_json::from_slice(&payload).unwrap_or_default(),
+        };
+        let history = events.into_iter().map(said).collect();
+        Ok::<_, dockside_store::Error>(Some(One { flight_task: state.into(), history }))
     });
     match read.await {
-        Ok(Ok(events)) => {
-            let said = |(received_ms, payload): (u64, Vec<u8>)| Said {
-                received_ms,
-                event: serde_json::from_slice(&payload).unwrap_or_default(),
-            };
-            let history = events.into_iter().map(said).collect();
-            Json(One { flight_task: state.into(), history }).into_response()
+        Ok(Ok(Some(one))) => Json(one).into_response(),
+        Ok(Ok(None)) => {
+            let text =
+                "no flight task of this dock is known by this name; see /api/v1/flight-tasks\n";
+            (StatusCode::NOT_FOUND, text).into_response()
         }
-        _ => {
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the history of a flight task cannot be read");
             let text = "the store cannot be read; see the log\n";
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -9,6 +9,10 @@ use std::fmt;
 /// What a wall clock may be set by while somebody looks.
 const JUMP_MS: u64 = 3_600_000;
 
+/// How long after its start a machine may learn what time it is: one without a battery starts where it was
+/// stopped, and a time server sets it forward.
+const SETTLING_MS: u64 = 900_000;
+
 /// What a clock may go back by without being earlier.
 const SLACK_MS: u64 = 1_000;
 
@@ -27,7 +31,8 @@ impl Moment {
     /// What has passed from here to another moment, if the machine has run all the time.
     fn passed_ms(&self, to: &Self) -> Option<u64> {
         let is_same = self.boot == to.boot && self.boot != 0;
-        is_same.then(|| to.uptime_ms.saturating_sub(self.uptime_ms))
+        // A container may have an uptime of its own, which begins again.
+        if is_same { to.uptime_ms.checked_sub(self.uptime_ms) } else { None }
     }
 
     /// What time it is `now` by what was believed here, whatever the wall clock says.
@@ -56,7 +61,8 @@ impl Doubt {
     pub(crate) fn of(last: &Moment, now: &Moment) -> Option<Self> {
         if last.passed_ms(now).is_some() {
             let by_ms = now.wall_ms.cast_signed() - last.believed_ms(now).cast_signed();
-            if by_ms.unsigned_abs() > JUMP_MS {
+            let settles = by_ms > 0 && now.uptime_ms < SETTLING_MS;
+            if by_ms.unsigned_abs() > JUMP_MS && !settles {
                 return Some(Self::Jumped { by_ms });
             }
         }
@@ -140,6 +146,18 @@ mod tests {
             said(at(100 * HOUR_MS - 2 * SLACK_MS, 8, 0)).unwrap(),
             "the wall clock is 2 s earlier than what is kept"
         );
+    }
+
+    /// A machine without a battery is off for days, and a time server tells it so.
+    #[test]
+    fn a_machine_that_has_just_started_learns_the_time() {
+        let started = at(100 * HOUR_MS, 7, 10_000);
+        let told = |uptime_ms| Doubt::of(&started, &at(180 * HOUR_MS, 7, uptime_ms));
+        assert_eq!(told(60_000), None);
+        assert!(told(SETTLING_MS).is_some());
+        assert!(Doubt::of(&started, &at(20 * HOUR_MS, 7, 60_000)).is_some(), "not back");
+        // An uptime that begins again is no witness.
+        assert_eq!(Doubt::of(&at(100 * HOUR_MS, 7, HOUR_MS), &at(105 * HOUR_MS, 7, 5_000)), None);
     }
 
     #[test]

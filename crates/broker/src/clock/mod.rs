@@ -25,6 +25,8 @@ pub struct Clock {
     /// What [`Clock::kept_ms`] adds to [`Clock::now_ms`].
     kept_from_ms: AtomicU64,
     boot: u64,
+    /// What the machine has run longer than it has, for tests.
+    up_for_ms: u64,
     belief: Mutex<Belief>,
     pushed: Notify,
 }
@@ -47,20 +49,26 @@ pub(crate) enum Change {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::wrong_by(0)
+        Self::new(0, 0)
     }
 }
 
 impl Clock {
-    /// A clock whose wall clock is wrong by so many milliseconds, for tests.
+    /// A clock whose wall clock is wrong by so many milliseconds, on a machine that has run for long: for
+    /// tests.
     #[must_use]
     pub fn wrong_by(wrong_ms: i64) -> Self {
+        Self::new(wrong_ms, 24 * 3_600_000)
+    }
+
+    fn new(wrong_ms: i64, up_for_ms: u64) -> Self {
         let clock = Self {
             start: Instant::now(),
             ahead_ms: AtomicU64::new(0),
             wrong_ms: AtomicI64::new(wrong_ms),
             kept_from_ms: AtomicU64::new(0),
             boot: boot(),
+            up_for_ms,
             belief: Mutex::new(Belief { last: Moment::default(), doubt: None }),
             pushed: Notify::new(),
         };
@@ -177,7 +185,7 @@ impl Clock {
         Moment {
             wall_ms: (wall_ms() + ahead_ms).saturating_add_signed(wrong_ms),
             boot: if uptime_ms.is_some() { self.boot } else { 0 },
-            uptime_ms: uptime_ms.unwrap_or_default() + ahead_ms,
+            uptime_ms: uptime_ms.unwrap_or_default() + ahead_ms + self.up_for_ms,
         }
     }
 
@@ -213,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_small_step_is_followed_and_a_large_one_waits_until_it_is_accepted_or_undone() {
-        let clock = Clock::default();
+        let clock = Clock::wrong_by(0);
         assert_eq!(clock.look(), None);
         let before = clock.kept_ms();
         clock.set_wrong_by(-600_000);
@@ -252,7 +260,7 @@ mod tests {
     /// off is known to be wrong.
     #[test]
     fn a_start_after_the_clock_was_set_goes_on_by_what_has_passed() {
-        let last = Clock::default().moment();
+        let last = Clock::wrong_by(0).moment();
         assert!(last.boot != 0, "this needs /proc");
         let clock = Clock::wrong_by(30 * DAY_MS);
         assert!(

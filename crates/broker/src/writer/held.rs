@@ -23,6 +23,8 @@ pub(super) struct Held {
     begun: HashSet<Instance>,
     /// What must not be passed.
     orders: HashSet<Order>,
+    /// Mailboxes of publishers of whom something was forgotten.
+    gone: HashSet<usize>,
     next_try: Option<Instant>,
     stalled: bool,
     since: Option<Instant>,
@@ -48,6 +50,11 @@ pub(super) struct HeldBatch {
 }
 
 impl HeldBatch {
+    /// Which mailbox waits for it.
+    fn mailbox(&self) -> Option<usize> {
+        self.completion.as_ref().map(|completion| Arc::as_ptr(&completion.mailbox).addr())
+    }
+
     /// Tells its publisher to go. Whoever waits for something else has nowhere better to go.
     fn send_away(&self) {
         if let Some(completion) = self.completion.as_ref().filter(|_| self.is_published) {
@@ -67,9 +74,12 @@ impl Held {
         let now = Instant::now();
         self.next_try.get_or_insert(now + RETRY);
         self.since.get_or_insert(now);
-        if self.bytes + batch.bytes > BYTES_AT_MOST {
+        // What comes behind one that was forgotten would pass it: its publisher sends both again.
+        let is_gone = batch.mailbox().is_some_and(|mailbox| self.gone.contains(&mailbox));
+        if is_gone || self.bytes + batch.bytes > BYTES_AT_MOST {
             batch.send_away();
             if batch.is_forgettable {
+                self.gone.extend(batch.mailbox());
                 return Err(batch);
             }
         }
@@ -177,10 +187,22 @@ mod tests {
         let anonymous = HeldBatch { completion: None, ..batch(1, true) };
         assert!(held.hold(anonymous).is_err() && held.hold(batch(1, true)).is_err());
         assert!(held.hold(batch(1, false)).is_ok(), "its budget is kept instead");
+        assert!(held.pop().is_some());
+        let again = |mailbox: &Arc<Mailbox>, bytes| HeldBatch {
+            completion: Some(Completion {
+                mailbox: Arc::clone(mailbox),
+                ticket: 2,
+                once_kept: true,
+            }),
+            ..batch(bytes, true)
+        };
+        let forgotten = held.hold(batch(half + 2, true)).err().unwrap();
+        let mailbox = forgotten.completion.unwrap().mailbox;
+        assert!(held.hold(again(&mailbox, 1)).is_err(), "it would pass the one before");
+        assert!(held.hold(batch(1, true)).is_ok());
         assert!(held.holds_before(&[5, half as u64]) && !held.holds_before(&[5]));
-        for _ in 0..3 {
-            assert!(held.pop().is_some());
-        }
-        assert!(held.pop().is_none() && !held.is_full() && !held.holds_before(&[half as u64]));
+        while held.pop().is_some() {}
+        assert!(held.hold(again(&mailbox, 1)).is_ok(), "all over");
+        assert!(held.pop().is_some() && !held.is_full() && !held.holds_before(&[half as u64]));
     }
 }

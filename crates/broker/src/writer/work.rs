@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
     pub(super) hashes: RandomState,
+    /// Flight tasks could not follow lately.
+    is_behind: bool,
     /// Room could not be made lately.
     is_stuck: bool,
     /// Entries of the group that go on, with the numbers of their messages.
@@ -41,6 +43,7 @@ impl Work {
             held: Held::default(),
             metrics,
             hashes: RandomState::new(),
+            is_behind: false,
             is_stuck: false,
             out: Vec::new(),
         }
@@ -126,7 +129,9 @@ impl Work {
         if !self.ledger.is_trim_due() {
             return;
         }
-        self.follow();
+        if !self.follow() {
+            return;
+        }
         let ledger = &mut self.ledger;
         let trimmed = ledger.begin().and_then(|()| ledger.trim()).and_then(|()| ledger.commit());
         if let Err(error) = trimmed {
@@ -137,7 +142,9 @@ impl Work {
 
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
-        self.follow();
+        if self.ledger.is_far_ahead() {
+            self.follow();
+        }
         if self.held.is_empty() && self.ledger.is_look_due() {
             self.make_space(IDLE_SPACE_TRIES);
         }
@@ -148,13 +155,22 @@ impl Work {
         if self.ledger.is_ahead() { FOLLOW } else { LOOK }
     }
 
-    /// Flight tasks stand as the events say.
-    fn follow(&mut self) {
-        if self.held.is_empty()
-            && self.ledger.is_ahead()
-            && let Err(error) = self.ledger.follow()
-        {
-            tracing::debug!(%error, "flight tasks could not follow their events; they do later");
+    /// Lets flight tasks stand as the events say; whether they do.
+    fn follow(&mut self) -> bool {
+        if !self.held.is_empty() || !self.ledger.is_ahead() {
+            return self.held.is_empty();
+        }
+        match self.ledger.follow() {
+            Ok(()) => {
+                self.is_behind = false;
+                true
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_behind, true) {
+                    tracing::warn!(%error, "flight tasks cannot follow their events; it is tried again");
+                }
+                false
+            }
         }
     }
 

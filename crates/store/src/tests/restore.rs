@@ -91,3 +91,36 @@ fn a_damaged_store_is_replaced() {
     assert!(!dir.path().join("dockside.db.new").exists());
     Store::open(dir.path(), Durability::Commit).unwrap();
 }
+
+/// What a killed broker has left, as its files lie there.
+#[test]
+fn a_copy_is_restored_with_what_its_log_holds() {
+    let dir = TempDir::new().unwrap();
+    let killed = store_with(dir.path(), "new");
+    let copy = TempDir::new().unwrap();
+    for name in ["dockside.db", "dockside.db-wal"] {
+        fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    drop(killed);
+    let target = TempDir::new().unwrap();
+    restore(target.path(), &file(copy.path())).unwrap();
+    assert_eq!(topics(&file(target.path())), ["new"]);
+}
+
+/// Somebody who reads keeps the log from being moved into the file: it is set aside with it.
+#[test]
+fn nothing_is_lost_while_somebody_reads() {
+    let dir = TempDir::new().unwrap();
+    let copy = dir.path().join("copy.db");
+    store_with(dir.path(), "old").close().unwrap();
+    backup(dir.path(), &copy).unwrap();
+    let reading = rusqlite::Connection::open(file(dir.path())).unwrap();
+    reading.execute_batch("BEGIN; SELECT count(*) FROM message").unwrap();
+    let mut statement = reading.prepare("SELECT topic FROM message").unwrap();
+    let mut rows = statement.query([]).unwrap();
+    rows.next().unwrap().unwrap();
+    drop(store_with(dir.path(), "new"));
+    restore(dir.path(), &copy).unwrap();
+    assert_eq!(topics(&file(dir.path())), ["old"]);
+    assert_eq!(topics(&dir.path().join("dockside.db.before-restore")), ["old", "new"]);
+}

@@ -9,7 +9,7 @@ use crate::retained::Room as RetainedRoom;
 fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
     let store = Store::open(dir.path(), Durability::Commit).unwrap();
     let kept = store.reader().unwrap().kept(0, 10).unwrap();
-    let rooms = (Arc::default(), Arc::new(Board::new(Vec::new())));
+    let rooms = (Arc::new(Clock::wrong_by(0)), Arc::new(Board::new(Vec::new())));
     Ledger::new(store, &kept, rooms, (limits, &config::Store::default())).unwrap()
 }
 
