@@ -58,17 +58,20 @@ impl Work {
             return self.apart(entries, batches);
         }
         self.out.clear();
-        if let Err(error) = self.keep(entries) {
-            let is_of_one = is_of_one_job(&error);
-            if !is_of_one {
-                self.failed(&error);
+        let is_committed = match self.keep(entries) {
+            Ok(is_committed) => is_committed,
+            Err(error) => {
+                let is_of_one = is_of_one_job(&error);
+                if !is_of_one {
+                    self.failed(&error);
+                }
+                self.apart(entries, batches);
+                if is_of_one {
+                    self.retry();
+                }
+                return;
             }
-            self.apart(entries, batches);
-            if is_of_one {
-                self.retry();
-            }
-            return;
-        }
+        };
         let charge = batches.iter().map(|batch| batch.charge).sum();
         let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
         let completions: Vec<_> = completions.collect();
@@ -81,6 +84,10 @@ impl Work {
             completions.into_iter().for_each(Completion::complete);
         }
         batches.clear();
+        if is_committed {
+            // Nobody waits for this.
+            self.trim();
+        }
     }
 
     pub(super) fn append(&mut self, charge: u64) {
@@ -93,13 +100,13 @@ impl Work {
         }
     }
 
-    /// One transaction; without anything to keep none is opened.
-    pub(super) fn keep(&mut self, entries: &[u8]) -> Result<(), Error> {
+    /// One transaction; without anything to keep none is opened. Whether one was committed.
+    pub(super) fn keep(&mut self, entries: &[u8]) -> Result<bool, Error> {
         let mut is_open = false;
         let mut kept = Vec::new();
         let done = self.entries(entries, &mut is_open, &mut kept);
         if !is_open {
-            return done;
+            return done.map(|()| false);
         }
         let committed = done.and_then(|()| self.ledger.commit());
         match committed {
@@ -108,8 +115,7 @@ impl Work {
                 for number in kept {
                     self.log.fetch(number);
                 }
-                self.trim();
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 self.ledger.roll_back();
