@@ -75,10 +75,8 @@ impl Board {
                 && wanted.dock.as_deref().is_none_or(|dock| &*state.gateway == dock)
                 && state.last_ms >= wanted.since_ms
         };
-        // Of those that were heard of in one millisecond the last one is first, too.
-        let mut found: Vec<_> = tasks.iter().rev().filter(is_wanted).collect();
-        found.sort_by_key(|state| std::cmp::Reverse(state.last_ms));
-        found.into_iter().take(wanted.at_most).cloned().collect()
+        let found = tasks.latest_first().into_iter().filter(is_wanted);
+        found.take(wanted.at_most).cloned().collect()
     }
 
     pub(crate) fn get(&self, gateway: &str, task: &str) -> Option<TaskState> {

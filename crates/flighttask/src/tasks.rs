@@ -117,6 +117,14 @@ impl Tasks {
         self.states.values()
     }
 
+    /// Every task, the one first that was heard of last.
+    #[must_use]
+    pub fn latest_first(&self) -> Vec<&TaskState> {
+        let mut all: Vec<_> = self.states.iter().collect();
+        all.sort_by_key(|(place, _)| std::cmp::Reverse(place.heard));
+        all.into_iter().map(|(_, state)| state).collect()
+    }
+
     /// How many tasks there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -242,3 +242,15 @@ fn what_nothing_was_heard_of_is_forgotten() {
     tasks.forget(100);
     assert!(tasks.is_empty());
 }
+
+#[test]
+fn the_latest_is_first_whatever_the_clock_says_and_whether_or_not_it_is_over() {
+    let mut tasks = Tasks::new(10);
+    for (task, status, received_ms) in
+        [("a", "ok", 5), ("b", "sent", 5), ("c", "failed", 5), ("d", "paused", 4), ("a", "ok", 5)]
+    {
+        tasks.apply("A", &says(task, status), received_ms);
+    }
+    let latest: Vec<_> = tasks.latest_first().iter().map(|state| &*state.task).collect();
+    assert_eq!(latest, ["a", "d", "c", "b"]);
+}
