@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use dockside::config::Config;
-use dockside_mqtt::packet::{Ack, Packet, Publish, Will};
+use dockside_mqtt::packet::{Ack, Packet, Publish};
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::peer::{Peer, TestBroker, VERSIONS, at, connect, id, publish, read};
+use crate::peer::{Peer, TestBroker, VERSIONS, at, id, publish, read};
+use crate::restarts::with_will;
+use crate::sessions::leave;
 
 pub(crate) const EVENTS: &str = "thing/product/SIMDOCK3000001/events";
 
@@ -185,21 +187,9 @@ async fn wills_survive_a_restart_unless_their_clients_are_back() {
     let entries = ["gone", "back", "said-goodbye"];
     for name in entries {
         let mut peer = broker.socket(Version::V5).await;
-        let will = Will {
-            topic: "w",
-            payload: name.as_bytes(),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            properties: Properties::EMPTY,
-        };
-        let with_will =
-            dockside_mqtt::packet::Connect { will: Some(will), ..connect(Version::V5, name) };
-        assert_eq!(peer.connect(with_will).await, ReasonCode::Success);
+        assert_eq!(peer.connect(with_will(name)).await, ReasonCode::Success);
         if name == "said-goodbye" {
-            let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
-            let goodbye = dockside_mqtt::packet::Disconnect { reason, properties };
-            peer.send(&Packet::Disconnect(goodbye)).await;
-            peer.expect_closed().await;
+            leave(peer).await;
         } else {
             // Its connection lasts as long as the broker, which ends without order below.
             std::mem::forget(peer);

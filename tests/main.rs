@@ -7,6 +7,7 @@ mod broker;
 mod clock;
 mod connect;
 mod events;
+mod expiry;
 mod flight_tasks;
 mod foreign;
 mod held_back;

@@ -1,20 +1,14 @@
 //! What a restart must not change, or bring back.
 
-use dockside_mqtt::packet::{Connect, Disconnect, Packet, Publish, Will};
+use dockside_mqtt::packet::{Connect, Packet, Publish, Will};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
-use dockside_mqtt::{QoS, ReasonCode, Version};
+use dockside_mqtt::{QoS, Version};
 use tempfile::TempDir;
 
 use crate::kept::{copy_of_running, start};
-use crate::peer::{Peer, TestBroker, VERSIONS, at, connect, publish};
+use crate::peer::{TestBroker, VERSIONS, at, connect, publish};
+use crate::sessions::leave;
 use crate::site::{PASSWORD, Site, login};
-
-/// Says goodbye, and waits until the broker has heard it.
-async fn leave(mut peer: Peer) {
-    let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
-    peer.send(&Packet::Disconnect(Disconnect { reason, properties })).await;
-    peer.expect_closed().await;
-}
 
 /// Identifiers are those that the messages were sent with, for sessions that had no connection when the broker
 /// stopped too [MQTT-4.4.0-1].
@@ -49,7 +43,8 @@ async fn exchanges_of_sleepers_go_on_after_a_stop() {
     }
 }
 
-fn with_will(client_id: &str) -> Connect<'_> {
+/// A connection with a will that says its name.
+pub(crate) fn with_will(client_id: &str) -> Connect<'_> {
     let will = Will {
         topic: "w",
         payload: client_id.as_bytes(),

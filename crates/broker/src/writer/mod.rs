@@ -99,9 +99,7 @@ impl WriterQueue {
             thread.unpark();
         }
     }
-}
 
-impl WriterQueue {
     /// Whether somebody rings within the time that it takes to be woken: whoever waits for an answer asks
     /// again at once, and a thread that sleeps costs both more than it would have spent here.
     fn is_rung_soon(&self) -> bool {
