@@ -13,6 +13,7 @@
 //! - [`tasks`]: how each task stands now.
 //! - [`known`]: which events came already.
 //! - [`topology`]: which aircraft are with a gateway.
+//! - [`names`]: what DJI's numbers mean.
 //!
 //! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
 
@@ -20,6 +21,7 @@ pub mod answer;
 pub mod envelope;
 pub mod known;
 pub mod methods;
+pub mod names;
 pub mod progress;
 pub mod tasks;
 pub mod topic;

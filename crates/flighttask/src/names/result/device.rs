@@ -1,0 +1,35 @@
+//! Modules 312, 317, 324 and 328: firmware, media files, logs and registration.
+
+use super::Table;
+
+pub(super) const TABLE: &Table = &[
+    (312014, "Firmware is being updated"),
+    (312015, "The dock is busy and cannot be updated"),
+    (312016, "The update failed: transmission fault between dock and aircraft"),
+    (312022, "The aircraft could not be powered on or is not connected"),
+    (312023, "The rods could not be closed, the aircraft cannot be updated"),
+    (312027, "The update failed: no aircraft in the dock"),
+    (312028, "The update failed: the device restarted"),
+    (312029, "The device is restarting and cannot be updated"),
+    (312030, "The update failed: enhanced transmission is on"),
+    (312704, "The device's battery is too low, it needs 20 %"),
+    (317001, "The media files could not be counted"),
+    (317002, "The aircraft's storage could not be formatted: it is off or has no camera"),
+    (317003, "The aircraft's storage could not be formatted"),
+    (317004, "The dock's media files could not be formatted"),
+    (317005, "Recording did not end properly, its media files may not be uploaded"),
+    (317006, "Not formatted: media files are being downloaded"),
+    (317007, "The media files could not be counted"),
+    (324012, "Compressing the logs took too long: too many were chosen"),
+    (324013, "The list of logs could not be got"),
+    (324014, "The list of logs is empty"),
+    (324015, "No list of logs: the aircraft is off or not connected"),
+    (324016, "Too little storage on the dock to compress the logs"),
+    (324017, "The aircraft's logs could not be got or compressed"),
+    (324018, "The logs could not be fetched, the issue was not reported"),
+    (324019, "The logs were not uploaded: network fault of the dock"),
+    (324021, "The logs were not exported: the dock lost power or restarted"),
+    (324030, "Media files were not uploaded: fault of the network or of the aircraft's link"),
+    (328051, "The CAAC registration is not complete"),
+    (328052, "The CAAC registration was cancelled"),
+];
