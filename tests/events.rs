@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dockside::config::Config;
-use dockside_interceptor::{Effects, Intercepted, Interceptor, Reply, Verdict};
+use dockside_interceptor::{After, Effects, Intercepted, Interceptor, Reply, Verdict};
 use dockside_mqtt::packet::{Ack, Packet, Publish};
 use dockside_mqtt::property::{PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -326,7 +326,12 @@ impl Interceptor for Panics {
     }
 
     fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
-        let reply = Reply { topic: "r".into(), payload: b"r".to_vec(), qos: QoS::AtMostOnce };
+        let reply = Reply {
+            topic: "r".into(),
+            payload: b"r".to_vec(),
+            qos: QoS::AtMostOnce,
+            after: After::Kept,
+        };
         effects.reply(reply);
         assert_ne!(publish.topic, "panic/now", "as a broken plugin would");
         Verdict::Consume
@@ -366,7 +371,7 @@ async fn docksim_notices_a_broker_that_does_not_answer_rightly() {
         }
         fn intercept(&self, _: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
             let (topic, payload) = (REPLY.to_owned(), b"{\"data\":{\"result\":1}}".to_vec());
-            effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce });
+            effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce, after: After::Kept });
             Verdict::Forward
         }
     }

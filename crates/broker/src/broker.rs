@@ -17,7 +17,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::board::{Board, TASKS};
+use crate::board::docks::{DOCKS, Docks};
+use crate::board::{Board, TASKS, changes};
 use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
@@ -147,8 +148,8 @@ impl Broker {
         let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
         let log = Arc::new(log);
         let opened = open_store(&config, Arc::new(clock), &log)?;
-        let OpenStore { kept, ledger, reading, board, clock, first_number } = opened;
-        let reading = (reading, board, clock, first_number);
+        let OpenStore { kept, ledger, reading, board, docks, clock, first_number } = opened;
+        let reading = (reading, board, docks, clock, first_number);
         let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
         let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
         restore::restore(&shared, &mut dispatcher, kept);
@@ -214,6 +215,7 @@ impl Broker {
             async move { shared.answer_the_doorbell().await }
         });
         rooms.spawn(upkeep(Arc::clone(&shared)));
+        rooms.spawn(changes::run(Arc::clone(&shared)));
         rooms.spawn(admin::serve(admin, token, Arc::clone(&shared)));
         if let Some(metrics) = metrics {
             rooms.spawn(admin::serve_metrics(metrics, Arc::clone(&shared)));
@@ -240,6 +242,7 @@ struct OpenStore {
     ledger: Ledger,
     reading: Reading,
     board: Arc<Board>,
+    docks: Docks,
     clock: Arc<Clock>,
     first_number: Seq,
 }
@@ -267,7 +270,7 @@ fn open_store(
         cannot(format!("{} cannot be read: {error}", store.path().display()))
     };
     let reader = store.reader().map_err(unreadable)?;
-    let mut kept = reader.kept(writer::KNOWN_EVENTS, TASKS).map_err(unreadable)?;
+    let mut kept = reader.kept(writer::KNOWN_EVENTS, TASKS, DOCKS).map_err(unreadable)?;
     if let Some(seen) = kept.seen {
         let dockside_store::Seen { wall_ms, boot, uptime_ms } = seen;
         let doubt = clock.compare(Moment { wall_ms, boot, uptime_ms });
@@ -277,10 +280,11 @@ fn open_store(
         .map_err(|error| cannot(format!("the reading thread cannot be started: {error}")))?;
     let first_number = store.first_number();
     let board = Arc::new(Board::new(std::mem::take(&mut kept.flight_tasks)));
+    let docks = Docks::new(std::mem::take(&mut kept.docks), config.dock.silent_after_s);
     let rooms = (Arc::clone(&clock), Arc::clone(&board));
     let ledger = Ledger::new(store, &kept, rooms, (&config.limits, &config.store))
         .map_err(|error| cannot(error.to_string()))?;
-    Ok(OpenStore { kept, ledger, reading, board, clock, first_number })
+    Ok(OpenStore { kept, ledger, reading, board, docks, clock, first_number })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::{PacketId, QoS};
-use dockside_store::{ReaderId, Seq, Session, Subscription, Will};
+use dockside_store::{Audit, Dock, ReaderId, Seq, Session, Subscription, Will};
 
 use crate::live_log::{Aside, LiveLog};
 use crate::record::{self, AsideNumber, Entry, Instance, Subscribed};
@@ -43,6 +43,12 @@ pub(crate) enum KeepAside {
     Clock,
     /// There was no room to retain this after all.
     NotRetained(Box<str>, Seq),
+    /// A dock as it was last heard of.
+    Dock(Box<Dock>),
+    /// A dock that is not known any more.
+    NoDock(Arc<str>),
+    /// Somebody did something.
+    Audit(Box<Audit>),
 }
 
 /// A step of a message on its way to or from a session that is kept.

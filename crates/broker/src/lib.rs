@@ -16,6 +16,7 @@
 
 mod access;
 mod admin;
+mod awaited;
 mod board;
 mod broker;
 mod budget;

@@ -7,16 +7,19 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use dockside_interceptor::{
-    Announcement, Effects, EventRecord, Intercepted, Interceptor, Reply, Unanswered, Verdict,
+    Announcement, Audited, Effects, EventRecord, Intercepted, Interceptor, Reply, Unanswered,
+    Verdict,
 };
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::property::{Properties, PropertyId, Value};
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
+use dockside_store::Audit;
 
 use crate::access::Permit;
 use crate::config::Limits;
-use crate::keep::{self, Keep};
+use crate::connection::Client;
+use crate::keep::{self, Keep, KeepAside};
 use crate::live_log::Aside;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
@@ -28,25 +31,31 @@ const EFFECTS_BYTES: usize = 1024;
 
 /// The plugins, by the topics they want to see.
 pub(crate) struct Interceptors {
-    tree: FilterTree<Arc<dyn Interceptor>>,
+    claims: FilterTree<Arc<dyn Interceptor>>,
+    watched: FilterTree<Arc<dyn Interceptor>>,
+}
+
+/// Which way a publish goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Way {
+    pub(crate) lane: Lane,
+    /// A plugin claims its topic.
+    pub(crate) is_claimed: bool,
+    is_watched: bool,
 }
 
 impl Interceptors {
     pub(crate) fn new(plugins: Vec<Arc<dyn Interceptor>>) -> Self {
-        let mut tree = FilterTree::default();
+        let (mut claims, mut watched) = (FilterTree::default(), FilterTree::default());
         for plugin in plugins {
             for filter in plugin.filters() {
-                tree.insert(&filter, Arc::clone(&plugin));
+                claims.insert(&filter, Arc::clone(&plugin));
+            }
+            for filter in plugin.watched() {
+                watched.insert(&filter, Arc::clone(&plugin));
             }
         }
-        Self { tree }
-    }
-
-    /// Whether any plugin wants to see this topic.
-    fn claim(&self, topic: &str) -> bool {
-        let mut claimed = false;
-        self.tree.matches(topic, |_| claimed = true);
-        claimed
+        Self { claims, watched }
     }
 }
 
@@ -92,7 +101,7 @@ impl Batch {
     /// A charge goes with the batch, and comes back with its record: also that of a publish which is
     /// refused after all.
     pub(crate) fn carry_charge(&mut self, routable: &Routable<'_>) {
-        match routable.lane {
+        match routable.way.lane {
             Lane::Direct => self.direct_charge += routable.charge,
             Lane::Writer => self.ordered_charge += routable.charge,
         }
@@ -124,6 +133,7 @@ pub(crate) struct Accepted {
     /// Something is kept of it: the publisher hears of it afterwards.
     pub(crate) is_recorded: bool,
     record: Option<EventRecord>,
+    audited: Option<Audit>,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) unanswered: Option<Unanswered>,
 }
@@ -131,22 +141,22 @@ pub(crate) struct Accepted {
 /// A publish that may be routed, and whose charge has been taken.
 pub(crate) struct Routable<'a> {
     permit: Permit<'a>,
-    lane: Lane,
+    way: Way,
     charge: u64,
-    claimed: bool,
 }
 
-/// Which way a publish goes, and whether a plugin claims it. QoS 0 with nothing to keep is direct,
-/// unless it `follows` one that was not.
-pub(crate) fn lane(
+/// Which way a publish goes. QoS 0 with nothing to keep is direct, unless it `follows` one that was not.
+pub(crate) fn way(
     shared: &Shared,
     permit: &Permit<'_>,
     publish: &Publish<'_>,
     follows: bool,
-) -> (Lane, bool) {
-    let claimed = shared.interceptors.claim(permit.topic());
-    let direct = publish.qos == QoS::AtMostOnce && !publish.retain && !follows && !claimed;
-    (if direct { Lane::Direct } else { Lane::Writer }, claimed)
+) -> Way {
+    let (mut is_claimed, mut is_watched) = (false, false);
+    shared.interceptors.claims.matches(permit.topic(), |_| is_claimed = true);
+    shared.interceptors.watched.matches(permit.topic(), |_| is_watched = true);
+    let direct = publish.qos == QoS::AtMostOnce && !publish.retain && !follows && !is_claimed;
+    Way { lane: if direct { Lane::Direct } else { Lane::Writer }, is_claimed, is_watched }
 }
 
 /// Takes the charge of a permitted publish; `None` while the lane's budget is used up (then `waker`
@@ -155,17 +165,17 @@ pub(crate) fn take_charge<'a>(
     shared: &Shared,
     permit: Permit<'a>,
     publish: &Publish<'_>,
-    (lane, claimed): (Lane, bool),
+    way: Way,
     (instance, waker): (Instance, &Waker),
 ) -> Option<Routable<'a>> {
-    let budget = match lane {
+    let budget = match way.lane {
         Lane::Direct => &shared.direct_budget,
         Lane::Writer => &shared.writer_budget,
     };
-    let effects = if claimed { EFFECTS_BYTES } else { 0 };
+    let effects = if way.is_claimed { EFFECTS_BYTES } else { 0 };
     let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
     let charge = budget.charge(size + effects);
-    budget.take(charge, instance, waker).then_some(Routable { permit, lane, charge, claimed })
+    budget.take(charge, instance, waker).then_some(Routable { permit, way, charge })
 }
 
 /// Shows a publish to the plugins and puts it on its lane.
@@ -173,24 +183,35 @@ pub(crate) fn route(
     shared: &Shared,
     routable: &Routable<'_>,
     publish: &Publish<'_>,
-    ((publisher, client_id), room): ((Instance, &str), Room),
+    (client, room): (&Client, Room),
     batch: &mut Batch,
 ) -> Accepted {
     let topic = routable.permit.topic();
     let mut accepted = Accepted::default();
     let mut verdict = Verdict::Forward;
-    if routable.claimed {
+    if routable.way.is_claimed || routable.way.is_watched {
         let intercepted = Intercepted {
             topic,
             payload: publish.payload,
             qos: publish.qos,
-            client_id,
+            client_id: &client.id,
             now_ms: shared.clock.kept_ms(),
+            kept: &*shared.board,
         };
-        verdict = intercept(shared, &intercepted, &mut accepted);
+        if routable.way.is_watched {
+            watch(shared, &intercepted, client.instance);
+        }
+        if routable.way.is_claimed {
+            verdict = intercept(shared, &intercepted, client, &mut accepted);
+        }
     }
     batch.carry_charge(routable);
-    let out = batch.entries(routable.lane);
+    let out = batch.entries(routable.way.lane);
+    if let Some(audited) = accepted.audited.take() {
+        // Not obeyed before it is written down.
+        accepted.is_recorded = true;
+        keep::append_aside(&shared.log, out, KeepAside::Audit(Box::new(audited)));
+    }
     if let Some(record) = accepted.record.take() {
         accepted.is_recorded = true;
         append_record(out, &record, publish.payload);
@@ -199,7 +220,7 @@ pub(crate) fn route(
         let mut forwarded = Vec::new();
         let (properties, expiry) = forwardable(shared, publish.properties, &mut forwarded);
         let published = Published {
-            publisher,
+            publisher: client.instance,
             except_publisher: false,
             qos: publish.qos,
             retain: publish.retain,
@@ -239,7 +260,7 @@ fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
     let event = keep::Event {
         received_ms: record.received_ms,
         gateway: &record.gateway,
-        method: record.method,
+        method: &record.method,
         tid: &record.tid,
         task: record.task.as_deref(),
         status: record.status.as_deref(),
@@ -252,30 +273,75 @@ fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
     record::append(out, &Entry::Keep(Keep::Event(event)));
 }
 
-fn intercept(shared: &Shared, publish: &Intercepted<'_>, accepted: &mut Accepted) -> Verdict {
+/// Shows it to a plugin; a panic of it is nobody else's.
+fn call(
+    shared: &Shared,
+    plugin: &dyn Interceptor,
+    publish: &Intercepted<'_>,
+    effects: &mut Effects,
+) -> Verdict {
+    let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, effects)));
+    called.unwrap_or_else(|_| {
+        effects.clear();
+        shared.metrics.hook_panics.increment(1);
+        tracing::error!(
+            plugin = plugin.name(),
+            topic = publish.topic,
+            "a plugin panicked; the publish goes on without it"
+        );
+        Verdict::Forward
+    })
+}
+
+fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Instance) {
+    let mut effects = Effects::default();
+    shared.interceptors.watched.matches(publish.topic, |plugin| {
+        call(shared, &**plugin, publish, &mut effects);
+        if let Some(heard) = effects.take_heard() {
+            shared.docks.heard(&heard, session, publish.now_ms);
+        }
+        effects.clear();
+    });
+}
+
+fn intercept(
+    shared: &Shared,
+    publish: &Intercepted<'_>,
+    client: &Client,
+    accepted: &mut Accepted,
+) -> Verdict {
     let mut verdict = Verdict::Forward;
     let mut effects = Effects::default();
-    shared.interceptors.tree.matches(publish.topic, |plugin| {
-        let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, &mut effects)));
-        match called {
-            Ok(Verdict::Forward) => {}
-            Ok(Verdict::Consume) => verdict = Verdict::Consume,
-            Err(_) => {
-                effects.clear();
-                shared.metrics.hook_panics.increment(1);
-                tracing::error!(
-                    plugin = plugin.name(),
-                    topic = publish.topic,
-                    "a plugin panicked; the publish goes on without it"
-                );
-            }
+    shared.interceptors.claims.matches(publish.topic, |plugin| {
+        if call(shared, &**plugin, publish, &mut effects) == Verdict::Consume {
+            verdict = Verdict::Consume;
         }
+        if let Some(heard) = effects.take_heard() {
+            shared.docks.heard(&heard, client.instance, publish.now_ms);
+        }
+        let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
+        accepted.audited = audited.or(accepted.audited.take());
         accepted.replies.extend(effects.take_replies());
         accepted.record = effects.take_record().or(accepted.record.take());
         accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
         accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });
     verdict
+}
+
+fn audit(said: &Audited, client: &Client, now_ms: u64) -> Audit {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Audit {
+        time_ms: now_ms,
+        what: said.what.to_owned(),
+        client_id: Some(client.id.to_string()),
+        user: client.user.as_deref().map(str::to_owned),
+        address: Some(client.peer.to_string()),
+        gateway: text(&said.gateway),
+        method: text(&said.method),
+        tid: text(&said.tid),
+        result: said.result,
+    }
 }
 
 /// The properties a subscriber gets [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17]

@@ -97,7 +97,23 @@ const LARGE_SEQ_AT: usize = 13;
 /// Bytes of a record before its first entry.
 pub(crate) const RECORD_HEADER: usize = 17;
 
-impl Published<'_> {
+impl<'a> Published<'a> {
+    /// A message of the broker's own.
+    pub(crate) fn by_broker(topic: &'a str, qos: QoS, payload: &'a [u8]) -> Self {
+        Self {
+            publisher: 0,
+            except_publisher: false,
+            qos,
+            retain: false,
+            room: Room::Unasked,
+            expires_ms: u64::MAX,
+            seq: 0,
+            topic,
+            properties: b"",
+            payload,
+        }
+    }
+
     /// Bytes of the entry.
     pub(crate) fn size(&self) -> usize {
         5 + 1 + 8 + 8 + 8 + 2 + 4 + self.topic.len() + self.properties.len() + self.payload.len()

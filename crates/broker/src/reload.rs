@@ -63,7 +63,9 @@ impl Reloader {
         let good = self.pairs.iter().filter(|pair| listener::reload(pair)).count();
         let certificates_are_good = good == self.pairs.len();
         reloaded.need_restart = need_restart(&self.shared.config, &config.as_it_runs());
-        metrics::reloaded(reloaded.problems.is_empty() && certificates_are_good);
+        let is_good = reloaded.problems.is_empty() && certificates_are_good;
+        metrics::reloaded(is_good);
+        self.shared.audit("reload", (None, None), if is_good { "done" } else { "failed" });
         reloaded
     }
 
@@ -85,6 +87,8 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("live_log", old.live_log != new.live_log),
         ("data", old.data != new.data),
         ("store", old.store != new.store),
+        ("flight_task", old.flight_task != new.flight_task),
+        ("dock", old.dock != new.dock),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

@@ -1,7 +1,7 @@
 //! What every connection shares.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
@@ -11,14 +11,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::awaited::Awaited;
 use crate::board::Board;
+use crate::board::changes::Site;
+use crate::board::docks::Docks;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keep::{self, KeepAside};
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
-use crate::metrics::ConnectionMetrics;
+use crate::metrics::{ConnectionMetrics, Latency};
 use crate::publish::Interceptors;
 use crate::reading::Reading;
 use crate::record::Instance;
@@ -41,6 +44,11 @@ pub(crate) struct Shared {
     pub(crate) retained: Arc<RwLock<Retained>>,
     pub(crate) reading: Reading,
     pub(crate) board: Arc<Board>,
+    pub(crate) docks: Docks,
+    /// As it was looked at last.
+    pub(crate) site: Mutex<Site>,
+    pub(crate) latency: Latency,
+    pub(crate) awaited: Awaited,
     /// Whether the store could be written lately.
     pub(crate) store_works: Arc<AtomicBool>,
     pub(crate) clock: Arc<Clock>,
@@ -66,7 +74,7 @@ impl Shared {
         config: Config,
         policy: Arc<Policy>,
         log: Arc<LiveLog>,
-        (reading, board, clock, first_number): (Reading, Arc<Board>, Arc<Clock>, Seq),
+        (reading, board, docks, clock, first_number): (Reading, Arc<Board>, Docks, Arc<Clock>, Seq),
         plugins: Vec<Arc<dyn Interceptor>>,
     ) -> Self {
         Self {
@@ -79,6 +87,10 @@ impl Shared {
             retained: Arc::new(RwLock::new(Retained::new(&config.limits))),
             reading,
             board,
+            docks,
+            site: Mutex::default(),
+            latency: Latency::default(),
+            awaited: Awaited::default(),
             store_works: Arc::new(AtomicBool::new(true)),
             clock,
             sys: SysCounters::default(),

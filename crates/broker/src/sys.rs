@@ -53,6 +53,11 @@ impl SysCounters {
         }
     }
 
+    /// Messages that came.
+    pub(crate) fn publishes_received(&self) -> u64 {
+        self.publishes_received.load(Ordering::Relaxed)
+    }
+
     /// Messages that could not be delivered.
     pub(crate) fn dropped(&self, count: u64) {
         self.publishes_dropped.fetch_add(count, Ordering::Relaxed);

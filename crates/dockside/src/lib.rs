@@ -2,23 +2,23 @@
 //!
 //! # Layout
 //! - [`config`]: everything an operator can decide, and where it comes from.
-//! - [`events`]: the plugin that answers docks.
-//! - [`topology`]: the plugin that learns which aircraft are with a gateway.
+//! - [`gateways`]: the plugin that answers docks, and learns who is there.
+//! - [`commands`]: the plugin that writes down who commands them.
 //! - [`import`]: another broker's configuration becomes Dockside's.
 
+pub mod commands;
 pub mod config;
-pub mod events;
+pub mod gateways;
 pub mod import;
-pub mod topology;
 
 use std::sync::Arc;
 
 use dockside_broker::{BindError, Broker};
 use dockside_interceptor::Interceptor;
 
+use crate::commands::Commands;
 use crate::config::Config;
-use crate::events::Events;
-use crate::topology::Topology;
+use crate::gateways::Gateways;
 
 /// Binds a broker with every plugin that the configuration asks for.
 ///
@@ -33,5 +33,5 @@ pub async fn bind(config: &Config) -> Result<Broker, BindError> {
 /// Every plugin that the configuration asks for.
 #[must_use]
 pub fn plugins(config: &Config) -> Vec<Arc<dyn Interceptor>> {
-    vec![Arc::new(Events::new(config.flight_task.rules())), Arc::new(Topology)]
+    vec![Arc::new(Gateways::new(config.rules())), Arc::new(Commands)]
 }

@@ -125,7 +125,13 @@ fn reload_once(reloader: &Reloader, arguments: &Arguments, started: &Config) {
         tracing::error!("{}: {}; what was there before stays", problem.key, problem.remedy);
     }
     let others = [
-        ("flight_task", started.flight_task != config.flight_task),
+        ("answer", started.answer != config.answer),
+        ("site", started.site != config.site),
+        (
+            "flight_task",
+            started.rules().max_event_bytes != config.rules().max_event_bytes
+                || started.rules().reply_when_unasked != config.rules().reply_when_unasked,
+        ),
         ("log", started.log != config.log),
     ];
     let others = others.into_iter().filter_map(|(table, differs)| differs.then_some(table));

@@ -1,52 +1,40 @@
-//! Whether an event is answered, and with what (DJI Cloud API, "Server reply").
+//! Whether what a gateway publishes is answered, and with what (DJI Cloud API, "Server reply").
 
+use std::borrow::Cow;
 use std::io::Write;
 
-use crate::envelope::{Envelope, Invalid, NeedReply};
+use serde_json::value::RawValue;
 
-/// The method that Dockside answers.
+use crate::envelope::{Envelope, Invalid, NeedReply};
+use crate::requests::{self, Standing};
+use crate::rules::{Rules, WaitFor};
+use crate::topic::Kind;
+
+/// The method that Dockside answers unless it is told otherwise.
 pub const FLIGHTTASK_PROGRESS: &str = "flighttask_progress";
 
-/// What the operator can decide.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rules {
-    /// Whether an event without `need_reply` is answered. DJI's first document replies always, and
-    /// a reply nobody waits for is matched by nobody.
-    pub reply_when_unasked: bool,
-    /// The longest payload that is read, in bytes.
-    pub max_event_bytes: usize,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { reply_when_unasked: true, max_event_bytes: 20_480 }
-    }
-}
-
-/// What becomes of one event.
+/// What becomes of one publish.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// A `flighttask_progress` that is answered.
+    /// It is answered.
     Reply {
         /// What with.
         payload: Vec<u8>,
-        /// Its `tid`: the text, or what else stands there.
-        tid: String,
+        /// Whose acknowledgement comes first.
+        wait_for: WaitFor,
     },
-    /// A `flighttask_progress` that asked for no reply.
+    /// It asked for no reply.
     NotNeeded,
-    /// Another method: somebody else's business.
-    OtherMethod {
-        /// Its name.
-        method: String,
+    /// No rule answers it: somebody else's business.
+    NotOurs {
         /// Whether the device says that it waits for a reply.
         waits: bool,
     },
-    /// Not an event that can be answered.
+    /// It cannot be answered.
     Invalid(Invalid),
 }
 
-/// What there is to count about a `flighttask_progress` besides its answer.
+/// What there is to count besides the answer.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Flags {
     /// `bid` is missing.
@@ -57,49 +45,107 @@ pub struct Flags {
     pub gateway_mismatch: bool,
 }
 
-/// Decides about the payload that `serial_number` published on its events topic at `now_ms`
-/// (milliseconds since 1970). The reply never depends on what the event reports: it is a receipt.
+/// What is known of one publish, and what becomes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision<'a> {
+    /// What becomes of it.
+    pub answer: Answer,
+    /// What is odd about it; only of what is answered here.
+    pub flags: Flags,
+    /// Its method, if it has one that can be read.
+    pub method: Option<Cow<'a, str>>,
+    /// Its `tid`, the text or what else stands there; empty without one.
+    pub tid: String,
+}
+
+/// How a task stands: gateway, and task or, without one, its latest.
+pub type Look<'a> = &'a dyn Fn(&str, Option<&str>) -> Option<Standing>;
+
+/// Decides about the payload that `serial_number` published on a topic of this kind at `now_ms`
+/// (milliseconds since 1970). The reply to an event never depends on what it reports: it is a receipt.
 #[must_use]
-pub fn answer(serial_number: &str, payload: &[u8], now_ms: u64, rules: Rules) -> (Answer, Flags) {
+pub fn answer<'a>(
+    (kind, serial_number): (Kind, &str),
+    payload: &'a [u8],
+    now_ms: u64,
+    rules: &Rules,
+    look: Look<'_>,
+) -> Decision<'a> {
+    let invalid = |invalid| Decision {
+        answer: Answer::Invalid(invalid),
+        flags: Flags::default(),
+        method: None,
+        tid: String::new(),
+    };
     if payload.len() > rules.max_event_bytes {
-        return (Answer::Invalid(Invalid::TooLarge), Flags::default());
+        return invalid(Invalid::TooLarge);
     }
     let envelope = match Envelope::parse(payload) {
         Ok(envelope) => envelope,
-        Err(invalid) => return (Answer::Invalid(invalid), Flags::default()),
+        Err(reason) => return invalid(reason),
     };
-    if envelope.method != FLIGHTTASK_PROGRESS {
-        let waits = envelope.need_reply == NeedReply::Yes;
-        let method = envelope.method.into_owned();
-        return (Answer::OtherMethod { method, waits }, Flags::default());
-    }
-    let flags = Flags {
-        no_bid: envelope.bid.is_none(),
+    let mut flags = Flags::default();
+    let answer = match rules.answers(kind, serial_number, &envelope.method) {
+        None => Answer::NotOurs { waits: envelope.need_reply == NeedReply::Yes },
+        Some(wait_for) => {
+            flags = flags_of(&envelope, serial_number);
+            let data = || requests::data(kind, &envelope, &rules.site, look);
+            decide((kind, wait_for), &envelope, (now_ms, rules), data)
+        }
+    };
+    let raw = envelope.tid.map_or("", RawValue::get);
+    let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+    Decision { answer, flags, method: Some(envelope.method), tid }
+}
+
+fn flags_of(envelope: &Envelope<'_>, serial_number: &str) -> Flags {
+    Flags {
+        no_bid: matches!(envelope.bid, Ok(None)),
         junk_need_reply: envelope.need_reply == NeedReply::Junk,
         gateway_mismatch: envelope.gateway.as_ref().is_some_and(|sn| sn != serial_number),
-    };
-    let wanted = match envelope.need_reply {
+    }
+}
+
+fn decide(
+    (kind, wait_for): (Kind, &WaitFor),
+    envelope: &Envelope<'_>,
+    (now_ms, rules): (u64, &Rules),
+    data: impl FnOnce() -> Result<Cow<'static, str>, Invalid>,
+) -> Answer {
+    let is_wanted = match envelope.need_reply {
+        // Only events say whether they want one.
+        _ if kind != Kind::Events => true,
         NeedReply::Yes => true,
         NeedReply::No => false,
         NeedReply::Absent | NeedReply::Junk => rules.reply_when_unasked,
     };
-    if !wanted {
-        return (Answer::NotNeeded, flags);
+    let ids = envelope.tid.and_then(|tid| envelope.bid.map(|bid| (tid, bid)));
+    match ids.and_then(|ids| if is_wanted { Ok(Some((ids, data()?))) } else { Ok(None) }) {
+        Ok(None) => Answer::NotNeeded,
+        Ok(Some((ids, data))) => Answer::Reply {
+            payload: reply(ids, &envelope.method, now_ms, &data),
+            wait_for: if kind == Kind::Events { wait_for.clone() } else { WaitFor::Commit },
+        },
+        Err(reason) => Answer::Invalid(reason),
     }
-    let raw = envelope.tid.get();
-    let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
-    (Answer::Reply { payload: reply(&envelope, now_ms), tid }, flags)
 }
 
-/// The reply: the device's own `tid` and `bid` to the letter, an integer timestamp, `result` 0.
-fn reply(envelope: &Envelope<'_>, now_ms: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(192);
-    let bid = envelope.bid.map_or("", |bid| bid.get());
+/// The reply: the device's own `tid` and `bid` to the letter, an integer timestamp.
+fn reply(
+    (tid, bid): (&RawValue, Option<&RawValue>),
+    method: &str,
+    now_ms: u64,
+    data: &str,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(192 + data.len());
+    let bid = bid.map_or("", |bid| bid.get());
     let comma = if bid.is_empty() { "" } else { r#","bid":"# };
-    let tid = envelope.tid.get();
+    let tid = tid.get();
+    // Any method of an event can be answered, so it may need escapes.
+    let method = serde_json::Value::from(method);
     write!(
         out,
-        r#"{{"tid":{tid}{comma}{bid},"timestamp":{now_ms},"method":"{FLIGHTTASK_PROGRESS}","data":{{"result":0}}}}"#
+        r#"{{"tid":{tid}{comma}{bid},"timestamp":{now_ms},"method":{method},"data":{data}}}"#
     )
     .expect("writing to a Vec cannot fail");
     out

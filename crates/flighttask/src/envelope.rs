@@ -58,16 +58,19 @@ pub enum NeedReply {
 /// The envelope of one event.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
-    /// Transaction id, as JSON text: a string that is not empty, or a number.
-    pub tid: &'a RawValue,
-    /// Business id, as JSON text; absent is a device's error that is forgiven.
-    pub bid: Option<&'a RawValue>,
+    /// Transaction id, as JSON text: a string that is not empty, or a number. Without one there is nothing
+    /// that a reply could be matched by.
+    pub tid: Result<&'a RawValue, Invalid>,
+    /// Business id, as JSON text; absent is a device's error that is forgiven, one that is too long is not.
+    pub bid: Result<Option<&'a RawValue>, Invalid>,
     /// What kind of event.
     pub method: Cow<'a, str>,
     /// Whether the device waits for a reply.
     pub need_reply: NeedReply,
     /// Serial number of the gateway that sent it, if it says so as a string.
     pub gateway: Option<Cow<'a, str>>,
+    /// What the method is about, as JSON text.
+    pub data: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -85,15 +88,15 @@ struct Wire<'a> {
     // Named so that a second one is an error, as for the keys above.
     #[serde(default, rename = "timestamp")]
     _timestamp: Option<IgnoredAny>,
-    #[serde(default, rename = "data")]
-    _data: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope of an event payload.
+    /// Reads the envelope of a payload.
     ///
     /// # Errors
-    /// Why it can't be answered.
+    /// No JSON object, or one without a method.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Invalid> {
         let text = std::str::from_utf8(payload).map_err(|_| Invalid::Json)?;
         if too_deep(payload) {
@@ -106,11 +109,12 @@ impl<'a> Envelope<'a> {
         let wire: Wire<'a> = serde_json::from_str(text).map_err(|_| Invalid::Json)?;
         let method = wire.method.and_then(string).filter(|method| !method.is_empty());
         Ok(Self {
-            tid: wire.tid.filter(|tid| tid.get() != "\"\"").ok_or(Invalid::Schema).and_then(id)?,
-            bid: wire.bid.map(id).transpose()?,
+            tid: wire.tid.filter(|tid| tid.get() != "\"\"").ok_or(Invalid::Schema).and_then(id),
+            bid: wire.bid.map(id).transpose(),
             method: method.ok_or(Invalid::Schema)?,
             need_reply: need_reply(wire.need_reply),
             gateway: wire.gateway.and_then(string),
+            data: wire.data,
         })
     }
 }

@@ -72,3 +72,8 @@ impl<'a> Progress<'a> {
         std::str::from_utf8(payload).ok().and_then(read::read).unwrap_or_default()
     }
 }
+
+/// The integer that stands in a JSON text, be it as a number or as a text of one.
+pub(crate) fn integer(json: &str) -> Option<i64> {
+    scalar::Scalar::from_json(json).integer()
+}

@@ -111,6 +111,12 @@ impl Tasks {
         self.states.get(&self.place(gateway, task)?)
     }
 
+    /// The task of a gateway that is under way, or else was heard of last.
+    #[must_use]
+    pub fn latest_of(&self, gateway: &str) -> Option<&TaskState> {
+        self.states.get(self.places.get(gateway)?.values().max()?)
+    }
+
     /// Every task: first those that are over, then the others, and of each the one first that was heard
     /// of least recently.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TaskState> + ExactSizeIterator {

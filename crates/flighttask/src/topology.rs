@@ -1,14 +1,14 @@
-//! Which aircraft are with a gateway: `update_topo` on `sys/product/{sn}/status` (DJI Cloud API,
+//! Which devices are with a gateway, and which it is: `update_topo` on `sys/product/{sn}/status` (DJI Cloud API,
 //! "Device management").
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use crate::names::Model;
+use crate::progress::integer;
 use crate::topic::is_serial_number;
-
-/// The filter that matches every gateway's status.
-pub const STATUS_FILTER: &str = "sys/product/+/status";
 
 /// Longer payloads are no `update_topo`.
 pub const BYTES_AT_MOST: usize = 20_480;
@@ -16,11 +16,13 @@ pub const BYTES_AT_MOST: usize = 20_480;
 /// Aircraft that one gateway can have.
 pub const AIRCRAFT_AT_MOST: usize = 16;
 
-/// The serial number in `sys/product/{sn}/status`.
-#[must_use]
-pub fn status_serial_number(topic: &str) -> Option<&str> {
-    let serial_number = topic.strip_prefix("sys/product/")?.strip_suffix("/status")?;
-    is_serial_number(serial_number).then_some(serial_number)
+/// What an `update_topo` says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Topology {
+    /// What the gateway is; none if it does not say.
+    pub model: Option<Model>,
+    /// Serial numbers of its aircraft; none of them is a gateway whose aircraft is off.
+    pub aircraft: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +36,12 @@ struct Wire<'a> {
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow, default)]
+    domain: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sub_type: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     sub_devices: Vec<SubDevice<'a>>,
 }
 
@@ -43,10 +51,9 @@ struct SubDevice<'a> {
     sn: Cow<'a, str>,
 }
 
-/// The serial numbers that an `update_topo` names; an empty list is a gateway whose aircraft is off.
-/// Anything else is none: another method, or nothing that can be read.
+/// What an `update_topo` says. Anything else is none: another method, or nothing that can be read.
 #[must_use]
-pub fn update_topo(payload: &[u8]) -> Option<Vec<String>> {
+pub fn update_topo(payload: &[u8]) -> Option<Topology> {
     if payload.len() > BYTES_AT_MOST {
         return None;
     }
@@ -54,9 +61,20 @@ pub fn update_topo(payload: &[u8]) -> Option<Vec<String>> {
     if wire.method != "update_topo" {
         return None;
     }
+    let model = model(&wire.data);
     let serial_numbers = wire.data.sub_devices.into_iter().map(|device| device.sn);
     let valid = serial_numbers.filter(|sn| is_serial_number(sn)).take(AIRCRAFT_AT_MOST);
-    Some(valid.map(Cow::into_owned).collect())
+    Some(Topology { model, aircraft: valid.map(Cow::into_owned).collect() })
+}
+
+fn model(data: &Data<'_>) -> Option<Model> {
+    // DJI prints `domain` as a text and the others as numbers.
+    let number = |raw: Option<&RawValue>| raw.and_then(|raw| integer(raw.get()));
+    Some(Model {
+        domain: number(data.domain)?,
+        kind: number(data.kind)?,
+        sub_type: number(data.sub_type).unwrap_or(0),
+    })
 }
 
 #[cfg(test)]
@@ -71,13 +89,30 @@ mod tests {
 
     #[test]
     fn aircraft_are_read_from_an_update_topo() {
-        assert_eq!(update_topo(UPDATE_TOPO.as_bytes()), Some(vec!["SIMDRONE1".to_owned()]));
+        let aircraft = |text: &str| update_topo(text.as_bytes()).map(|topology| topology.aircraft);
+        assert_eq!(aircraft(UPDATE_TOPO), Some(vec!["SIMDRONE1".to_owned()]));
         let off = r#"{"method":"update_topo","data":{"sub_devices":[]}}"#;
-        assert_eq!(update_topo(off.as_bytes()), Some(vec![]));
+        assert_eq!(aircraft(off), Some(vec![]));
         let none = r#"{"method":"update_topo","data":{}}"#;
-        assert_eq!(update_topo(none.as_bytes()), Some(vec![]));
+        assert_eq!(aircraft(none), Some(vec![]));
         let odd = r#"{"method":"update_topo","data":{"sub_devices":[{"sn":"a/b"},{"sn":"A1"}]}}"#;
-        assert_eq!(update_topo(odd.as_bytes()), Some(vec!["A1".to_owned()]));
+        assert_eq!(aircraft(odd), Some(vec!["A1".to_owned()]));
+    }
+
+    #[test]
+    fn the_gateway_says_what_it_is() {
+        let model = |text: &str| update_topo(text.as_bytes()).and_then(|topology| topology.model);
+        let dock = Model { domain: 3, kind: 1, sub_type: 0 };
+        assert_eq!(model(UPDATE_TOPO), Some(dock));
+        let number = r#"{"method":"update_topo","data":{"domain":3,"type":"1"}}"#;
+        assert_eq!(model(number), Some(dock));
+        for odd in [r#"{"domain":"x","type":1}"#, r#"{"domain":[],"type":1}"#, r#"{"type":1}"#] {
+            let text = format!(r#"{{"method":"update_topo","data":{odd}}}"#);
+            assert_eq!(
+                update_topo(text.as_bytes()),
+                Some(Topology { model: None, aircraft: vec![] })
+            );
+        }
     }
 
     #[test]
@@ -95,13 +130,5 @@ mod tests {
         }
         let long = format!("{}{}", " ".repeat(BYTES_AT_MOST), UPDATE_TOPO);
         assert_eq!(update_topo(long.as_bytes()), None);
-    }
-
-    #[test]
-    fn look_alikes_are_no_status() {
-        assert_eq!(status_serial_number("sys/product/DOCK1/status"), Some("DOCK1"));
-        for topic in ["sys/product/a/b/status", "sys/product//status", "sys/product/a-b/status"] {
-            assert_eq!(status_serial_number(topic), None, "{topic}");
-        }
     }
 }

@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use dockside_flighttask::answer::Flags;
 use dockside_flighttask::envelope::ID_BYTES_AT_MOST;
-use dockside_flighttask::{Answer, Invalid, Rules, answer};
+use dockside_flighttask::topic::Kind;
+use dockside_flighttask::{Answer, Invalid, Rules};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_700_000_000_123;
@@ -37,6 +39,13 @@ fn without(key: &str) -> String {
     let mut event = event();
     event.as_object_mut().unwrap().remove(key);
     event.to_string()
+}
+
+/// What becomes of an event, and what is odd about it.
+fn answer(sn: &str, payload: &[u8], now_ms: u64, rules: Rules) -> (Answer, Flags) {
+    let decision =
+        dockside_flighttask::answer((Kind::Events, sn), payload, now_ms, &rules, &|_, _| None);
+    (decision.answer, decision.flags)
 }
 
 fn decide(payload: impl AsRef<[u8]>) -> Answer {
@@ -201,15 +210,12 @@ fn case_12_method_missing_is_not_answered() {
 #[test]
 fn case_13_other_methods_are_somebody_elses() {
     for method in ["hms", "flighttask_ready", "flighttask_progress_get", "no_such_method"] {
-        assert_eq!(
-            decide(with("method", json!(method))),
-            Answer::OtherMethod { method: method.into(), waits: false }
-        );
+        assert_eq!(decide(with("method", json!(method))), Answer::NotOurs { waits: false });
     }
     let mut waiting: Value = event();
     waiting["method"] = json!("hms");
     waiting["need_reply"] = json!(1);
-    let waits = Answer::OtherMethod { method: "hms".into(), waits: true };
+    let waits = Answer::NotOurs { waits: true };
     assert_eq!(decide(waiting.to_string()), waits);
     replied(event().to_string().replace("flighttask_progress", "flighttask\\u005fprogress"));
 }
@@ -296,7 +302,7 @@ fn case_21_any_text_is_echoed_equal() {
 fn case_22_data_as_array_and_events_without_envelope() {
     assert_eq!(
         decide(json!({"tid": "1", "method": "airsense_warning", "data": [1, 2]}).to_string()),
-        Answer::OtherMethod { method: "airsense_warning".into(), waits: false }
+        Answer::NotOurs { waits: false }
     );
     invalid(json!({"in_flight_wayline_id": "x", "status": 0}).to_string(), Invalid::Schema);
 }

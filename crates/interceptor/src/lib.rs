@@ -8,6 +8,7 @@
 //! effects.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use dockside_mqtt::QoS;
 
@@ -18,14 +19,41 @@ pub trait Interceptor: Send + Sync {
 
     /// The topic filters it wants to see, asked for once at start. It is called once for each that
     /// matches, so they should not overlap; shared subscriptions are not allowed here.
+    ///
+    /// What matches is ordered with everything that is kept, whatever its QoS.
     fn filters(&self) -> Vec<String>;
+
+    /// More of them, of traffic that must never wait for a disk: it is seen and goes its way. Of the effects
+    /// only [`Effects::heard`] counts, and the verdict does not.
+    fn watched(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Looks at one publish. Effects take hold only if this returns.
     fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict;
 }
 
+/// What the broker has kept of what was recorded, a second behind at most.
+pub trait Kept {
+    /// How a flight task stands that this gateway has reported; without a task its latest.
+    fn flight_task(&self, gateway: &str, task: Option<&str>) -> Option<FlightTask>;
+}
+
+/// How a flight task stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FlightTask {
+    /// The task.
+    pub task: String,
+    /// Its status, once it is known.
+    pub status: Option<String>,
+    /// Number of its step.
+    pub step: Option<i64>,
+    /// Its progress, 0 to 100.
+    pub percent: Option<f64>,
+}
+
 /// One publish, as accepted: the topic alias is resolved, the publisher may publish here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Intercepted<'a> {
     /// Topic name.
     pub topic: &'a str,
@@ -37,6 +65,18 @@ pub struct Intercepted<'a> {
     pub client_id: &'a str,
     /// Wall clock, milliseconds since 1970.
     pub now_ms: u64,
+    /// What was recorded before.
+    pub kept: &'a dyn Kept,
+}
+
+impl fmt::Debug for Intercepted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intercepted")
+            .field("topic", &self.topic)
+            .field("client_id", &self.client_id)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of the publish.
@@ -55,6 +95,8 @@ pub struct Effects {
     record: Option<EventRecord>,
     announcement: Option<Announcement>,
     unanswered: Option<Unanswered>,
+    heard: Option<Heard>,
+    audited: Option<Audited>,
 }
 
 /// A message to the publisher, and to whoever else subscribes to its topic: QoS 1 at most, never
@@ -67,6 +109,21 @@ pub struct Reply {
     pub payload: Vec<u8>,
     /// QoS before it is capped by the subscription.
     pub qos: QoS,
+    /// What it waits for.
+    pub after: After,
+}
+
+/// What a reply waits for.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub enum After {
+    /// That the publish is kept, as far as it has to be.
+    #[default]
+    Kept,
+    /// That a connection of this user has acknowledged the publish, besides; it is dropped when that takes
+    /// too long. The acknowledgement of the publish does not wait for it.
+    User(Box<str>),
+    /// The same, of the client with this identifier.
+    Client(Box<str>),
 }
 
 /// What is kept of an event, with its payload, before its publisher hears anything.
@@ -77,8 +134,8 @@ pub struct EventRecord {
     /// Serial number of the topic.
     pub gateway: Box<str>,
     /// Method.
-    pub method: &'static str,
-    /// Transaction identifier.
+    pub method: Box<str>,
+    /// Transaction identifier; empty without one.
     pub tid: Box<str>,
     /// Flight task.
     pub task: Option<Box<str>>,
@@ -102,6 +159,40 @@ pub struct Announcement {
     pub gateway: String,
     /// Serial numbers of the aircraft; none means that there are none any more.
     pub aircraft: Vec<String>,
+}
+
+/// A gateway was heard of.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// Serial number of the topic.
+    pub gateway: Box<str>,
+    /// Whether a gateway that was not heard of before is one: other devices publish on some of its topics.
+    pub is_gateway: bool,
+    /// Whether it was an event, and whether it is answered.
+    pub event: Option<bool>,
+    /// The device's clock, milliseconds since 1970, as it says.
+    pub device_ms: Option<u64>,
+    /// What it is: `domain`, `type` and `sub_type`.
+    pub model: Option<[i64; 3]>,
+    /// Its firmware.
+    pub firmware: Option<Box<str>>,
+    /// All its aircraft.
+    pub aircraft: Option<Vec<Box<str>>>,
+}
+
+/// What is kept for whoever wants to know later who did what: never changed, and not the payload.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Audited {
+    /// What kind of thing.
+    pub what: &'static str,
+    /// Serial number of the topic.
+    pub gateway: Box<str>,
+    /// Method, or the names of properties.
+    pub method: Box<str>,
+    /// Transaction identifier; empty without one.
+    pub tid: Box<str>,
+    /// Code of the device; 0 is well.
+    pub result: Option<i64>,
 }
 
 /// Why a publish that may be waiting for a reply gets none, for whoever asks the broker.
@@ -139,6 +230,26 @@ impl Effects {
         self.unanswered = Some(unanswered);
     }
 
+    /// Says that a gateway was heard of.
+    pub fn heard(&mut self, heard: Heard) {
+        self.heard = Some(heard);
+    }
+
+    /// Asks for an entry of the audit log, with the publisher's name.
+    pub fn audit(&mut self, audited: Audited) {
+        self.audited = Some(audited);
+    }
+
+    /// Takes out who was heard of.
+    pub fn take_heard(&mut self) -> Option<Heard> {
+        self.heard.take()
+    }
+
+    /// Takes the entry of the audit log out.
+    pub fn take_audited(&mut self) -> Option<Audited> {
+        self.audited.take()
+    }
+
     /// Takes the record out.
     pub fn take_record(&mut self) -> Option<EventRecord> {
         self.record.take()
@@ -165,5 +276,7 @@ impl Effects {
         self.record = None;
         self.announcement = None;
         self.unanswered = None;
+        self.heard = None;
+        self.audited = None;
     }
 }

@@ -83,18 +83,23 @@ impl Store {
         Ok(())
     }
 
-    /// Shows every event that the flight tasks have not followed yet, in their order, and notes that they
-    /// have.
+    /// Shows every event of a method that the flight tasks have not followed yet, in their order, and notes that
+    /// they have.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn follow_events(&mut self, mut follow: impl FnMut(&Followed<'_>)) -> Result<(), Error> {
+    pub fn follow_events(
+        &mut self,
+        method: &str,
+        mut follow: impl FnMut(&Followed<'_>),
+    ) -> Result<(), Error> {
         let mut statement = self.cached(
             "SELECT id, received_ms, gateway, payload FROM event
              WHERE id > coalesce((SELECT value FROM about WHERE name = 'flight_task_event'), 0)
+               AND method = ?1
              ORDER BY id",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query(params![method])?;
         while let Some(row) = rows.next()? {
             follow(&Followed {
                 id: row.get::<_, i64>(0)?.cast_unsigned(),

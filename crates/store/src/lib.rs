@@ -6,7 +6,9 @@
 //! [`Reader`] looks at what was committed, from any thread. Neither knows MQTT: qualities, flags and
 //! properties are numbers and bytes here.
 
+mod audit;
 mod backup;
+mod docks;
 mod events;
 mod flight_tasks;
 mod migrate;
@@ -21,7 +23,9 @@ mod write;
 
 use std::path::PathBuf;
 
+pub use self::audit::Audit;
 pub use self::backup::{BackupError, backup, restore};
+pub use self::docks::Dock;
 pub use self::events::Usage;
 pub use self::flight_tasks::{FlightTask, Followed};
 pub use self::open::{OpenError, Store};

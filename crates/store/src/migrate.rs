@@ -20,8 +20,10 @@ pub(crate) struct History<'a> {
 }
 
 /// Those of this release.
-pub(crate) const HISTORY: History<'static> =
-    History { tables: include_str!("schema.sql"), steps: &[include_str!("schema_2.sql")] };
+pub(crate) const HISTORY: History<'static> = History {
+    tables: include_str!("schema.sql"),
+    steps: &[include_str!("schema_2.sql"), include_str!("schema_3.sql")],
+};
 
 impl History<'_> {
     /// Number of the newest schema; `PRAGMA user_version` of the file.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use crate::write::signed;
-use crate::{Error, FlightTask, Queued, Reader, ReaderId, Seen, Session, Subscription, Will};
+use crate::{Dock, Error, FlightTask, Queued, Reader, ReaderId, Seen, Session, Subscription, Will};
 
 /// Everything but the messages of sessions, which are read when their clients come back.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Kept {
     pub events: Vec<Vec<u8>>,
     /// Flight tasks, the one that was heard of least recently first.
     pub flight_tasks: Vec<FlightTask>,
+    /// Gateways.
+    pub docks: Vec<Dock>,
     /// When the broker was last sure of the time.
     pub seen: Option<Seen>,
 }
@@ -56,11 +58,11 @@ pub struct KeptShare {
 pub type KeptRetained = Queued;
 
 impl Reader {
-    /// Reads it all: the keys of so many events, and so many flight tasks.
+    /// Reads it all: the keys of so many events, and so many flight tasks and gateways.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn kept(&self, events: usize, tasks: usize) -> Result<Kept, Error> {
+    pub fn kept(&self, events: usize, tasks: usize, docks: usize) -> Result<Kept, Error> {
         Ok(Kept {
             sessions: self.sessions()?,
             shares: self.shares()?,
@@ -69,6 +71,7 @@ impl Reader {
             waiting: self.waiting()?,
             events: self.newest_event_keys(events)?,
             flight_tasks: self.flight_tasks(tasks)?,
+            docks: self.docks(docks)?,
             seen: self.last_seen()?,
         })
     }

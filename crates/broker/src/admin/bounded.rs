@@ -1,4 +1,4 @@
-//! HTTP connections that cannot take more than their share: so many at a time, and none for ever.
+//! HTTP connections that cannot take more than their share: so many at a time, and none for ever that does nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::Sleep;
 /// Connections of one listener; the next one waits until one ends.
 const CONNECTIONS: usize = 64;
 
-/// How long one may last, whatever it does: a client that keeps it open connects again.
+/// How long one may last to which nothing is sent: silent ones end, and those that do not read.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Pause after a failed accept, so that a process out of descriptors does not spin.
@@ -45,7 +45,8 @@ impl Listener for Bounded {
             match self.listener.accept().await {
                 Ok((socket, peer)) => {
                     let until = Box::pin(tokio::time::sleep(self.lifetime));
-                    return (Held { socket, until, _place: place }, peer);
+                    let lifetime = self.lifetime;
+                    return (Held { socket, until, lifetime, _place: place }, peer);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot accept HTTP connections");
@@ -64,6 +65,7 @@ impl Listener for Bounded {
 pub(super) struct Held {
     socket: TcpStream,
     until: Pin<Box<Sleep>>,
+    lifetime: Duration,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -94,7 +96,12 @@ impl AsyncWrite for Held {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.in_time(cx)?;
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        if matches!(written, Poll::Ready(Ok(length)) if length > 0) {
+            let until = tokio::time::Instant::now() + self.lifetime;
+            self.until.as_mut().reset(until);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

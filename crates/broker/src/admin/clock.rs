@@ -39,6 +39,7 @@ pub(super) async fn accept(
     let doubt = shared.clock.accept().map(|doubt| doubt.to_string());
     if let Some(doubt) = &doubt {
         tracing::warn!("the wall clock was accepted as right: {doubt}");
+        shared.audit("clock", (None, None), "accept");
         let mut entries = Vec::new();
         keep::append_aside(&shared.log, &mut entries, KeepAside::Clock);
         shared.append_ordered(&entries, 0, None);

@@ -2,14 +2,16 @@
 //! last first; `GET /api/v1/flight-tasks/{dock}/{task}?limit=`: one of them with its events, the newest first.
 //!
 //! ```json
-//! {"flight_tasks":[{"dock":"SIMDOCK1","task":"f","status":"in_progress","is_over":false,"step":19,
-//!   "percent":42.0,"waypoint":3,"wayline":0,"mission_state":6,"media_count":null,"break_reason":null,
-//!   "result":0,"track":null,"device_ms":1747224838227,"first_ms":1747224838000,"last_ms":1747224838300,
-//!   "events":12,"late":0,"reopened":0}]}
+//! {"flight_tasks":[{"dock":"SIMDOCK1","task":"f","status":"in_progress","is_over":false,"is_silent":false,
+//!   "step":25,"step_name":"executing the wayline","phase":"flying","percent":42.0,"waypoint":3,"wayline":0,
+//!   "mission_state":6,"mission_state_name":"executing","media_count":null,"break_reason":null,
+//!   "break_reason_text":null,"result":0,"result_text":"no error","track":null,"device_ms":1747224838227,
+//!   "first_ms":1747224838000,"last_ms":1747224838300,"events":12,"late":0,"reopened":0}]}
 //! {"flight_task":{},"history":[{"received_ms":1747224838300,"event":{}}]}
 //! ```
 //! Times are milliseconds since 1970, `since` too. `media_count` is said once a task is over: before that
-//! docks count what is on its way.
+//! docks count what is on its way. Names are null where they are not known: those of a step where it is not known what
+//! the dock is.
 
 use std::sync::Arc;
 
@@ -17,11 +19,11 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use dockside_flighttask::TaskState;
 use dockside_store::Reader;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use crate::board::view::{self, FlightTask};
 use crate::board::{Wanted, stored_task};
 use crate::shared::Shared;
 
@@ -64,56 +66,6 @@ struct Said {
     event: serde_json::Value,
 }
 
-#[derive(Serialize)]
-struct FlightTask {
-    dock: Arc<str>,
-    task: Arc<str>,
-    status: Option<Arc<str>>,
-    is_over: bool,
-    step: Option<i64>,
-    percent: Option<f64>,
-    waypoint: Option<i64>,
-    wayline: Option<i64>,
-    mission_state: Option<i64>,
-    media_count: Option<i64>,
-    break_reason: Option<i64>,
-    result: Option<i64>,
-    track: Option<Arc<str>>,
-    device_ms: Option<u64>,
-    first_ms: u64,
-    last_ms: u64,
-    events: u64,
-    late: u64,
-    reopened: u64,
-}
-
-impl From<TaskState> for FlightTask {
-    fn from(state: TaskState) -> Self {
-        let is_over = state.is_over();
-        Self {
-            dock: state.gateway,
-            task: state.task,
-            status: state.status,
-            is_over,
-            step: state.step,
-            percent: state.percent,
-            waypoint: state.waypoint,
-            wayline: state.wayline,
-            mission_state: state.mission_state,
-            media_count: state.media_count.filter(|_| is_over),
-            break_reason: state.break_reason,
-            result: state.result,
-            track: state.track,
-            device_ms: state.device_ms,
-            first_ms: state.first_ms,
-            last_ms: state.last_ms,
-            events: state.events,
-            late: state.late,
-            reopened: state.reopened,
-        }
-    }
-}
-
 fn bounded(limit: Option<usize>) -> usize {
     limit.unwrap_or(LIMIT).min(LIMIT_AT_MOST)
 }
@@ -121,7 +73,7 @@ fn bounded(limit: Option<usize>) -> usize {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(asked): Query<Asked>,
-) -> Response {
+) -> Json<List> {
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     let wanted = Wanted {
         status: present(asked.status),
@@ -129,15 +81,8 @@ pub(super) async fn list(
         since_ms: asked.since.unwrap_or(0),
         at_most: bounded(asked.limit),
     };
-    // The board may be waiting for a disk.
-    let listed = tokio::task::spawn_blocking(move || shared.board.list(&wanted)).await;
-    match listed {
-        Ok(states) => {
-            let flight_tasks = states.into_iter().map(FlightTask::from).collect();
-            Json(List { flight_tasks }).into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let states = shared.board.list(&wanted).into_iter();
+    Json(List { flight_tasks: states.map(|state| view::flight_task(&shared, state)).collect() })
 }
 
 pub(super) async fn one(
@@ -159,7 +104,10 @@ pub(super) async fn one(
             event: serde_json::from_slice(&payload).unwrap_or_default(),
         };
         let history = events.into_iter().map(said).collect();
-        Ok::<_, dockside_store::Error>(Some(One { flight_task: state.into(), history }))
+        Ok::<_, dockside_store::Error>(Some(One {
+            flight_task: view::flight_task(&shared, state),
+            history,
+        }))
     });
     match read.await {
         Ok(Ok(Some(one))) => Json(one).into_response(),

@@ -5,12 +5,18 @@
 //! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a token |
 //! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
 //! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
+//! | `/api/v1/docks`, `/api/v1/docks/{sn}` | admin | [`docks`]: who is there |
+//! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
+//! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
 //!
 //! Whatever is not in the first line asks for the token, if one is configured.
 
+mod audit;
 mod bounded;
+mod changes;
 mod clock;
+mod docks;
 mod flight_tasks;
 mod token;
 mod why;
@@ -24,7 +30,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::bounded::Bounded;
 use crate::metrics;
@@ -39,9 +45,15 @@ pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: 
         .route("/api/v1/why", get(why::why))
         .route("/api/v1/flight-tasks", get(flight_tasks::list))
         .route("/api/v1/flight-tasks/{dock}/{task}", get(flight_tasks::one))
+        .route("/api/v1/docks", get(docks::list))
+        .route("/api/v1/docks/{sn}", get(docks::one))
+        .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/clock", get(clock::clock))
         .route("/api/v1/clock/accept", post(clock::accept))
         .with_state(Arc::clone(&shared));
+    let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
+    let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
+    let api = api.merge(changes);
     run(listener, token::guarded(api, token).merge(observed(shared)), "admin").await;
 }
 

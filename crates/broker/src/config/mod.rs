@@ -3,6 +3,7 @@
 mod listen;
 mod problems;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub struct Config {
     pub data: Data,
     /// How it is kept.
     pub store: Store,
+    /// Flight tasks.
+    pub flight_task: FlightTask,
+    /// Docks.
+    pub dock: Dock,
 }
 
 /// Where clients connect.
@@ -151,6 +156,30 @@ pub struct Store {
     pub max_bytes: u64,
     /// Bytes of the file system that stay free; 0 is any.
     pub min_free_bytes: u64,
+    /// How long entries of the audit log are kept, days.
+    pub audit_days: u32,
+    /// Entries of the audit log that are kept.
+    pub audit_rows: u64,
+}
+
+/// Flight tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlightTask {
+    /// After how long without an event a task that is not over is called silent, seconds.
+    pub silent_after_s: u32,
+    /// Whether how tasks stand is published, retained, on `dockside/flight-tasks/{sn}`.
+    pub publish_state: bool,
+    /// By serial number: how a dock numbers its steps, where what it says of itself does not tell.
+    pub step_families: BTreeMap<String, String>,
+}
+
+/// Docks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dock {
+    /// After how long without a message a dock that is connected is called silent, seconds.
+    pub silent_after_s: u32,
 }
 
 /// What an acknowledgement promises.
@@ -246,7 +275,21 @@ impl Default for Store {
             history_rows: 1_000_000,
             max_bytes: 4 << 30,
             min_free_bytes: 0,
+            audit_days: 365,
+            audit_rows: 1_000_000,
         }
+    }
+}
+
+impl Default for FlightTask {
+    fn default() -> Self {
+        Self { silent_after_s: 60, publish_state: false, step_families: BTreeMap::new() }
+    }
+}
+
+impl Default for Dock {
+    fn default() -> Self {
+        Self { silent_after_s: 60 }
     }
 }
 

@@ -14,7 +14,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(key: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// A problem of a key.
+    pub fn new(key: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { key: key.into(), remedy: remedy.into() }
     }
 }

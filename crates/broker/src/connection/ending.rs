@@ -266,6 +266,7 @@ impl SessionGuard {
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
+        self.shared.docks.gone(self.instance);
         self.publish_will();
         if self.ends_session {
             end_session(&self.shared, self.instance, Vec::new());

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use dockside_interceptor::After;
 use dockside_mqtt::packet::{Disconnect, Packet, Publish};
 use dockside_mqtt::property::{Property, PropertyId};
 use dockside_mqtt::session::Arrival;
@@ -14,8 +15,7 @@ use super::{Connection, Reading, Turn};
 use crate::access::Denied;
 use crate::keep::What;
 use crate::mailbox::Ticket;
-use crate::publish;
-use crate::record::Lane;
+use crate::publish::{self, Way};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
 use crate::writer::Completion;
@@ -74,7 +74,12 @@ impl<S> Connection<S> {
                 if self.accepting.is_none() => {}
             Packet::Publish(publish) => return self.publish(publish, turn),
             Packet::Puback(ack) => match self.session.outgoing.puback(ack.packet_id) {
-                Some(delivery) => self.done(&delivery, Some(ack.packet_id), turn),
+                Some(delivery) => {
+                    if !ack.reason.is_error() {
+                        self.acknowledged(&delivery, turn);
+                    }
+                    self.done(&delivery, Some(ack.packet_id), turn);
+                }
                 None => self.check_unknown(ack.packet_id)?,
             },
             Packet::Pubrec(ack) => {
@@ -159,13 +164,13 @@ impl<S> Connection<S> {
             }
         };
         let follows = publish.qos == QoS::AtMostOnce && self.fence > self.completed;
-        let lane = publish::lane(&shared, &permit, publish, follows);
+        let way = publish::way(&shared, &permit, publish, follows);
         let waiter = (self.client.instance, turn.waker);
-        let Some(routable) = publish::take_charge(&shared, permit, publish, lane, waiter) else {
+        let Some(routable) = publish::take_charge(&shared, permit, publish, way, waiter) else {
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
-        let Ok(room) = self.room_to_retain(topic, publish, lane)? else {
+        let Ok(room) = self.room_to_retain(topic, publish, way)? else {
             turn.batch.carry_charge(&routable);
             self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
             return self.refuse(publish, ReasonCode::QuotaExceeded, turn);
@@ -180,8 +185,8 @@ impl<S> Connection<S> {
         if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, publish.packet_id) {
             self.step(What::Arrived, id, turn);
         }
-        let publisher = (self.client.instance, &*self.client.id);
-        let accepted = publish::route(&shared, &routable, publish, (publisher, room), turn.batch);
+        let from = (&self.client, room);
+        let accepted = publish::route(&shared, &routable, publish, from, turn.batch);
         let ticket =
             if accepted.is_recorded || self.must_wait(publish) { self.await_kept() } else { 0 };
         self.acknowledge(publish, ticket, ReasonCode::Success);
@@ -192,7 +197,14 @@ impl<S> Connection<S> {
             self.note(Stage::Event, topic, (unanswered.reason, unanswered.remedy));
         }
         for reply in accepted.replies {
-            self.owe_reply(&reply, ticket, turn);
+            match reply.after {
+                After::Kept => self.owe_reply(&reply, ticket, turn),
+                After::User(_) | After::Client(_) => {
+                    let event = (topic, publish.payload);
+                    let now_ms = shared.clock.now_ms();
+                    shared.awaited.wait(event, (self.client.peer, reply), now_ms);
+                }
+            }
         }
         self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)
@@ -205,9 +217,9 @@ impl<S> Connection<S> {
         &self,
         topic: &str,
         publish: &Publish<'_>,
-        (_, claimed): (Lane, bool),
+        way: Way,
     ) -> Result<Result<Room, Full>, ProtocolError> {
-        let can_refuse = self.client.version.is_v5() && !claimed;
+        let can_refuse = self.client.version.is_v5() && !way.is_claimed;
         if !publish.retain || publish.payload.is_empty() || !can_refuse {
             return Ok(Ok(Room::Unasked));
         }

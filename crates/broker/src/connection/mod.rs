@@ -290,6 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if turn.counts.replies > 0 {
             let seconds = started.elapsed().as_secs_f64();
             self.shared.metrics.reply_duration.record_many(seconds, turn.counts.replies);
+            self.shared.latency.record(started.elapsed(), turn.counts.replies);
             turn.counts.replies = 0;
         }
         // A socket that has taken everything wakes nobody: what waited for it goes on now.

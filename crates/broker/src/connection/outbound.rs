@@ -130,6 +130,15 @@ impl<S> Connection<S> {
         self.answers.owe(ticket, Answer::Reply(delivery));
     }
 
+    /// The client has a message: replies that waited for that go to whoever subscribes to their topic.
+    pub(super) fn acknowledged(&self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let who = (&*self.client.id, self.client.user.as_deref());
+        for reply in self.shared.awaited.acknowledged(delivery, who) {
+            let published = Published::by_broker(&reply.topic, reply.qos, &reply.payload);
+            append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
+        }
+    }
+
     /// The session's own copy of a reply.
     fn reply(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> Result<(), Ended> {
         // Replies keep their order: none overtakes one that waits for the window.

@@ -3,6 +3,7 @@
 //! Handles are looked up once, when a part of the broker starts, so every series exists at 0 and
 //! the hot path pays one addition. Connections count in plain integers and add once a turn.
 
+mod latency;
 mod rooms;
 
 use std::sync::OnceLock;
@@ -15,7 +16,10 @@ use crate::clock;
 use crate::config::Transport;
 use crate::mailbox::Undelivered;
 
-pub(crate) use self::rooms::{DispatcherMetrics, KeptMetrics, PendingGauges, StoreMetrics};
+pub(crate) use self::latency::Latency;
+pub(crate) use self::rooms::{
+    DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics,
+};
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -44,6 +48,13 @@ pub fn recorder() -> &'static PrometheusHandle {
 
 fn describe() {
     use metrics::{describe_counter as c, describe_gauge as g, describe_histogram as h};
+    g!("dockside_docks_online", "Docks whose connection is there");
+    g!("dockside_docks_silent", "Docks that are connected and say nothing");
+    g!("dockside_flight_tasks", "Flight tasks that are shown, by status");
+    c!(
+        "dockside_events_unacknowledged_total",
+        "Replies given up because the application that they wait for did not acknowledge the event"
+    );
     g!("dockside_build_info", "What this is; always 1");
     g!("dockside_connections", "Connected clients");
     g!("dockside_connections_limit", "Connections that are allowed at the same time");

@@ -67,6 +67,63 @@ impl KeptMetrics {
     }
 }
 
+/// Docks and flight tasks.
+pub(crate) struct SiteMetrics {
+    online: Gauge,
+    silent: Gauge,
+    /// In the order of [`STATUSES`]; the last is every other, and none.
+    tasks: [Gauge; STATUSES.len() + 1],
+    unacknowledged: Counter,
+}
+
+/// What a flight task can be, as DJI documents it.
+const STATUSES: [&str; 9] = [
+    "sent",
+    "in_progress",
+    "paused",
+    "ok",
+    "rejected",
+    "failed",
+    "canceled",
+    "timeout",
+    "partially_done",
+];
+
+impl SiteMetrics {
+    pub(crate) fn register() -> Self {
+        let tasks = |at: usize| {
+            let status = STATUSES.get(at).copied().unwrap_or("other");
+            gauge!("dockside_flight_tasks", "status" => status)
+        };
+        Self {
+            online: gauge!("dockside_docks_online"),
+            silent: gauge!("dockside_docks_silent"),
+            tasks: std::array::from_fn(tasks),
+            unacknowledged: counter!("dockside_events_unacknowledged_total"),
+        }
+    }
+
+    pub(crate) fn docks(&self, online: usize, silent: usize) {
+        self.online.set(online as f64);
+        self.silent.set(silent as f64);
+    }
+
+    /// The status of every task that is shown.
+    pub(crate) fn tasks<'a>(&self, statuses: impl Iterator<Item = Option<&'a str>>) {
+        let mut counts = [0usize; STATUSES.len() + 1];
+        for status in statuses {
+            let known = status.and_then(|status| STATUSES.iter().position(|s| *s == status));
+            counts[known.unwrap_or(STATUSES.len())] += 1;
+        }
+        self.tasks.iter().zip(counts).for_each(|(gauge, count)| gauge.set(count as f64));
+    }
+
+    /// Replies that were given up, for want of an application's acknowledgement.
+    pub(crate) fn unacknowledged(&self, replies: usize) {
+        self.unacknowledged.increment(replies as u64);
+    }
+}
+
 /// Counters of the dispatcher.
 pub(crate) struct DispatcherMetrics {
     plain: Gauge,

@@ -47,6 +47,10 @@ pub(crate) struct Ledger {
     /// When the store was told the time.
     seen_ms: Option<u64>,
     said_full_ms: Option<u64>,
+    /// Entries of the audit log since the last look at what is too old.
+    audits: u32,
+    /// How long they are kept, and how many.
+    audit_bounds: (u64, u64),
 }
 
 impl Ledger {
@@ -83,6 +87,8 @@ impl Ledger {
             room,
             seen_ms: None,
             said_full_ms: None,
+            audits: 0,
+            audit_bounds: (u64::from(config.audit_days) * 24 * 3_600_000, config.audit_rows),
         })
     }
 
@@ -348,6 +354,7 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
     route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
 }
 
+mod site;
 mod space;
 pub(crate) use self::space::Space;
 mod steps;

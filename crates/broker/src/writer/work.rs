@@ -334,5 +334,8 @@ fn aside_kept(ledger: &mut Ledger, keep: &KeepAside) -> Result<(), Error> {
         KeepAside::Will(id, will) => ledger.will(*id, will.as_ref()),
         KeepAside::Clock => ledger.clock_accepted(),
         KeepAside::NotRetained(topic, seq) => ledger.not_retained(topic, *seq),
+        KeepAside::Dock(dock) => ledger.dock(dock),
+        KeepAside::NoDock(gateway) => ledger.forget_dock(gateway),
+        KeepAside::Audit(entry) => ledger.audit(entry),
     }
 }

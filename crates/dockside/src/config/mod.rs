@@ -1,16 +1,21 @@
 //! Everything an operator can decide: embedded defaults, then a TOML file, then the environment
 //! (`DOCKSIDE_` and `__` between levels), then the command line; later ones win.
 
+mod answer;
 mod sources;
 
+use std::collections::BTreeMap;
+
 use dockside_broker::config::{
-    Access, Admin, Data, Limits, Listener, LiveLog, Metrics, Mqtt, Store, Users,
+    Access, Admin, Data, Dock, Limits, Listener, LiveLog, Metrics, Mqtt, Store, Users,
 };
 use dockside_flighttask::Rules;
+use dockside_flighttask::names::StepFamily;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::{Answer, Site};
 pub use self::sources::{Arguments, Problem};
 
 /// The whole configuration. `config/dockside.toml` shows every key with its default.
@@ -33,8 +38,14 @@ pub struct Config {
     pub data: Data,
     /// How it is kept.
     pub store: Store,
-    /// Flight-task events.
+    /// Which messages of gateways are answered here.
+    pub answer: Vec<Answer>,
+    /// What is said of the site.
+    pub site: Site,
+    /// Flight tasks and their events.
     pub flight_task: FlightTask,
+    /// Docks.
+    pub dock: Dock,
     /// Limits on everything a client can make grow.
     pub limits: Limits,
     /// The in-memory log between publishers and subscribers.
@@ -43,7 +54,7 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Flight-task events.
+/// Flight tasks and their events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlightTask {
@@ -51,6 +62,12 @@ pub struct FlightTask {
     pub reply_when_unasked: bool,
     /// The longest event payload that is answered, bytes.
     pub max_event_bytes: usize,
+    /// After how long without an event a task that is not over is called silent, seconds.
+    pub silent_after_s: u32,
+    /// Whether how tasks stand is published, retained.
+    pub publish_state: bool,
+    /// By serial number: how a dock numbers its steps.
+    pub step_families: BTreeMap<String, String>,
 }
 
 /// What is logged.
@@ -91,22 +108,16 @@ impl Level {
 
 impl Default for FlightTask {
     fn default() -> Self {
-        let Rules { reply_when_unasked, max_event_bytes } = Rules::default();
-        Self { reply_when_unasked, max_event_bytes }
+        let Rules { reply_when_unasked, max_event_bytes, .. } = Rules::default();
+        let dockside_broker::config::FlightTask { silent_after_s, publish_state, step_families } =
+            dockside_broker::config::FlightTask::default();
+        Self { reply_when_unasked, max_event_bytes, silent_after_s, publish_state, step_families }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
         Self { level: Level::Info }
-    }
-}
-
-impl FlightTask {
-    /// As the plugin takes it.
-    #[must_use]
-    pub fn rules(&self) -> Rules {
-        Rules { reply_when_unasked: self.reply_when_unasked, max_event_bytes: self.max_event_bytes }
     }
 }
 
@@ -142,11 +153,34 @@ impl Config {
         let config: Self = figment
             .extract()
             .map_err(|errors| errors.into_iter().map(sources::describe).collect::<Vec<_>>())?;
-        let problems = config.broker().problems();
+        let problems = config.problems();
         if problems.is_empty() {
             Ok((config, figment))
         } else {
             Err(sources::locate(&problems, &figment))
+        }
+    }
+
+    fn problems(&self) -> Vec<dockside_broker::config::Problem> {
+        let mut problems = self.broker().problems();
+        problems.extend(answer::problems(&self.answer, &self.site));
+        for (sn, family) in &self.flight_task.step_families {
+            if let Err(error) = family.parse::<StepFamily>() {
+                let key = format!("flight_task.step_families.{sn}");
+                problems.push(dockside_broker::config::Problem::new(key, error.to_string()));
+            }
+        }
+        problems
+    }
+
+    /// What is answered, as the plugin takes it.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            reply_when_unasked: self.flight_task.reply_when_unasked,
+            max_event_bytes: self.flight_task.max_event_bytes,
+            rules: self.answer.iter().map(Answer::rule).collect(),
+            site: self.site.site(),
         }
     }
 
@@ -164,6 +198,12 @@ impl Config {
             live_log: self.live_log.clone(),
             data: self.data.clone(),
             store: self.store.clone(),
+            flight_task: dockside_broker::config::FlightTask {
+                silent_after_s: self.flight_task.silent_after_s,
+                publish_state: self.flight_task.publish_state,
+                step_families: self.flight_task.step_families.clone(),
+            },
+            dock: self.dock.clone(),
         }
     }
 }
@@ -175,7 +215,15 @@ mod tests {
     const SHIPPED: &str = include_str!("../../../../config/dockside.toml");
 
     /// Lists and tables of names have no default to show; the shipped file has examples of them.
-    const EXAMPLES: [&str; 4] = ["listeners", "access.groups", "access.gateways", "access.rules"];
+    const EXAMPLES: [&str; 7] = [
+        "listeners",
+        "access.groups",
+        "access.gateways",
+        "access.rules",
+        "answer",
+        "site.callsigns",
+        "flight_task.step_families",
+    ];
 
     /// Every key of every table, as `table.key`.
     fn keys(table: &toml::Table) -> Vec<String> {
@@ -203,6 +251,9 @@ mod tests {
             SHIPPED.lines().map(|line| format!("{}\n", line.trim_start_matches("#| "))).collect();
         let config: Config = toml::from_str(&text).unwrap();
         assert_eq!(config.listeners.len(), 1);
+        assert_eq!((config.answer.len(), config.site.callsigns.len()), (3, 1));
+        assert_eq!(config.flight_task.step_families.len(), 1);
+        assert!(answer::problems(&config.answer, &Site::default()).is_empty());
         assert_eq!(config.access.rules.len(), 2);
         assert!(!config.access.groups.is_empty() && !config.access.gateways.is_empty());
         let policy = dockside_access::policy::Policy::new(&config.access, None);

@@ -32,7 +32,9 @@ fn within<T>(store: &mut Store, work: impl FnOnce(&mut Store) -> T) -> T {
 /// What the events say that have not been followed.
 fn followed(store: &mut Store) -> Vec<Vec<u8>> {
     let mut payloads = Vec::new();
-    within(store, |store| store.follow_events(|e| payloads.push(e.payload.to_vec())).unwrap());
+    within(store, |store| {
+        store.follow_events("flighttask_progress", |e| payloads.push(e.payload.to_vec())).unwrap();
+    });
     payloads
 }
 
@@ -42,7 +44,7 @@ fn each_event_is_followed_once_in_its_order() {
     let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
     within(&mut store, |store| (1..4).for_each(|n| event(store, Some("a"), &[n])));
     store.begin().unwrap();
-    store.follow_events(|_| {}).unwrap();
+    store.follow_events("flighttask_progress", |_| {}).unwrap();
     store.roll_back();
     assert_eq!(followed(&mut store), [[1], [2], [3]], "what was rolled back was not");
     assert_eq!(followed(&mut store), [[0; 0]; 0]);
@@ -100,7 +102,7 @@ fn tasks_and_their_events_come_back_as_they_were() {
         event(store, Some("a"), b"3");
     });
     let reader = store.reader().unwrap();
-    let kept = |tasks| reader.kept(0, tasks).unwrap().flight_tasks;
+    let kept = |tasks| reader.kept(0, tasks, 10).unwrap().flight_tasks;
     assert_eq!(kept(10), [empty, task("a", 5), task("b", 9)]);
     assert_eq!(kept(1), [task("b", 9)]);
     let events = |task, at_most| reader.events_of(("SIMDOCK1", task), at_most).unwrap();

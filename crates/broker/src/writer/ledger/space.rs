@@ -28,7 +28,7 @@ impl Space {
 impl Ledger {
     /// Whether enough events have come to look for what is too old.
     pub(crate) fn is_trim_due(&self) -> bool {
-        self.history.is_trim_due()
+        self.history.is_trim_due() || self.is_audit_trim_due()
     }
 
     /// Forgets a part of the oldest events that are too old, or too many.
@@ -38,6 +38,9 @@ impl Ledger {
             // Then nothing is too old.
             Some(_) => 0,
         };
+        if self.is_audit_trim_due() {
+            self.trim_audit(now_ms)?;
+        }
         self.history.trim(&mut self.store, &self.board, now_ms)
     }
 

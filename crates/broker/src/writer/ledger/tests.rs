@@ -8,7 +8,7 @@ use crate::retained::Room as RetainedRoom;
 
 fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
     let store = Store::open(dir.path(), Durability::Commit).unwrap();
-    let kept = store.reader().unwrap().kept(0, 10).unwrap();
+    let kept = store.reader().unwrap().kept(0, 10, 10).unwrap();
     let rooms = (Arc::new(Clock::wrong_by(0)), Arc::new(Board::new(Vec::new())));
     Ledger::new(store, &kept, rooms, (limits, &config::Store::default())).unwrap()
 }
@@ -47,7 +47,7 @@ fn with_session(ledger: &mut Ledger) {
 }
 
 fn counts(ledger: &Ledger) -> [usize; 4] {
-    let kept = ledger.store.reader().unwrap().kept(0, 10).unwrap();
+    let kept = ledger.store.reader().unwrap().kept(0, 10, 10).unwrap();
     let waiting = kept.waiting.values().map(|(messages, _)| messages).sum();
     let subscriptions = kept.sessions.iter().map(|s| s.subscriptions.len()).sum();
     [kept.sessions.len(), subscriptions, kept.shares.len(), waiting]
@@ -119,7 +119,7 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
     let events =
-        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10).unwrap().events.len();
+        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10, 10).unwrap().events.len();
     ledger.clock.set_wrong_by(-10 * 3_600_000);
     ledger.clock.look();
     assert!(ledger.clock.doubt().is_some());
@@ -129,7 +129,7 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     ledger.commit().unwrap();
     assert_eq!(events(&ledger), 3);
     assert_eq!(
-        ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap().wall_ms,
+        ledger.store.reader().unwrap().kept(0, 10, 10).unwrap().seen.unwrap().wall_ms,
         1,
         "no time is told"
     );
@@ -138,14 +138,15 @@ fn no_event_is_too_old_while_the_clock_is_not_believed() {
     ledger.trim().unwrap();
     ledger.commit().unwrap();
     assert_eq!(events(&ledger), 0);
-    assert!(ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap().wall_ms > 1);
+    assert!(ledger.store.reader().unwrap().kept(0, 10, 10).unwrap().seen.unwrap().wall_ms > 1);
 }
 
 #[test]
 fn an_accepted_clock_is_told_to_the_store_at_once() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
-    let seen = |ledger: &Ledger| ledger.store.reader().unwrap().kept(0, 10).unwrap().seen.unwrap();
+    let seen =
+        |ledger: &Ledger| ledger.store.reader().unwrap().kept(0, 10, 10).unwrap().seen.unwrap();
     ledger.begin().unwrap();
     ledger.commit().unwrap();
     let before = seen(&ledger);
@@ -243,7 +244,7 @@ fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
     ledger.begin().unwrap();
     ledger.store.retain("retained", Some(seq)).unwrap();
     ledger.store.commit().unwrap();
-    let found = !ledger.store.reader().unwrap().kept(0, 10).unwrap().retained.is_empty();
+    let found = !ledger.store.reader().unwrap().kept(0, 10, 10).unwrap().retained.is_empty();
     ledger.begin().unwrap();
     ledger.store.not_retained("retained", seq).unwrap();
     ledger.store.commit().unwrap();
@@ -256,7 +257,7 @@ fn an_event_that_could_not_be_committed_is_not_known() {
     let dir = TempDir::new().unwrap();
     let mut ledger = ledger(&dir, &Limits::default());
     let events =
-        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10).unwrap().events.len();
+        |ledger: &Ledger| ledger.store.reader().unwrap().kept(10, 10, 10).unwrap().events.len();
     ledger.begin().unwrap();
     event(&mut ledger, 1);
     ledger.roll_back();

@@ -1,22 +1,47 @@
-//! How each flight task stands, as its events say.
+//! The site as an operator sees it: how each flight task stands, as its events say, and its docks.
 //!
-//! The writer folds the events that it has kept into it, a second behind them at most, and keeps the result:
-//! what is shown is always in the file.
+//! The writer folds the events that it has kept into the tasks, a second behind them at most, and keeps the
+//! result: what is shown is always in the file.
 
-use std::collections::HashSet;
+pub(crate) mod changes;
+pub(crate) mod docks;
+pub(crate) mod view;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
 use dockside_flighttask::tasks::UNKNOWN_TASK;
 use dockside_flighttask::{Progress, TaskState, Tasks};
+use dockside_interceptor::{self as interceptor, Kept};
 use dockside_store::{Error, FlightTask, Store};
+use tokio::sync::broadcast;
 
 /// Tasks that are shown: beyond that those go first that are over, the one that was heard of least recently
 /// before the others.
 pub(crate) const TASKS: usize = 10_000;
 
+/// Changes that somebody who looks may be behind.
+const CHANGES: usize = 4_096;
+
 /// All flight tasks.
 pub(crate) struct Board {
+    /// Locked while a transaction lasts.
     tasks: Mutex<Tasks>,
+    /// What of it is in the file; never locked for long.
+    shown: Mutex<Tasks>,
+    changes: broadcast::Sender<Change>,
+}
+
+/// What looks different now.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// A flight task, by gateway and task.
+    FlightTask(Arc<str>, Arc<str>),
+    /// A dock, by serial number.
+    Dock(Arc<str>),
+    /// The site as a whole.
+    Site,
 }
 
 /// Which tasks somebody wants to see.
@@ -32,9 +57,25 @@ pub(crate) struct Wanted {
 impl Board {
     /// `kept` are tasks as they stood, the one that was heard of least recently first.
     pub(crate) fn new(kept: Vec<FlightTask>) -> Self {
-        let mut tasks = Tasks::new(TASKS);
-        kept.into_iter().for_each(|task| tasks.restore(state(task)));
-        Self { tasks: Mutex::new(tasks) }
+        let (mut tasks, mut shown) = (Tasks::new(TASKS), Tasks::new(TASKS));
+        for task in kept {
+            let state = state(task);
+            shown.restore(state.clone());
+            tasks.restore(state);
+        }
+        let (changes, _) = broadcast::channel(CHANGES);
+        Self { tasks: Mutex::new(tasks), shown: Mutex::new(shown), changes }
+    }
+
+    /// What changes from now on. Whoever is too slow loses the oldest, and is told.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Tells whoever looks.
+    pub(crate) fn changed(&self, change: Change) {
+        // Nobody looks: that is no error.
+        let _ = self.changes.send(change);
     }
 
     /// Folds what has come since, in a transaction of its own: either it stands here and in the store, or in
@@ -43,18 +84,20 @@ impl Board {
         store.begin()?;
         let mut tasks = self.tasks();
         tasks.begin();
-        let mut changed = HashSet::new();
-        let followed = store.follow_events(|event| {
+        let (mut changed, mut events) = (HashMap::new(), 0u64);
+        let followed = store.follow_events(FLIGHTTASK_PROGRESS, |event| {
             let progress = Progress::parse(event.payload);
             let state = tasks.apply(event.gateway, &progress, event.received_ms);
-            changed.insert((Arc::clone(&state.gateway), Arc::clone(&state.task)));
+            changed.insert((Arc::clone(&state.gateway), Arc::clone(&state.task)), events);
+            events += 1;
         });
-        let mut standing = changed.iter().filter_map(|(gateway, task)| tasks.get(gateway, task));
+        let mut standing = changed.keys().filter_map(|(gateway, task)| tasks.get(gateway, task));
         let kept = followed
             .and_then(|()| standing.try_for_each(|state| store.flight_task(&row(state))))
             .and_then(|()| store.commit());
         if kept.is_ok() {
             tasks.commit();
+            self.show(&tasks, changed);
         } else {
             tasks.roll_back();
             store.roll_back();
@@ -62,14 +105,29 @@ impl Board {
         kept
     }
 
+    /// Tasks with the number of their last event.
+    fn show(&self, tasks: &Tasks, changed: HashMap<(Arc<str>, Arc<str>), u64>) {
+        let mut changed: Vec<_> = changed.into_iter().collect();
+        changed.sort_by_key(|(_, event)| *event);
+        let mut shown = self.shown();
+        for ((gateway, task), _) in &changed {
+            tasks.get(gateway, task).into_iter().for_each(|state| shown.restore(state.clone()));
+        }
+        drop(shown);
+        for ((gateway, task), _) in changed {
+            self.changed(Change::FlightTask(gateway, task));
+        }
+    }
+
     /// Forgets tasks that nothing was heard of since then.
     pub(crate) fn forget(&self, before_ms: u64) {
         self.tasks().forget(before_ms);
+        self.shown().forget(before_ms);
     }
 
     /// Those that are wanted, the one that was heard of last first.
     pub(crate) fn list(&self, wanted: &Wanted) -> Vec<TaskState> {
-        let tasks = self.tasks();
+        let tasks = self.shown();
         let is_wanted = |state: &&TaskState| {
             wanted.status.as_deref().is_none_or(|status| state.status.as_deref() == Some(status))
                 && wanted.dock.as_deref().is_none_or(|dock| &*state.gateway == dock)
@@ -80,11 +138,47 @@ impl Board {
     }
 
     pub(crate) fn get(&self, gateway: &str, task: &str) -> Option<TaskState> {
-        self.tasks().get(gateway, task).cloned()
+        self.shown().get(gateway, task).cloned()
+    }
+
+    /// The task of a gateway that is under way, or else was heard of last.
+    pub(crate) fn latest_of(&self, gateway: &str) -> Option<TaskState> {
+        self.shown().latest_of(gateway).cloned()
+    }
+
+    /// Those that are not over, the one that was heard of last first, so many at most.
+    pub(crate) fn under_way(&self, at_most: usize) -> Vec<TaskState> {
+        let tasks = self.shown();
+        let under_way = tasks.iter().rev().take_while(|state| !state.is_over());
+        under_way.take(at_most).cloned().collect()
+    }
+
+    /// Looks at every task, those last that are not over.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Tasks) -> T) -> T {
+        look(&self.shown())
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Tasks> {
+        self.shown.lock().expect("no panic while it is held")
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
         self.tasks.lock().expect("no panic while it is held")
+    }
+}
+
+impl Kept for Board {
+    fn flight_task(&self, gateway: &str, task: Option<&str>) -> Option<interceptor::FlightTask> {
+        let state = match task {
+            Some(task) => self.get(gateway, task),
+            None => self.latest_of(gateway),
+        }?;
+        Some(interceptor::FlightTask {
+            task: state.task.to_string(),
+            status: state.status.as_deref().map(str::to_owned),
+            step: state.step,
+            percent: state.percent,
+        })
     }
 }
 
@@ -196,6 +290,6 @@ mod tests {
             assert_eq!((list.len(), list[0].events, list[0].is_over()), (1, 1, false));
         }
         let reader = store.reader().unwrap();
-        assert_eq!(reader.kept(0, 10).unwrap().flight_tasks[0], row(&board.list(&all)[0]));
+        assert_eq!(reader.kept(0, 10, 10).unwrap().flight_tasks[0], row(&board.list(&all)[0]));
     }
 }

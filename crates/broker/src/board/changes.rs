@@ -1,0 +1,206 @@
+//! What changes by itself: silence, rates, conditions. Looked at once a second; and docks are kept from here.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dockside_flighttask::TaskState;
+use dockside_interceptor::After;
+use serde::Serialize;
+
+use super::{Change, docks, view};
+use crate::keep::{self, KeepAside};
+use crate::metrics::SiteMetrics;
+use crate::refusals::{Cause, Stage, Whom};
+use crate::shared::Shared;
+
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks between two of the site as a whole.
+const SITE_EVERY: u64 = 2;
+
+/// Conditions of one kind that are named.
+const CONDITIONS_OF_A_KIND: usize = 20;
+
+/// The site as a whole.
+#[derive(Clone, Default, Serialize)]
+pub(crate) struct Site {
+    now_ms: u64,
+    version: &'static str,
+    connections: usize,
+    messages_per_s: f64,
+    events_per_s: f64,
+    replies_per_s: f64,
+    reply_p50_us: Option<f64>,
+    reply_p99_us: Option<f64>,
+    is_ready: bool,
+    conditions: Vec<Condition>,
+}
+
+/// Something that somebody should look at.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Condition {
+    name: &'static str,
+    severity: &'static str,
+    text: String,
+}
+
+impl Condition {
+    fn warning(name: &'static str, text: String) -> Self {
+        Self { name, severity: "warning", text }
+    }
+
+    fn critical(name: &'static str, text: String) -> Self {
+        Self { name, severity: "critical", text }
+    }
+}
+
+#[derive(Default)]
+struct Before {
+    silent_tasks: HashSet<(Arc<str>, Arc<str>)>,
+    totals: [u64; 3],
+}
+
+/// Looks for as long as the broker runs.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let metrics = SiteMetrics::register();
+    let mut before = Before { totals: totals(&shared), ..Before::default() };
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = 0;
+    loop {
+        every.tick().await;
+        look_at_docks(&shared);
+        look_at_tasks(&shared, &mut before, &metrics);
+        give_up_replies(&shared, &metrics);
+        if looks % SITE_EVERY == 0 {
+            let site = site(&shared, &mut before, &metrics);
+            *shared.site.lock().expect("no panic while it is held") = site;
+            shared.board.changed(Change::Site);
+        }
+        looks += 1;
+    }
+}
+
+fn look_at_docks(shared: &Shared) {
+    let (changed, forgotten) = shared.docks.take_changed(shared.clock.kept_ms());
+    let mut entries = Vec::new();
+    for dock in changed {
+        keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
+        shared.board.changed(Change::Dock(dock.gateway));
+    }
+    for gateway in forgotten {
+        keep::append_aside(&shared.log, &mut entries, KeepAside::NoDock(gateway));
+    }
+    if !entries.is_empty() {
+        shared.append_ordered(&entries, 0, None);
+    }
+}
+
+fn look_at_tasks(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) {
+    let now_ms = shared.clock.kept_ms();
+    let after_ms = u64::from(shared.config.flight_task.silent_after_s) * 1_000;
+    let key = |state: &TaskState| (Arc::clone(&state.gateway), Arc::clone(&state.task));
+    let silent: HashSet<_> = shared.board.look(|tasks| {
+        metrics.tasks(tasks.iter().map(|state| state.status.as_deref()));
+        let under_way = tasks.iter().rev().take_while(|state| !state.is_over());
+        under_way.filter(|state| view::is_silent(state, now_ms, after_ms)).map(key).collect()
+    });
+    for (gateway, task) in silent.symmetric_difference(&before.silent_tasks) {
+        shared.board.changed(Change::FlightTask(Arc::clone(gateway), Arc::clone(task)));
+    }
+    before.silent_tasks = silent;
+}
+
+fn give_up_replies(shared: &Shared, metrics: &SiteMetrics) {
+    let late = shared.awaited.expire(shared.clock.now_ms());
+    metrics.unacknowledged(late.len());
+    for (address, reply) in late {
+        let whom = Whom { address, client_id: None, user: None, topic: Some(&reply.topic) };
+        let reason = match &reply.after {
+            After::User(user) => format!("user {user} did not acknowledge it in 5 s"),
+            After::Client(id) => format!("client {id} did not acknowledge it in 5 s"),
+            After::Kept => continue,
+        };
+        let reason =
+            format!("event not answered: {reason}, and the [[answer]] rule waits for that").into();
+        let remedy = "see to that application; the dock sends its event again";
+        shared.refusals.record(whom, Stage::Event, Cause { reason, remedy }, true);
+    }
+}
+
+/// Messages, events and replies until now.
+fn totals(shared: &Shared) -> [u64; 3] {
+    let (events, replies) = shared.docks.counts();
+    [shared.sys.publishes_received(), events, replies]
+}
+
+fn site(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) -> Site {
+    let now = totals(shared);
+    let seconds = EVERY.as_secs_f64() * SITE_EVERY as f64;
+    let rate = |at: usize| now[at].saturating_sub(before.totals[at]) as f64 / seconds;
+    let (rates, latency) = ([rate(0), rate(1), rate(2)], shared.latency.take());
+    before.totals = now;
+    Site {
+        now_ms: shared.clock.kept_ms(),
+        version: env!("CARGO_PKG_VERSION"),
+        connections: shared.clients.load(Ordering::Relaxed),
+        messages_per_s: rates[0],
+        events_per_s: rates[1],
+        replies_per_s: rates[2],
+        reply_p50_us: latency.map(|(p50, _)| p50),
+        reply_p99_us: latency.map(|(_, p99)| p99),
+        is_ready: shared.log.is_alive() && shared.store_works.load(Ordering::Relaxed),
+        conditions: conditions(shared, before, metrics),
+    }
+}
+
+fn conditions(shared: &Shared, before: &Before, metrics: &SiteMetrics) -> Vec<Condition> {
+    let mut found = Vec::new();
+    if !shared.store_works.load(Ordering::Relaxed) {
+        let text = "the store cannot be written: what must be kept waits unacknowledged; free space or see the log";
+        found.push(Condition::critical("StoreFails", text.to_owned()));
+    }
+    if let Some(doubt) = shared.clock.doubt() {
+        let text = format!("{doubt}: nothing expires until it is right or `dockside clock accept`");
+        found.push(Condition::warning("ClockDoubted", text));
+    }
+    let connections = shared.clients.load(Ordering::Relaxed);
+    let limit = shared.config.limits.connections;
+    if connections > limit / 5 * 4 {
+        let text = format!("{connections} of {limit} connections; raise limits.connections");
+        found.push(Condition::warning("ConnectionsNearLimit", text));
+    }
+    let silent: BTreeSet<_> = before.silent_tasks.iter().collect();
+    for (gateway, task) in silent.into_iter().take(CONDITIONS_OF_A_KIND) {
+        let text =
+            format!("flight task {task} of {gateway} is not over, and nothing is heard of it");
+        found.push(Condition::critical("FlightTaskSilent", text));
+    }
+    dock_conditions(shared, metrics, &mut found);
+    found
+}
+
+fn dock_conditions(shared: &Shared, metrics: &SiteMetrics, found: &mut Vec<Condition>) {
+    let (now_ms, after_ms) = (shared.clock.kept_ms(), shared.docks.silent_after_ms());
+    let docks = shared.docks.list();
+    let online = docks.iter().filter(|dock| dock.is_online()).count();
+    let silent: Vec<_> = docks.iter().filter(|dock| dock.is_silent(now_ms, after_ms)).collect();
+    metrics.docks(online, silent.len());
+    for dock in silent.into_iter().take(CONDITIONS_OF_A_KIND) {
+        let seconds = now_ms.saturating_sub(dock.last_ms) / 1_000;
+        let text = format!("{} is connected, and has said nothing for {seconds} s", dock.gateway);
+        found.push(Condition::warning("DockSilent", text));
+    }
+    let off = docks.iter().filter(|dock| dock.is_online() && dock.is_clock_off());
+    for dock in off.take(CONDITIONS_OF_A_KIND) {
+        let seconds = dock.offset_ms.unwrap_or(0) / 1_000;
+        let text = format!(
+            "the clock of {} is off by {seconds} s; docks refuse tasks from 30 s on: see to its time server",
+            dock.gateway
+        );
+        found.push(Condition::warning("DockClockOff", text));
+    }
+}

@@ -1,0 +1,181 @@
+//! The plugin that answers gateways, in the broker: `flighttask_progress` events, and by rules of the
+//! configuration whatever else needs no application.
+//!
+//! What is answered, and with what, is decided by `dockside_flighttask`; this joins it to the broker's plugin
+//! contract and counts.
+
+mod counts;
+
+use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
+use dockside_flighttask::methods::METHODS;
+use dockside_flighttask::telemetry::Telemetry;
+use dockside_flighttask::topic::{Kind, TELEMETRY_FILTERS, telemetry_serial_number};
+use dockside_flighttask::topology::{Topology, update_topo};
+use dockside_flighttask::{
+    Answer, Decision, Invalid, Progress, Rules, Standing, WaitFor, answer, known,
+};
+use dockside_interceptor::{
+    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, Reply,
+    Unanswered, Verdict,
+};
+
+use dockside_broker::mqtt::QoS;
+
+use self::counts::Counts;
+
+/// Answers gateways, records what they say of flight tasks, and says who was heard of.
+pub struct Gateways {
+    rules: Rules,
+    counts: Counts,
+}
+
+impl Gateways {
+    /// The plugin with these rules; registers its metrics.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, counts: Counts::register() }
+    }
+}
+
+impl Interceptor for Gateways {
+    fn name(&self) -> &'static str {
+        "gateways"
+    }
+
+    fn filters(&self) -> Vec<String> {
+        Kind::ALL.map(|kind| kind.filter().to_owned()).to_vec()
+    }
+
+    fn watched(&self) -> Vec<String> {
+        TELEMETRY_FILTERS.map(str::to_owned).to_vec()
+    }
+
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+        if let Some(gateway) = telemetry_serial_number(publish.topic) {
+            effects.heard(heard(gateway, publish));
+            return Verdict::Forward;
+        }
+        let of = |kind: Kind| Some((kind, kind.serial_number(publish.topic)?));
+        match Kind::ALL.into_iter().find_map(of) {
+            Some((kind, gateway)) => self.message(kind, gateway, publish, effects),
+            None => {
+                self.counts.no_serial_number(publish.topic);
+                effects.leave_unanswered(Unanswered {
+                    reason: "not answered: its topic holds no serial number".into(),
+                    remedy: "a serial number is 1 to 64 letters and digits",
+                });
+            }
+        }
+        Verdict::Forward
+    }
+}
+
+impl Gateways {
+    fn message(&self, kind: Kind, gateway: &str, publish: &Intercepted<'_>, effects: &mut Effects) {
+        let look = |gateway: &str, task: Option<&str>| standing(publish.kept, gateway, task);
+        let decision = answer((kind, gateway), publish.payload, publish.now_ms, &self.rules, &look);
+        self.counts.decided(kind, &decision);
+        let mut heard = Heard { is_gateway: true, ..heard(gateway, publish) };
+        if kind == Kind::Status
+            && let Some(Topology { model, aircraft }) = update_topo(publish.payload)
+        {
+            heard.model = model.map(|model| [model.domain, model.kind, model.sub_type]);
+            heard.aircraft = Some(aircraft.iter().map(|sn| sn.as_str().into()).collect());
+            effects.announce(Announcement { gateway: gateway.to_owned(), aircraft });
+        }
+        let is_answered = matches!(decision.answer, Answer::Reply { .. });
+        heard.event = (kind == Kind::Events).then_some(is_answered);
+        effects.heard(heard);
+        let method = decision.method.as_deref().unwrap_or_default();
+        // What a flight task is doing counts, whether or not somebody is told that it was heard.
+        let is_progress = method == FLIGHTTASK_PROGRESS;
+        if kind == Kind::Events && (is_progress || is_answered) {
+            effects.record(record(gateway, &decision, publish));
+        }
+        match decision.answer {
+            Answer::Reply { payload, wait_for } => {
+                let after = match wait_for {
+                    WaitFor::Commit => After::Kept,
+                    WaitFor::User(user) => After::User(user.into()),
+                    WaitFor::Client(client) => After::Client(client.into()),
+                };
+                let topic = kind.reply_topic(gateway);
+                effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce, after });
+            }
+            Answer::NotOurs { waits: true } => {
+                effects.leave_unanswered(not_ours(decision.method.as_deref().unwrap_or_default()));
+            }
+            Answer::NotNeeded | Answer::NotOurs { waits: false } => {}
+            Answer::Invalid(invalid) => effects.leave_unanswered(unreadable(invalid)),
+        }
+    }
+}
+
+fn standing(kept: &dyn Kept, gateway: &str, task: Option<&str>) -> Option<Standing> {
+    let task = kept.flight_task(gateway, task)?;
+    Some(Standing {
+        task: task.task,
+        status: task.status?,
+        step: task.step.unwrap_or(0),
+        percent: task.percent.unwrap_or(0.0),
+    })
+}
+
+fn heard(gateway: &str, publish: &Intercepted<'_>) -> Heard {
+    let Telemetry { device_ms, firmware } = Telemetry::parse(publish.payload);
+    Heard {
+        gateway: gateway.into(),
+        device_ms,
+        firmware: firmware.map(|text| text.into_owned().into_boxed_str()),
+        ..Heard::default()
+    }
+}
+
+/// What is kept of an event.
+fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> EventRecord {
+    let method = decision.method.as_deref().unwrap_or_default();
+    let progress = match method {
+        FLIGHTTASK_PROGRESS => Progress::parse(publish.payload),
+        _ => Progress::default(),
+    };
+    EventRecord {
+        received_ms: publish.now_ms,
+        gateway: gateway.into(),
+        method: method.into(),
+        key: known::key(gateway, &decision.tid, publish.payload).to_bytes(),
+        tid: decision.tid.as_str().into(),
+        task: progress.task.as_deref().map(Into::into),
+        status: progress.status.as_deref().map(Into::into),
+        step: progress.step,
+        percent: progress.percent.map(|percent| percent as i64),
+        result: progress.result,
+    }
+}
+
+fn not_ours(method: &str) -> Unanswered {
+    let known = METHODS.iter().find(|known| **known == method);
+    let method = known.copied().unwrap_or("of a method unknown to the DJI Cloud API");
+    Unanswered {
+        reason: format!("event {method} not answered: it asks for a reply that is not Dockside's")
+            .into(),
+        remedy: "an application must answer it on thing/product/SN/events_reply, or a rule under [[answer]] has Dockside do it",
+    }
+}
+
+fn unreadable(invalid: Invalid) -> Unanswered {
+    let (reason, remedy) = match invalid {
+        Invalid::Json => (
+            "event not answered: its payload is no JSON object",
+            "look at what the device sends; it is forwarded as it is",
+        ),
+        Invalid::Schema => (
+            "event not answered: no tid or no method that a reply could name",
+            "the device must send tid and method (DJI Cloud API, events)",
+        ),
+        Invalid::TooLarge => (
+            "event not answered: its payload, tid or bid is too long",
+            "if it is meant, raise flight_task.max_event_bytes",
+        ),
+    };
+    Unanswered { reason: reason.into(), remedy }
+}
