@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod answers;
 mod broker;
 mod clock;
+mod commands;
 mod connect;
+mod docks;
 mod events;
 mod expiry;
 mod flight_tasks;

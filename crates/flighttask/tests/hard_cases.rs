@@ -42,14 +42,14 @@ fn without(key: &str) -> String {
 }
 
 /// What becomes of an event, and what is odd about it.
-fn answer(sn: &str, payload: &[u8], now_ms: u64, rules: Rules) -> (Answer, Flags) {
+fn answer(sn: &str, payload: &[u8], now_ms: u64, rules: &Rules) -> (Answer, Flags) {
     let decision =
-        dockside_flighttask::answer((Kind::Events, sn), payload, now_ms, &rules, &|_, _| None);
+        dockside_flighttask::answer((Kind::Events, sn), payload, now_ms, rules, &|_, _| None);
     (decision.answer, decision.flags)
 }
 
 fn decide(payload: impl AsRef<[u8]>) -> Answer {
-    answer(SN, payload.as_ref(), NOW, Rules::default()).0
+    answer(SN, payload.as_ref(), NOW, &Rules::default()).0
 }
 
 /// The reply, checked for everything that every reply has.
@@ -98,7 +98,7 @@ fn case_02_need_reply_0_or_false_is_not_answered() {
 fn case_03_need_reply_absent_is_answered_unless_configured() {
     replied(event().to_string());
     let rules = Rules { reply_when_unasked: false, ..Rules::default() };
-    let (decided, _) = answer(SN, event().to_string().as_bytes(), NOW, rules);
+    let (decided, _) = answer(SN, event().to_string().as_bytes(), NOW, &rules);
     assert_eq!(decided, Answer::NotNeeded);
 }
 
@@ -117,7 +117,7 @@ fn case_04_need_reply_of_other_types() {
         replied(with("need_reply", value));
     }
     let junk = with("need_reply", json!(2));
-    let (_, flags) = answer(SN, junk.as_bytes(), NOW, Rules::default());
+    let (_, flags) = answer(SN, junk.as_bytes(), NOW, &Rules::default());
     assert!(flags.junk_need_reply);
 }
 
@@ -140,11 +140,11 @@ fn case_05_any_timestamp() {
 
 #[test]
 fn case_06_gateway_missing_or_of_another_device() {
-    let (_, flags) = answer(SN, with("gateway", json!(SN)).as_bytes(), NOW, Rules::default());
+    let (_, flags) = answer(SN, with("gateway", json!(SN)).as_bytes(), NOW, &Rules::default());
     assert!(!flags.gateway_mismatch);
     let other = with("gateway", json!("OTHER"));
     replied(&other);
-    let (_, flags) = answer(SN, other.as_bytes(), NOW, Rules::default());
+    let (_, flags) = answer(SN, other.as_bytes(), NOW, &Rules::default());
     assert!(flags.gateway_mismatch);
     replied(with("gateway", json!(5)));
 }
@@ -162,7 +162,7 @@ fn case_08_bid_missing_is_left_out() {
     for payload in [without("bid"), with("bid", json!(null))] {
         let reply = replied(&payload);
         assert!(reply.get("bid").is_none());
-        let (_, flags) = answer(SN, payload.as_bytes(), NOW, Rules::default());
+        let (_, flags) = answer(SN, payload.as_bytes(), NOW, &Rules::default());
         assert!(flags.no_bid);
     }
 }
@@ -194,7 +194,7 @@ fn case_10_and_11_the_same_tid_is_answered_every_time() {
 fn case_30_two_docks_with_one_flight_are_both_answered() {
     let payload = with("data", json!({"output": {"ext": {"flight_id": "f"}, "status": "sent"}}));
     for serial_number in ["SIMDOCKA", "SIMDOCKB"] {
-        let (decided, _) = answer(serial_number, payload.as_bytes(), NOW, Rules::default());
+        let (decided, _) = answer(serial_number, payload.as_bytes(), NOW, &Rules::default());
         assert!(matches!(decided, Answer::Reply { .. }), "{serial_number}");
     }
 }

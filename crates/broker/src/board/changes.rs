@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use dockside_flighttask::TaskState;
 use dockside_interceptor::After;
+use dockside_mqtt::QoS;
 use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{Change, docks, view};
 use crate::keep::{self, KeepAside};
 use crate::metrics::SiteMetrics;
+use crate::record::{self, Entry, Published};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::shared::Shared;
 
@@ -69,9 +73,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut before = Before { totals: totals(&shared), ..Before::default() };
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut publishing = shared.config.flight_task.publish_state.then(|| shared.board.changes());
     let mut looks = 0;
     loop {
         every.tick().await;
+        if let Some(changes) = &mut publishing {
+            publish_states(&shared, changes);
+        }
         look_at_docks(&shared);
         look_at_tasks(&shared, &mut before, &metrics);
         give_up_replies(&shared, &metrics);
@@ -112,6 +120,32 @@ fn look_at_tasks(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) {
         shared.board.changed(Change::FlightTask(Arc::clone(gateway), Arc::clone(task)));
     }
     before.silent_tasks = silent;
+}
+
+/// `dockside/flight-tasks/{sn}`, retained: the task that is under way there, or else the last one.
+fn publish_states(shared: &Shared, changes: &mut Receiver<Change>) {
+    let mut docks = BTreeSet::new();
+    loop {
+        match changes.try_recv() {
+            Ok(Change::FlightTask(gateway, _)) => drop(docks.insert(gateway)),
+            Ok(_) => {}
+            Err(TryRecvError::Lagged(_)) => shared.board.look(|tasks| {
+                docks.extend(tasks.iter().map(|state| Arc::clone(&state.gateway)));
+            }),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+    let mut entries = Vec::new();
+    for gateway in docks {
+        let Some(state) = shared.board.latest_of(&gateway) else { continue };
+        let payload = serde_json::to_vec(&view::flight_task(shared, state)).unwrap_or_default();
+        let topic = format!("dockside/flight-tasks/{gateway}");
+        let message = Published::by_broker(&topic, QoS::AtLeastOnce, &payload);
+        record::append(&mut entries, &Entry::Publish(Published { retain: true, ..message }));
+    }
+    if !entries.is_empty() {
+        shared.append_ordered(&entries, 0, None);
+    }
 }
 
 fn give_up_replies(shared: &Shared, metrics: &SiteMetrics) {
