@@ -192,7 +192,8 @@ async fn play(broker: &Target, arguments: &SiteArguments) -> io::Result<ExitCode
     }
     let length_s = (seconds * speed).ceil() as u64;
     let plan = site::plan::plan(arguments.seed, arguments.docks, length_s).map_err(invalid)?;
-    let report = site::run(broker, plan, speed).await?;
+    let pace = site::Pace { speed, ..site::Pace::default() };
+    let report = site::run(broker, plan, pace).await?;
     report.print();
     if let Some(file) = &arguments.expect {
         report.write(file)?;

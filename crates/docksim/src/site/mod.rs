@@ -30,29 +30,45 @@ use crate::client::Client;
 use crate::fly::now_ms;
 use crate::target::Target;
 
-/// How long the last replies may take after the script has ended, a restart of the broker included.
-const GRACE: Duration = Duration::from_secs(20);
-
 /// How much quicker a script can be played. Beyond it two events of a task have one time.
 pub const SPEED_AT_MOST: f64 = 100.0;
 
-/// Plays a site against a broker, `speed` times as quick as its script.
+/// How a site is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How many times as quick as the script, up to [`SPEED_AT_MOST`].
+    pub speed: f64,
+    /// An event that has no reply by then, on a connection that held, is missing one; it is sent again.
+    pub patience: Duration,
+    /// How long the last replies may take after the script has ended, a restart of the broker included.
+    pub grace: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { speed: 1.0, patience: Duration::from_secs(10), grace: Duration::from_secs(20) }
+    }
+}
+
+/// Plays a site against a broker.
 ///
 /// # Errors
 /// There is no broker to begin with.
-pub async fn run(broker: &Target, site: Site, speed: f64) -> io::Result<Report> {
+pub async fn run(broker: &Target, site: Site, pace: Pace) -> io::Result<Report> {
     // One that was never there must be told from one that restarts.
     if let Some(dock) = site.docks.first() {
         drop(Client::connect(broker, &dock.sn, &dock.sn).await?);
     }
-    LocalSet::new().run_until(play(broker.clone(), Rc::new(site), speed)).await
+    LocalSet::new().run_until(play(broker.clone(), Rc::new(site), pace)).await
 }
 
-async fn play(broker: Target, site: Rc<Site>, speed: f64) -> io::Result<Report> {
+async fn play(broker: Target, site: Rc<Site>, pace: Pace) -> io::Result<Report> {
+    let Pace { speed, patience, grace } = pace;
     let speed = if speed.is_finite() { speed.clamp(0.01, SPEED_AT_MOST) } else { 1.0 };
     let began = Instant::now();
     let length = Duration::from_secs_f64(site.length_ms as f64 / 1_000.0 / speed);
-    let clock = Clock { began, began_ms: now_ms(), speed, deadline: began + length + GRACE };
+    let clock =
+        Clock { began, began_ms: now_ms(), speed, patience, deadline: began + length + grace };
     let mut players = Vec::new();
     for number in 0..site.docks.len() {
         let (site, broker) = (Rc::clone(&site), broker.clone());

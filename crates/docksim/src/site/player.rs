@@ -20,9 +20,6 @@ use crate::event;
 use crate::fly::now_ms;
 use crate::target::Target;
 
-/// An event that has no reply by then, on a connection that held, counts as unanswered, and is sent
-/// again.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// From one attempt to connect to the next: doubled from the first to the last of these.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// For a connection, a login and two subscriptions.
@@ -37,6 +34,8 @@ pub(super) struct Clock {
     pub(super) began_ms: u64,
     /// How much quicker than the script's the run's time is.
     pub(super) speed: f64,
+    /// As in [`Pace`](super::Pace).
+    pub(super) patience: Duration,
     /// When the last reply must have come.
     pub(super) deadline: Instant,
 }
@@ -200,7 +199,7 @@ impl<'a> Player<'a> {
                 return Ok(End::Done);
             }
             let due = next.map(|at_ms| self.clock.at(at_ms));
-            let overdue = self.waiting.front().map(|(sent, _)| *sent + PATIENCE);
+            let overdue = self.waiting.front().map(|(sent, _)| *sent + self.clock.patience);
             let wake = due.into_iter().chain(overdue).min().unwrap_or(self.clock.deadline);
             if let Ok(read) = timeout_at(wake.min(self.clock.deadline), client.read()).await {
                 read?;
@@ -280,7 +279,7 @@ impl<'a> Player<'a> {
 
     /// Sends again what this connection, which held, has had no reply to for too long.
     fn send_overdue(&mut self, client: &mut Client) {
-        let before = Instant::now().checked_sub(PATIENCE);
+        let before = Instant::now().checked_sub(self.clock.patience);
         while let Some(&(sent, number)) = self.waiting.front() {
             if !self.ledger.is_answered(number) {
                 if before.is_none_or(|before| sent > before) {

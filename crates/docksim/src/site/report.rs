@@ -37,8 +37,10 @@ pub struct Tally {
     pub topology_replies: u64,
     /// The longest that a reply took.
     pub slowest: Duration,
-    /// What was wrong, the first of it.
+    /// What was wrong with replies, the first of it.
     pub shown: Vec<String>,
+    /// How the first connection broke that did.
+    pub first_break: Option<String>,
     /// Events that are counted as missing already, by number.
     pub(super) unanswered: BTreeSet<u32>,
 }
@@ -56,7 +58,7 @@ impl Tally {
 
     pub(super) fn broken(&mut self, sn: &str, error: &io::Error) {
         self.broken += 1;
-        self.show(format!("{sn}: connection broke: {error}"));
+        self.first_break.get_or_insert_with(|| format!("{sn}: {error}"));
     }
 
     fn show(&mut self, line: String) {
@@ -77,6 +79,7 @@ impl Tally {
         self.broken += other.broken;
         self.topology_replies += other.topology_replies;
         self.slowest = self.slowest.max(other.slowest);
+        self.first_break = self.first_break.take().or(other.first_break);
         other.shown.into_iter().for_each(|line| self.show(line));
     }
 }
@@ -137,6 +140,9 @@ impl Report {
             tally.links_lost,
             tally.broken
         );
+        if let Some(first) = &tally.first_break {
+            println!("the first to break: {first}");
+        }
         println!("{} replies to update_topo", tally.topology_replies);
         let statuses: Vec<_> =
             self.by_status().iter().map(|(status, count)| format!("{count} {status}")).collect();
