@@ -99,7 +99,7 @@ enum Command {
 
 #[derive(Args)]
 struct SiteArguments {
-    /// What the site is made from: the same seed sends the same
+    /// What the site is made from: the same seed sends the same but for the times
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Docks of the site

@@ -124,6 +124,7 @@ pub async fn onboard(broker: &Target, options: &Options) -> io::Result<Summary> 
         println!("{}", line(step, options, &outcome));
         summary.steps.push((step.method(), outcome));
     }
+    client.disconnect().await?;
     Ok(summary)
 }
 

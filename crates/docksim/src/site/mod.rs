@@ -57,7 +57,7 @@ impl Default for Pace {
 pub async fn run(broker: &Target, site: Site, pace: Pace) -> io::Result<Report> {
     // One that was never there must be told from one that restarts.
     if let Some(dock) = site.docks.first() {
-        drop(Client::connect(broker, &dock.sn, &dock.sn).await?);
+        Client::connect(broker, &dock.sn, &dock.sn).await?.disconnect().await?;
     }
     LocalSet::new().run_until(play(broker.clone(), Rc::new(site), pace)).await
 }

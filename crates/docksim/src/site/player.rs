@@ -5,9 +5,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dockside_mqtt::packet::{Disconnect, Packet};
-use dockside_mqtt::property::Properties;
-use dockside_mqtt::{PacketId, QoS, ReasonCode};
+use dockside_mqtt::packet::Packet;
+use dockside_mqtt::{PacketId, QoS};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::course::Phase;
@@ -124,15 +123,15 @@ impl<'a> Player<'a> {
             match ended {
                 Ok(End::LinkLost) => self.tally.links_lost += 1,
                 Ok(End::Done) => {
-                    client.push(&Packet::Disconnect(Disconnect {
-                        reason: ReasonCode::Success,
-                        properties: Properties::EMPTY,
-                    }));
                     // Nobody waits for what a goodbye comes to.
-                    let _ = timeout(CONNECT_TIME, client.flush()).await;
+                    let _ = timeout(CONNECT_TIME, client.disconnect()).await;
                     break;
                 }
-                Err(error) => self.tally.broken(&self.sender.dock.sn, &error),
+                Err(error) => {
+                    self.tally.broken(&self.sender.dock.sn, &error);
+                    // A broker that takes connections and closes them is not asked without a pause.
+                    self.offline_until = Instant::now() + BACKOFF.0;
+                }
             }
         }
         let late =

@@ -18,6 +18,10 @@ const QUICK: site::Pace = site::Pace {
     grace: Duration::from_secs(60),
 };
 
+/// Gives an event up soon that has no right reply.
+const IMPATIENT: site::Pace =
+    site::Pace { patience: Duration::from_millis(300), grace: Duration::from_millis(300), ..QUICK };
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
@@ -94,9 +98,6 @@ async fn what_lost_its_reply_with_the_connection_is_sent_again() {
 
 #[tokio::test]
 async fn wrong_replies_and_replies_too_many_are_told() {
-    // One that is wrong is none: the event is given up.
-    let short = Duration::from_millis(300);
-    let impatient = site::Pace { patience: short, grace: short, ..QUICK };
     for wrong in [
         |message: &Value| vec![reply(message, json!({"result": 1}))],
         |message: &Value| vec![reply(message, json!({"result": 0})); 2],
@@ -106,7 +107,7 @@ async fn wrong_replies_and_replies_too_many_are_told() {
             vec![reply(message, json!({"result": 0})), other]
         },
     ] {
-        let report = play(3, impatient, move |topic, message| {
+        let report = play(3, IMPATIENT, move |topic, message| {
             let tid = message["tid"].as_str().unwrap();
             if topic.ends_with("SIMDOCK0001/events") && tid.ends_with("-000000000003") {
                 return Deed::Reply(wrong(message));
@@ -118,6 +119,22 @@ async fn wrong_replies_and_replies_too_many_are_told() {
         assert!(report.tally.wrong_replies >= 1, "{report:?}");
         assert!(!report.tally.shown.is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_event_without_a_reply_is_missing_one_and_not_expected() {
+    let report = play(4, IMPATIENT, |topic, message| {
+        let is_it = topic.ends_with("SIMDOCK0001/events")
+            && text(&message["tid"]).ends_with("-000000000003");
+        Deed::Reply(if is_it { Vec::new() } else { answers(topic, message) })
+    })
+    .await;
+    let site::Tally { events, replies, missing, resent, .. } = report.tally;
+    assert!(!report.is_perfect());
+    assert_eq!((missing, replies), (1, events - 1));
+    assert!(resent > 0, "it is sent again nevertheless");
+    let expected: u32 = report.flight_tasks.iter().map(|task| task.events).sum();
+    assert_eq!(u64::from(expected), replies);
 }
 
 #[tokio::test]
