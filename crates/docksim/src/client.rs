@@ -5,7 +5,7 @@ use std::io;
 
 use dockside_mqtt::codec;
 use dockside_mqtt::packet::{
-    Ack, Connect, Packet, PacketId, Publish, Subscribe, SubscriptionOptions,
+    Ack, Connect, Disconnect, Packet, PacketId, Publish, Subscribe, SubscriptionOptions,
 };
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -108,6 +108,16 @@ impl Client {
         self.output.clear();
         sent?;
         self.socket.flush().await
+    }
+
+    /// Says goodbye, after everything in [`Client::output`].
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub async fn disconnect(mut self) -> io::Result<()> {
+        let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+        self.push(&Packet::Disconnect(Disconnect { reason, properties }));
+        self.flush().await
     }
 
     /// Waits for bytes, once. Nothing is lost if the future is dropped.

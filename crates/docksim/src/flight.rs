@@ -4,7 +4,7 @@ use crate::event::Progress;
 
 /// A step of the task: its number and name (step numbers of a Dock 2 from Cloud API 1.11.1 on), the
 /// percent it ends at, and how many events report it.
-const STEPS: &[(u32, &str, u32, u32)] = &[
+pub(crate) const STEPS: &[(u32, &str, u32, u32)] = &[
     (0, "initial state", 0, 1),
     (1, "pre-check", 2, 1),
     (5, "waiting for the task", 3, 1),
@@ -27,8 +27,10 @@ const STEPS: &[(u32, &str, u32, u32)] = &[
     (35, "task result", 100, 1),
 ];
 
-const EXECUTING: u32 = 25;
-const RESULT: u32 = 35;
+/// The step of the flight itself.
+pub(crate) const EXECUTING: u32 = 25;
+/// The step of a task's last event.
+pub(crate) const RESULT: u32 = 35;
 
 /// Every event of one flight, with the name of its step.
 pub fn events() -> impl Iterator<Item = (&'static str, Progress<'static>)> {

@@ -86,11 +86,7 @@ pub async fn fly(broker: &Target, serial_number: &str, pace: Duration) -> io::Re
         tokio::time::sleep_until(began + pace).await;
     }
     bar.finish_and_clear();
-    client.push(&Packet::Disconnect(dockside_mqtt::packet::Disconnect {
-        reason: dockside_mqtt::ReasonCode::Success,
-        properties: dockside_mqtt::property::Properties::EMPTY,
-    }));
-    client.flush().await?;
+    client.disconnect().await?;
     Ok(summary)
 }
 

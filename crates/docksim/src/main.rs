@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use dockside_mqtt::QoS;
 use docksim::target::Target;
-use docksim::{fly, load};
+use docksim::{fly, load, onboard, site};
 
-/// A simulated dock: flies a task against a broker, or loads it
+/// Simulated docks: fly a task against a broker, play a whole site or a first contact, or load it
 #[derive(Parser)]
 #[command(version)]
 struct CommandLine {
@@ -91,6 +91,45 @@ enum Command {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// Play a whole site from a seed: tasks of every kind, hand-overs, lost connections
+    Site(SiteArguments),
+    /// Play a dock's first contact in the documented order and check the shape of every reply
+    Onboard(OnboardArguments),
+}
+
+#[derive(Args)]
+struct SiteArguments {
+    /// What the site is made from: the same seed sends the same but for the times
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Docks of the site
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    docks: u32,
+    /// Seconds until the script ends, of real time
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// How many times as quick as the script's the time goes, up to 100
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Write here how docks and flight tasks should stand, as JSON
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct OnboardArguments {
+    /// Serial number of the dock
+    #[arg(long, default_value = "SIMDOCK1")]
+    sn: String,
+    /// Serial number of its aircraft
+    #[arg(long, default_value = "SIMDRONE1")]
+    aircraft: String,
+    /// The organization's code for new devices
+    #[arg(long, default_value = "")]
+    binding_code: String,
+    /// Which organization
+    #[arg(long, default_value = "")]
+    organization_id: String,
 }
 
 fn main() -> ExitCode {
@@ -127,7 +166,53 @@ fn main() -> ExitCode {
                 Err(error) => failed(&error),
             }
         }
+        Command::Site(arguments) => match runtime.block_on(play(&broker, &arguments)) {
+            Ok(code) => code,
+            Err(error) => failed(&error),
+        },
+        Command::Onboard(arguments) => match runtime.block_on(contact(&broker, arguments)) {
+            Ok(code) => code,
+            Err(error) => failed(&error),
+        },
     }
+}
+
+fn code(is_perfect: bool) -> ExitCode {
+    if is_perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn play(broker: &Target, arguments: &SiteArguments) -> io::Result<ExitCode> {
+    let invalid = |detail: String| io::Error::new(io::ErrorKind::InvalidInput, detail);
+    let (seconds, speed) = (arguments.seconds, arguments.speed);
+    if !(seconds > 0.0 && speed > 0.0 && speed <= site::SPEED_AT_MOST) {
+        let at_most = site::SPEED_AT_MOST;
+        return Err(invalid(format!(
+            "--seconds and --speed are above 0, --speed at most {at_most}"
+        )));
+    }
+    let length_s = (seconds * speed).ceil() as u64;
+    let plan = site::plan::plan(arguments.seed, arguments.docks, length_s).map_err(invalid)?;
+    let pace = site::Pace { speed, ..site::Pace::default() };
+    let report = site::run(broker, plan, pace).await?;
+    report.print();
+    if let Some(file) = &arguments.expect {
+        report.write(file)?;
+    }
+    Ok(code(report.is_perfect()))
+}
+
+async fn contact(broker: &Target, arguments: OnboardArguments) -> io::Result<ExitCode> {
+    let OnboardArguments { sn, aircraft, binding_code, organization_id } = arguments;
+    let patience = onboard::Options::default().patience;
+    let options = onboard::Options { sn, aircraft, binding_code, organization_id, patience };
+    let summary = onboard::onboard(broker, &options).await?;
+    println!(
+        "{} answered, {} malformed, {} missing",
+        summary.count(|outcome| matches!(outcome, onboard::Outcome::Answered(_))),
+        summary.count(|outcome| matches!(outcome, onboard::Outcome::Malformed(_))),
+        summary.count(|outcome| matches!(outcome, onboard::Outcome::Missing)),
+    );
+    Ok(code(summary.is_perfect()))
 }
 
 /// The first address of a `host:port`.
