@@ -44,7 +44,7 @@ async fn dock(broker: &TestBroker) -> Peer {
     dock
 }
 
-fn message(method: &str, data: Value) -> Vec<u8> {
+fn message(method: &str, data: &Value) -> Vec<u8> {
     json!({"tid": "t", "bid": "b", "timestamp": 1747224838227u64, "method": method, "data": data})
         .to_string()
         .into_bytes()
@@ -52,7 +52,7 @@ fn message(method: &str, data: Value) -> Vec<u8> {
 
 /// Publishes, and takes the reply, which is checked for what every reply has.
 async fn asked(dock: &mut Peer, topic: &str, method: &str, data: Value) -> Value {
-    dock.publish(topic, &message(method, data), QoS::AtLeastOnce).await;
+    dock.publish(topic, &message(method, &data), QoS::AtLeastOnce).await;
     let reply = dock.receive().await;
     assert_eq!(reply.topic, format!("{topic}_reply"));
     assert!(!reply.retain);
@@ -76,7 +76,7 @@ async fn without_rules_only_progress_is_answered() {
         (format!("thing/product/{SN}/requests"), "config"),
         (format!("sys/product/{SN}/status"), "update_topo"),
     ] {
-        dock.publish(&topic, &message(method, json!({})), QoS::AtLeastOnce).await;
+        dock.publish(&topic, &message(method, &json!({})), QoS::AtLeastOnce).await;
     }
     dock.expect_nothing().await;
 }
@@ -137,8 +137,8 @@ async fn a_site_without_an_application_brings_a_dock_up() {
         assert_eq!(asked(&mut dock, &events, method, data).await, received);
     }
     // What a store or a flight needs is an application's.
-    dock.publish(&requests, &message("storage_config_get", json!({})), QoS::AtLeastOnce).await;
-    dock.publish(&requests, &message("airport_bind_status", json!(7)), QoS::AtLeastOnce).await;
+    dock.publish(&requests, &message("storage_config_get", &json!({})), QoS::AtLeastOnce).await;
+    dock.publish(&requests, &message("airport_bind_status", &json!(7)), QoS::AtLeastOnce).await;
     dock.expect_nothing().await;
 }
 
@@ -171,7 +171,7 @@ async fn a_rule_leaves_a_dock_to_its_application() {
     });
     let broker = start(vec![off]).await;
     let mut dock = dock(&broker).await;
-    let progress = message("flighttask_progress", json!({}));
+    let progress = message("flighttask_progress", &json!({}));
     dock.publish("thing/product/SIMTEST1/events", &progress, QoS::AtLeastOnce).await;
     dock.expect_nothing().await;
     dock.publish("thing/product/SIMOTHER1/events", &progress, QoS::AtLeastOnce).await;
@@ -191,7 +191,7 @@ async fn a_reply_waits_for_the_acknowledgement_of_an_application() {
         app.subscribe("thing/product/+/events", at(QoS::AtLeastOnce)).await;
     }
     let events = format!("thing/product/{SN}/events");
-    let event = message("flighttask_progress", json!({}));
+    let event = message("flighttask_progress", &json!({}));
     dock.publish(&events, &event, QoS::AtLeastOnce).await;
     // Acknowledges as it receives.
     assert_eq!(other.receive().await.payload, event);
@@ -231,7 +231,7 @@ async fn an_acknowledgement_that_comes_too_late_is_none() {
     let mut app = site.log_in(Version::V5, "backend", "").await;
     app.subscribe("thing/product/+/events", at(QoS::AtLeastOnce)).await;
     let events = format!("thing/product/{SN}/events");
-    let event = message("flighttask_progress", json!({}));
+    let event = message("flighttask_progress", &json!({}));
     dock.publish(&events, &event, QoS::AtLeastOnce).await;
     site.broker.pass(6);
     let why = loop {
