@@ -237,7 +237,18 @@ mod tests {
         assert_eq!(role("vic", "secret").await, Ok(Role::Viewer));
         assert_eq!(role("pat", "Secret").await, Err(Wrong::Password));
         assert_eq!(role("nobody", "secret").await, Err(Wrong::User));
-        assert_eq!(role(&"x".repeat(USER_BYTES_AT_MOST + 1), "secret").await, Err(Wrong::User));
+    }
+
+    /// Who fails is remembered by name.
+    #[tokio::test(start_paused = true)]
+    async fn names_that_nobody_can_have_are_not_remembered() {
+        let gate = gate(None, &["pat"]);
+        let long = "x".repeat(USER_BYTES_AT_MOST + 1);
+        let began = tokio::time::Instant::now();
+        for _ in 0..12 {
+            assert_eq!(gate.verify(&long, "secret", HERE).await, Err(Wrong::User));
+        }
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO, "none of them waited");
     }
 
     #[tokio::test]

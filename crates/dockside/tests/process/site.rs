@@ -350,6 +350,7 @@ fn what_is_not_safe_is_refused_at_start_in_one_line() {
         ))
     };
     fs::write(dir.path().join("short"), "secret\n").unwrap();
+    fs::write(dir.path().join("empty"), "# nobody\n").unwrap();
     let open = "[[listeners]]\nlisten = \"0.0.0.0:0\"\ntransport = \"tcp\"\n";
     for (config, words) in [
         (open, ["listeners[0].listen", "users.password_file", "allow_anonymous"]),
@@ -359,6 +360,7 @@ fn what_is_not_safe_is_refused_at_start_in_one_line() {
         ),
         ("[admin]\ntoken_file = \"short\"\n", ["admin.token_file", "16", "openssl rand"]),
         ("[admin]\npassword_file = \"none\"\n", ["admin.password_file", "none", "cannot be read"]),
+        ("[admin]\npassword_file = \"empty\"\n", ["admin.password_file", "no user", "passwd"]),
         (
             "[admin]\npassword_file = \"users\"\noperators = [\"pat\"]\n",
             ["admin.operators", "pat", "dockside passwd"],
