@@ -363,6 +363,7 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     shared.registry.command_all(Command::Quiet);
     shared.sessions.publish_wills(shared);
     shared.sessions.save_exchanges(shared);
+    changes::look_at_docks(shared, true);
     let deadline = shared.config.mqtt.stop_timeout();
     // Each step has the whole time: one that is late must not cost the next one its own.
     let quiet = timeout(deadline, shared.accepting.wait()).await;
