@@ -371,6 +371,8 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     if quiet.is_err() || dispatched.is_err() {
         tracing::error!("what was accepted last could not be dispatched in time");
     }
+    // Acknowledgements that have arrived are seen by the runtime now, and read before the end.
+    tokio::task::yield_now().await;
     shared.registry.command_all(Command::Stop);
     if timeout(deadline, connections.wait()).await.is_err() {
         tracing::warn!("clients that did not read in time were cut off");

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::task::Poll;
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
@@ -166,9 +167,29 @@ impl Shared {
     pub(crate) async fn answer_the_doorbell(&self) {
         loop {
             self.doorbell.notified().await;
-            tokio::task::yield_now().await;
+            let_others_go_first().await;
             self.log.flush();
-            self.writer.wake();
+            if self.writer.take_turn() {
+                // Whoever waited for it answers before anything else is done.
+                let_others_go_first().await;
+                self.writer.finish_turn();
+            } else {
+                self.writer.wake();
+            }
         }
     }
+}
+
+/// To the end of the queue of tasks that are ready. Unlike `yield_now` it does not ask the system for more of
+/// them, which costs a call.
+async fn let_others_go_first() {
+    let mut was_here = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut was_here, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

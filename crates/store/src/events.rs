@@ -121,12 +121,13 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn bound(&mut self, bytes: u64, log_bytes: u64) -> Result<(), Error> {
-        let checkpoint_pages = (log_bytes / 4 / 4_096).clamp(1, CHECKPOINT_PAGES);
+        let pages = log_bytes / 4 / 4_096;
+        let pages = u32::try_from(pages).unwrap_or(CHECKPOINT_PAGES).clamp(1, CHECKPOINT_PAGES);
+        self.checkpoints.at = pages;
         self.connection.execute_batch(&format!(
-            "PRAGMA max_page_count = {}; PRAGMA wal_autocheckpoint = {checkpoint_pages};
-             PRAGMA journal_size_limit = {}",
+            "PRAGMA max_page_count = {}; PRAGMA journal_size_limit = {}",
             bytes / 4_096,
-            2 * checkpoint_pages * 4_096,
+            2 * u64::from(pages) * 4_096,
         ))
     }
 }

@@ -8,6 +8,7 @@
 
 mod audit;
 mod backup;
+mod checkpoint;
 mod docks;
 mod events;
 mod flight_tasks;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionState};
 
+use crate::checkpoint::Checkpoints;
 use crate::migrate::{HISTORY, History, is_full, migrate, newest_copy, one_line};
 use crate::{Durability, Error, Seq, file};
 
 /// Pages of the write-ahead log that are moved into the file at once, at most: 16 MiB.
-pub(crate) const CHECKPOINT_PAGES: u64 = 4_096;
+pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;
 
 /// Bits of numbers that count within one start of the broker.
 const START_BITS: u32 = 40;
@@ -23,6 +24,8 @@ pub struct Store {
     pub(crate) connection: Connection,
     path: PathBuf,
     starts: u64,
+    pub(crate) checkpoints: Checkpoints,
+    durability: Durability,
     // Held for as long as the store is open: one process a directory.
     _lock: File,
 }
@@ -140,13 +143,21 @@ impl Store {
         }
         configure(&connection, durability).map_err(sqlite)?;
         let starts = migrate(&mut connection, &path, schema, history)?;
-        Ok(Self { connection, path, starts, _lock: lock })
+        let checkpoints = Checkpoints::new(&mut connection)
+            .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
+        Ok(Self { connection, path, starts, checkpoints, durability, _lock: lock })
     }
 
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether every commit waits for the disk.
+    #[must_use]
+    pub fn waits_for_the_disk(&self) -> bool {
+        self.durability == Durability::Sync
     }
 
     /// Numbers of this start are greater than this, those of earlier starts are not.
@@ -168,7 +179,9 @@ impl Store {
     /// # Errors
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
-        self.cached("COMMIT")?.execute([]).map(|_| ())
+        self.cached("COMMIT")?.execute([])?;
+        self.checkpoint_if_due();
+        Ok(())
     }
 
     /// Undoes the transaction, if one is open.

@@ -1,7 +1,6 @@
 //! While the store fails: what must be kept is held, everything else passes.
 
 use std::hash::BuildHasher;
-use std::time::Duration;
 
 use dockside_mqtt::QoS;
 use dockside_store::{Error, is_of_one_job};
@@ -180,10 +179,6 @@ impl Work {
                 Some(_) => self.out.extend_from_slice(bytes),
             }
         }
-    }
-
-    pub(super) fn retry_in(&self) -> Option<Duration> {
-        self.held.retry_in()
     }
 
     pub(super) fn failed(&mut self, error: &Error) {

@@ -100,6 +100,7 @@ impl Ledger {
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
         let seen_ms = self.see()?;
         self.store.commit()?;
+        self.room.committed();
         self.seen_ms = seen_ms;
         self.waiting.commit();
         self.history.commit();

@@ -7,22 +7,24 @@
 //!
 //! What cannot be kept now is held, in its order, and tried again; everything else passes meanwhile
 //! (`held`).
+//!
+//! Whoever rings does a group of one batch itself, on its own thread (`turn`).
 
 mod failing;
 mod held;
 mod history;
 mod ledger;
 mod room;
+mod turn;
 mod waiting;
 mod work;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant};
 
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
+use self::turn::Desk;
 use self::work::Work;
 use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};
@@ -34,7 +36,7 @@ use crate::metrics::StoreMetrics;
 pub(crate) struct WriterQueue {
     group: Mutex<Group>,
     thread: OnceLock<Thread>,
-    rung: AtomicBool,
+    desk: OnceLock<Arc<Desk>>,
 }
 
 #[derive(Default)]
@@ -70,6 +72,18 @@ impl Completion {
 /// Memory an idle queue may keep.
 const IDLE_BYTES: usize = 256 << 10;
 
+impl Group {
+    /// Batches that were taken and not done are the first again.
+    fn put_back(&mut self, first: Self) {
+        let shift = first.entries.len();
+        let behind = std::mem::replace(self, Self { closed: self.closed, ..first });
+        self.entries.extend_from_slice(&behind.entries);
+        let moved =
+            behind.batches.into_iter().map(|batch| Batch { end: batch.end + shift, ..batch });
+        self.batches.extend(moved);
+    }
+}
+
 impl WriterQueue {
     /// Queues entries. `true` if the queue was empty: the writer must be woken.
     pub(crate) fn append(
@@ -94,28 +108,11 @@ impl WriterQueue {
 
     /// Wakes the writer.
     pub(crate) fn wake(&self) {
-        self.rung.store(true, Ordering::Release);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
-
-    /// Whether somebody rings within the time that it takes to be woken: whoever waits for an answer asks
-    /// again at once, and a thread that sleeps costs both more than it would have spent here.
-    fn is_rung_soon(&self) -> bool {
-        let start = Instant::now();
-        while !self.rung.swap(false, Ordering::Acquire) {
-            if start.elapsed() > AWAKE {
-                return false;
-            }
-            thread::yield_now();
-        }
-        true
-    }
 }
-
-/// How long the writer stays awake with nothing to do.
-const AWAKE: Duration = Duration::from_micros(50);
 
 /// Starts the writer's thread; it ends after [`WriterQueue::close`], with what was kept in the file.
 pub(crate) fn start(
@@ -124,44 +121,41 @@ pub(crate) fn start(
     ledger: Ledger,
     metrics: StoreMetrics,
 ) -> std::io::Result<JoinHandle<()>> {
+    let work = Work::new(Arc::clone(&log), ledger, metrics);
+    let desk = Arc::new(Mutex::new(Some(work)));
     let handle = thread::Builder::new().name("writer".to_owned()).spawn({
-        let queue = Arc::clone(queue);
+        let (queue, desk) = (Arc::clone(queue), Arc::clone(&desk));
         move || {
             let _watch = Watch::new(&log);
-            write(&queue, Work::new(Arc::clone(&log), ledger, metrics));
+            write(&queue, &desk);
         }
     })?;
     // Set once here, before anybody else knows the queue.
     let _ = queue.thread.set(handle.thread().clone());
+    let _ = queue.desk.set(desk);
     Ok(handle)
 }
 
-fn write(queue: &WriterQueue, mut work: Work) {
+fn write(queue: &WriterQueue, desk: &Desk) {
     let mut group = Group::default();
-    let mut was_single = false;
     loop {
+        // Before the group: what others took before it is done before it.
+        let mut at_desk = desk.lock().expect("a panic at the desk ends the broker");
+        let Some(work) = at_desk.as_mut() else { return };
+        work.go_on();
         std::mem::swap(&mut *queue.group.lock().expect("no panic while it is held"), &mut group);
         let closed = group.closed;
         if group.batches.is_empty() {
             if closed {
-                return work.end();
+                return at_desk.take().into_iter().for_each(Work::end);
             }
-            match work.retry_in() {
-                // Where many ask, the next group is there already.
-                None if was_single && queue.is_rung_soon() => {}
-                None => {
-                    thread::park_timeout(work.idle_after());
-                    work.idle();
-                }
-                Some(time) => {
-                    thread::park_timeout(time);
-                    work.retry();
-                }
-            }
+            let sleep = work.rest();
+            drop(at_desk);
+            thread::park_timeout(sleep);
             continue;
         }
-        was_single = group.batches.len() == 1;
         work.group(&group.entries, &mut group.batches);
+        drop(at_desk);
         group.entries.clear();
         group.entries.shrink_to(IDLE_BYTES);
         if closed {

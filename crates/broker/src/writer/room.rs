@@ -51,13 +51,21 @@ impl Room {
     }
 
     /// Whether it is time to look.
-    pub(super) fn is_due(&mut self) -> bool {
-        self.commits += 1;
-        self.commits.is_multiple_of(LOOK_COMMITS) || self.looked.elapsed() >= LOOK
+    pub(super) fn is_due(&self) -> bool {
+        self.commits >= LOOK_COMMITS || self.looked.elapsed() >= LOOK
     }
 
-    pub(super) fn look(&mut self, usage: &Usage) -> Look {
-        self.looked = Instant::now();
+    /// There was a transaction.
+    pub(super) fn committed(&mut self) {
+        self.commits += 1;
+    }
+
+    /// Somebody looks, whatever comes of it.
+    pub(super) fn begin_look(&mut self) {
+        (self.commits, self.looked) = (0, Instant::now());
+    }
+
+    pub(super) fn look(&self, usage: &Usage) -> Look {
         let used = usage.file - usage.free;
         let is_disk_short = usage.disk_free.is_some_and(|free| free < self.min_free);
         if used > self.bytes / 10 * 8 {

@@ -2,7 +2,7 @@
 
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dockside_store::{Error, Seq, is_of_one_job};
@@ -33,6 +33,14 @@ pub(super) struct Work {
     is_stuck: bool,
     /// Entries of the group that go on, with the numbers of their messages.
     pub(super) out: Vec<u8>,
+    /// The charge of a group that is kept and has not gone on yet.
+    kept: Option<u64>,
+    /// Groups were done elsewhere since the writer's thread last looked.
+    has_had_turns: bool,
+    /// How long the writer's thread sleeps.
+    sleeps: Duration,
+    /// Until then only the writer's own thread does anything.
+    pub(super) pause_until: Option<Instant>,
 }
 
 impl Work {
@@ -46,11 +54,66 @@ impl Work {
             is_behind: false,
             is_stuck: false,
             out: Vec::new(),
+            kept: None,
+            has_had_turns: false,
+            sleeps: Duration::ZERO,
+            pause_until: None,
         }
+    }
+
+    /// Whether a group may be done on any thread: nothing is held, and nothing waits for a disk.
+    pub(super) fn may_be_anywhere(&self) -> bool {
+        let is_paused = self.pause_until.is_some_and(|until| until > Instant::now());
+        !is_paused && self.held.is_empty() && !self.ledger.waits_for_the_disk()
+    }
+
+    /// Keeps what of a group must be kept, and leaves what can be done later: that it goes on, and whatever
+    /// nobody waits for. `false`, and nothing was done, if it cannot be kept now.
+    pub(super) fn hasty_group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) -> bool {
+        self.go_on();
+        self.out.clear();
+        self.ledger.put_checkpoints_off(true);
+        let kept = self.keep(entries);
+        self.ledger.put_checkpoints_off(false);
+        if kept.is_ok() {
+            self.has_had_turns = true;
+            self.complete(batches, true);
+        }
+        kept.is_ok()
+    }
+
+    /// Lets a group go on that is kept.
+    pub(super) fn go_on(&mut self) {
+        if let Some(charge) = self.kept.take() {
+            self.append(charge);
+        }
+    }
+
+    /// Whether there is something for the writer's thread, which sleeps.
+    pub(super) fn wants_its_thread(&self) -> bool {
+        let ledger = &self.ledger;
+        ledger.is_checkpoint_due()
+            || ledger.is_far_ahead()
+            || ledger.is_trim_due()
+            || ledger.is_look_due()
+            || self.idle_after() < self.sleeps
+    }
+
+    /// What is done where no group waits; how long to sleep then.
+    pub(super) fn rest(&mut self) -> Duration {
+        match self.held.retry_in() {
+            Some(time) if time.is_zero() => self.retry(),
+            Some(_) => {}
+            None if std::mem::take(&mut self.has_had_turns) => self.trim(),
+            None => self.idle(),
+        }
+        self.sleeps = self.held.retry_in().unwrap_or_else(|| self.idle_after());
+        self.sleeps
     }
 
     /// Keeps what of a group must be kept, and lets all of it go on.
     pub(super) fn group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
+        self.go_on();
         if self.held.is_due() {
             self.retry();
         }
@@ -72,22 +135,30 @@ impl Work {
                 return;
             }
         };
+        self.complete(batches, false);
+        if is_committed {
+            // Nobody waits for this.
+            self.trim();
+        }
+    }
+
+    /// Completes the jobs of a group that is kept, and lets it go on: now, or later where nobody minds.
+    fn complete(&mut self, batches: &mut Vec<Batch>, may_be_later: bool) {
         let charge = batches.iter().map(|batch| batch.charge).sum();
         let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
         let completions: Vec<_> = completions.collect();
         // All or none: a job that is done stands for those of its connection before it.
         if completions.iter().all(|completion| completion.once_kept) {
             completions.into_iter().for_each(Completion::complete);
-            self.append(charge);
+            self.kept = Some(charge);
+            if !may_be_later {
+                self.go_on();
+            }
         } else {
             self.append(charge);
             completions.into_iter().for_each(Completion::complete);
         }
         batches.clear();
-        if is_committed {
-            // Nobody waits for this.
-            self.trim();
-        }
     }
 
     pub(super) fn append(&mut self, charge: u64) {
@@ -126,6 +197,9 @@ impl Work {
 
     /// Events that are too old go in a transaction of their own, which may fail.
     fn trim(&mut self) {
+        if self.ledger.is_checkpoint_due() {
+            self.ledger.checkpoint();
+        }
         if self.ledger.is_look_due() {
             self.make_space(SPACE_TRIES);
         }

@@ -62,13 +62,32 @@ impl Ledger {
     }
 
     /// Whether it is time to look at the room that is left.
-    pub(crate) fn is_look_due(&mut self) -> bool {
+    pub(crate) fn is_look_due(&self) -> bool {
         self.room.is_due()
+    }
+
+    /// Whether every commit waits for the disk.
+    pub(crate) fn waits_for_the_disk(&self) -> bool {
+        self.store.waits_for_the_disk()
+    }
+
+    /// Whether commits leave it to somebody else to move the store's log into its file.
+    pub(crate) fn put_checkpoints_off(&mut self, are_put_off: bool) {
+        self.store.put_checkpoints_off(are_put_off);
+    }
+
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.store.is_checkpoint_due()
+    }
+
+    pub(crate) fn checkpoint(&mut self) {
+        self.store.checkpoint();
     }
 
     /// Makes room, in transactions of its own: the oldest events go, then the oldest messages of the
     /// reader that most wait for.
     pub(crate) fn make_space(&mut self) -> Result<Space, Error> {
+        self.room.begin_look();
         let usage = self.store.usage()?;
         let look = self.room.look(&usage);
         let mut space =
