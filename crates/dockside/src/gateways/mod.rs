@@ -147,7 +147,7 @@ fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> 
         task: progress.task.as_deref().map(Into::into),
         status: progress.status.as_deref().map(Into::into),
         step: progress.step,
-        percent: progress.percent.map(|percent| percent as i64),
+        percent: progress.percent_in_range().map(|percent| percent as i64),
         result: progress.result,
     }
 }

@@ -95,7 +95,7 @@ impl TaskState {
     fn overwrite(&mut self, progress: &Progress<'_>) {
         set_text(&mut self.status, progress.status.as_deref());
         set(&mut self.step, progress.step);
-        set(&mut self.percent, progress.percent.filter(|percent| (0.0..=100.0).contains(percent)));
+        set(&mut self.percent, progress.percent_in_range());
         set(&mut self.waypoint, progress.waypoint);
         set(&mut self.wayline, progress.wayline);
         set(&mut self.mission_state, progress.mission_state);
