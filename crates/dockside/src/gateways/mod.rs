@@ -15,11 +15,9 @@ use dockside_flighttask::{
     Answer, Decision, Invalid, Progress, Rules, Standing, WaitFor, answer, known,
 };
 use dockside_interceptor::{
-    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, Reply,
+    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, QoS, Reply,
     Unanswered, Verdict,
 };
-
-use dockside_broker::mqtt::QoS;
 
 use self::counts::Counts;
 
