@@ -65,6 +65,12 @@ impl TaskState {
         self.status.as_deref().is_some_and(is_terminal)
     }
 
+    /// How many files there are of the flight, once it is over: before that docks count what is on its way.
+    #[must_use]
+    pub fn final_media_count(&self) -> Option<i64> {
+        self.media_count.filter(|_| self.is_over())
+    }
+
     /// Takes in one event of the task.
     pub(super) fn hear(&mut self, progress: &Progress<'_>, received_ms: u64) {
         self.last_ms = received_ms;
