@@ -6,4 +6,5 @@ mod hard_data;
 mod hard_envelopes;
 mod hard_order;
 mod host;
+mod listed;
 mod other_host;
