@@ -1,7 +1,5 @@
 //! What holds for tasks whatever is said of them, and in whatever order.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::HashMap;
 
 use dockside_flighttask::progress::{TERMINAL, is_terminal};
@@ -93,7 +91,7 @@ fn with_a_clock() -> BoxedStrategy<Option<u64>> {
     (0u64..12).prop_map(|ms| Some(NOW + ms)).boxed()
 }
 
-fn task<'a>(event: &'a Event) -> &'a str {
+fn task(event: &Event) -> &str {
     event.progress.task.as_deref().unwrap_or(UNKNOWN_TASK)
 }
 

@@ -1,6 +1,6 @@
 //! The plugins in a host that is no broker: what they answer, record and count of each message.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod hard_data;
 mod hard_envelopes;

@@ -85,6 +85,23 @@ fn a_dock_comes_up_flies_and_is_asked_about() {
 }
 
 #[test]
+fn why_there_is_no_reply_is_said_of_what_it_is() {
+    let mut host = Host::new(rules());
+    let mut why = |topic: String, payload: &[u8]| {
+        let outcome = host.publish(&topic, payload);
+        assert!(outcome.replies.is_empty());
+        outcome.unanswered.unwrap().reason.into_owned()
+    };
+    let odd = message("flighttask_progress_get", &json!([OTHER]));
+    let reason = why(format!("thing/product/{SN}/requests"), &odd);
+    assert!(reason.starts_with("request not answered: ") && reason.contains("data"), "{reason}");
+    let reason = why(format!("sys/product/{SN}/status"), b"[]");
+    assert!(reason.starts_with("status not answered: its payload is no JSON"), "{reason}");
+    let reason = why(format!("thing/product/{SN}/events"), b"{}");
+    assert_eq!(reason, "event not answered: no tid or no method that a reply could name");
+}
+
+#[test]
 fn whose_acknowledgement_comes_first_is_the_hosts_business() {
     let mut host = Host::new(rules());
     let outcome = host.publish(&format!("thing/product/{SN}/events"), &message("hms", &json!({})));
