@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use dockside_flighttask::object::Object;
 use dockside_flighttask::topic::is_serial_number;
 use dockside_interceptor::{Audited, Effects, Intercepted, Interceptor, Verdict};
 use serde::Deserialize;
@@ -56,7 +57,7 @@ impl Interceptor for Commands {
 }
 
 fn audited(what: &'static str, gateway: &str, payload: &[u8]) -> Audited {
-    let wire: Wire<'_> = serde_json::from_slice(payload).unwrap_or_default();
+    let Object(wire) = serde_json::from_slice::<Object<Wire<'_>>>(payload).unwrap_or_default();
     let data = wire.data.map(RawValue::get).and_then(object);
     let method = match wire.method {
         Some(method) => text(method),
@@ -117,6 +118,12 @@ mod tests {
             let said = audited("services", "A", odd.as_bytes());
             assert!(said.method.len() < 8 && said.result.is_none(), "{odd}");
         }
+        let list = audited("services", "A", br#"["t","flighttask_execute",{"result":0}]"#);
+        assert_eq!(
+            (&*list.tid, &*list.method, list.result),
+            ("", "", None),
+            "a list is no command"
+        );
         let long = format!(r#"{{"method":"{}"}}"#, "日".repeat(100));
         assert!(audited("services", "A", long.as_bytes()).method.len() <= TEXT_BYTES_AT_MOST);
     }

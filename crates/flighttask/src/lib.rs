@@ -16,6 +16,7 @@
 //! - [`known`]: which events came already.
 //! - [`names`]: what DJI's numbers mean.
 //! - [`topology`]: which devices are with a gateway, and which it is.
+//! - [`object`]: what is read from an object and nothing else.
 //! - [`telemetry`]: what a device says of its clock and its firmware.
 //!
 //! Pure: no I/O, no clock, no broker. A responder on an existing cluster can use it unchanged.
@@ -25,6 +26,7 @@ pub mod envelope;
 pub mod known;
 pub mod methods;
 pub mod names;
+pub mod object;
 pub mod progress;
 pub mod requests;
 pub mod rules;

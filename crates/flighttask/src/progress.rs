@@ -71,6 +71,12 @@ impl<'a> Progress<'a> {
     pub fn parse(payload: &'a [u8]) -> Self {
         std::str::from_utf8(payload).ok().and_then(read::read).unwrap_or_default()
     }
+
+    /// `percent` if it is one: from 0 to 100.
+    #[must_use]
+    pub fn percent_in_range(&self) -> Option<f64> {
+        self.percent.filter(|percent| (0.0..=100.0).contains(percent))
+    }
 }
 
 /// The integer that stands in a JSON text, be it as a number or as a text of one.

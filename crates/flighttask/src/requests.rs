@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::envelope::{Envelope, Invalid};
+use crate::object::Object;
 use crate::rules::Site;
 use crate::topic::Kind;
 
@@ -36,9 +37,9 @@ const REFUSED: &str = r#"{"result":1}"#;
 #[serde(default)]
 struct Asked<'a> {
     #[serde(borrow)]
-    devices: Vec<Device<'a>>,
+    devices: Vec<Object<Device<'a>>>,
     #[serde(borrow)]
-    bind_devices: Vec<Device<'a>>,
+    bind_devices: Vec<Object<Device<'a>>>,
     #[serde(borrow)]
     device_binding_code: Cow<'a, str>,
     #[serde(borrow)]
@@ -73,7 +74,10 @@ pub(crate) fn data(
         return Ok(RECEIVED.into());
     }
     let asked = envelope.data.map_or("{}", |data| data.get());
-    let asked = || serde_json::from_str::<Asked<'_>>(asked).map_err(|_| Invalid::Schema);
+    let asked = || match serde_json::from_str::<Object<Asked<'_>>>(asked) {
+        Ok(Object(asked)) => Ok(asked),
+        Err(_) => Err(Invalid::Schema),
+    };
     Ok(match &*envelope.method {
         "config" => config(site).into(),
         "airport_bind_status" => bind_status(&asked()?, site).into(),
@@ -97,7 +101,7 @@ fn config(site: &Site) -> String {
 
 /// Whoever may use this broker belongs to its site.
 fn bind_status(asked: &Asked<'_>, site: &Site) -> String {
-    let status = |device: &Device<'_>| {
+    let status = |Object(device): &Object<Device<'_>>| {
         json!({
             "sn": device.sn,
             "is_device_bind_organization": true,
@@ -124,7 +128,7 @@ fn organization(asked: &Asked<'_>, site: &Site) -> Cow<'static, str> {
 }
 
 fn bound(asked: &Asked<'_>, site: &Site) -> String {
-    let outcome = |device: &Device<'_>| {
+    let outcome = |Object(device): &Object<Device<'_>>| {
         let right = is_right(site, &device.organization_id, &device.device_binding_code);
         json!({"sn": device.sn, "err_code": i32::from(!right)})
     };

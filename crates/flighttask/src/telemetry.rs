@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::envelope::millis;
+use crate::object::Object;
 
 /// Longer ones are not looked at.
 const BYTES_AT_MOST: usize = 20_480;
@@ -44,7 +45,9 @@ impl<'a> Telemetry<'a> {
         if payload.len() > BYTES_AT_MOST {
             return Self::default();
         }
-        let Ok(wire) = serde_json::from_slice::<Wire<'a>>(payload) else { return Self::default() };
+        let Ok(Object(wire)) = serde_json::from_slice::<Object<Wire<'a>>>(payload) else {
+            return Self::default();
+        };
         let firmware = wire
             .data
             .map(RawValue::get)
@@ -77,6 +80,7 @@ mod tests {
             r#"{"timestamp":-1}"#,
             r#"{"timestamp":1e30,"data":{"firmware_version":5}}"#,
             r#"{"data":["firmware_version"]}"#,
+            r#"[1700000000123,{"firmware_version":"10.01.16.04"}]"#,
             r#"{"data":{"firmware_version":""}}"#,
         ] {
             assert_eq!(parse(odd), (None, None), "{odd}");

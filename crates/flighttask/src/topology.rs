@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::names::Model;
+use crate::object::Object;
 use crate::progress::integer;
 use crate::topic::is_serial_number;
 
@@ -30,7 +31,7 @@ struct Wire<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]
-    data: Data<'a>,
+    data: Object<Data<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +43,7 @@ struct Data<'a> {
     #[serde(borrow, default)]
     sub_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    sub_devices: Vec<SubDevice<'a>>,
+    sub_devices: Vec<Object<SubDevice<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -57,12 +58,13 @@ pub fn update_topo(payload: &[u8]) -> Option<Topology> {
     if payload.len() > BYTES_AT_MOST {
         return None;
     }
-    let wire: Wire<'_> = serde_json::from_slice(payload).ok()?;
+    let Object(wire) = serde_json::from_slice::<Object<Wire<'_>>>(payload).ok()?;
     if wire.method != "update_topo" {
         return None;
     }
-    let model = model(&wire.data);
-    let serial_numbers = wire.data.sub_devices.into_iter().map(|device| device.sn);
+    let Object(data) = wire.data;
+    let model = model(&data);
+    let serial_numbers = data.sub_devices.into_iter().map(|Object(device)| device.sn);
     let valid = serial_numbers.filter(|sn| is_serial_number(sn)).take(AIRCRAFT_AT_MOST);
     Some(Topology { model, aircraft: valid.map(Cow::into_owned).collect() })
 }
@@ -125,6 +127,9 @@ mod tests {
             r#"{"method":"update_topo"}"#,
             r#"{"method":"update_topo","data":{"sub_devices":[{"sn":1}]}}"#,
             r#"{"method":"update_topo","data":{"sub_devices":{}}}"#,
+            r#"["update_topo",{"sub_devices":[{"sn":"SIMDRONE1"}]}]"#,
+            r#"{"method":"update_topo","data":["3",1,0,[{"sn":"SIMDRONE1"}]]}"#,
+            r#"{"method":"update_topo","data":{"sub_devices":[["SIMDRONE1"]]}}"#,
         ] {
             assert_eq!(update_topo(text.as_bytes()), None, "{text}");
         }

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use dockside_mqtt::QoS;
+pub use dockside_mqtt::QoS;
 
 /// A plugin that sees publishes.
 pub trait Interceptor: Send + Sync {

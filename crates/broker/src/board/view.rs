@@ -79,6 +79,7 @@ pub(crate) fn flight_task(shared: &Shared, state: TaskState) -> FlightTask {
     let config = &shared.config.flight_task;
     let family = family(shared, &state.gateway);
     let is_over = state.is_over();
+    let media_count = state.final_media_count();
     let after_ms = u64::from(config.silent_after_s) * 1_000;
     FlightTask {
         is_silent: is_silent(&state, shared.clock.kept_ms(), after_ms),
@@ -97,7 +98,7 @@ pub(crate) fn flight_task(shared: &Shared, state: TaskState) -> FlightTask {
         wayline: state.wayline,
         mission_state: state.mission_state,
         mission_state_name: state.mission_state.and_then(mission_state_name),
-        media_count: state.media_count.filter(|_| is_over),
+        media_count,
         break_reason: state.break_reason,
         break_reason_text: state.break_reason.and_then(break_reason_text),
         result: state.result,

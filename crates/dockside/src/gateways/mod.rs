@@ -15,11 +15,9 @@ use dockside_flighttask::{
     Answer, Decision, Invalid, Progress, Rules, Standing, WaitFor, answer, known,
 };
 use dockside_interceptor::{
-    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, Reply,
+    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, QoS, Reply,
     Unanswered, Verdict,
 };
-
-use dockside_broker::mqtt::QoS;
 
 use self::counts::Counts;
 
@@ -111,7 +109,7 @@ impl Gateways {
                 effects.leave_unanswered(not_ours(decision.method.as_deref().unwrap_or_default()));
             }
             Answer::NotNeeded | Answer::NotOurs { waits: false } => {}
-            Answer::Invalid(invalid) => effects.leave_unanswered(unreadable(invalid)),
+            Answer::Invalid(invalid) => effects.leave_unanswered(unreadable(kind, invalid)),
         }
     }
 }
@@ -152,7 +150,7 @@ fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> 
         task: progress.task.as_deref().map(Into::into),
         status: progress.status.as_deref().map(Into::into),
         step: progress.step,
-        percent: progress.percent.map(|percent| percent as i64),
+        percent: progress.percent_in_range().map(|percent| percent as i64),
         result: progress.result,
     }
 }
@@ -167,20 +165,30 @@ fn not_ours(method: &str) -> Unanswered {
     }
 }
 
-fn unreadable(invalid: Invalid) -> Unanswered {
+fn unreadable(kind: Kind, invalid: Invalid) -> Unanswered {
+    let what = match kind {
+        Kind::Events => "event",
+        Kind::Requests => "request",
+        Kind::Status => "status",
+    };
     let (reason, remedy) = match invalid {
         Invalid::Json => (
-            "event not answered: its payload is no JSON object",
+            "its payload is no JSON object",
             "look at what the device sends; it is forwarded as it is",
         ),
+        // Of an event the data is nobody's reason: the reply is a receipt.
+        Invalid::Schema if kind == Kind::Requests => (
+            "no tid or no method that a reply could name, or data that its method does not have",
+            "the device must send tid, method and the data of the method (DJI Cloud API, requests)",
+        ),
         Invalid::Schema => (
-            "event not answered: no tid or no method that a reply could name",
+            "no tid or no method that a reply could name",
             "the device must send tid and method (DJI Cloud API, events)",
         ),
         Invalid::TooLarge => (
-            "event not answered: its payload, tid or bid is too long",
+            "its payload, tid or bid is too long",
             "if it is meant, raise flight_task.max_event_bytes",
         ),
     };
-    Unanswered { reason: reason.into(), remedy }
+    Unanswered { reason: format!("{what} not answered: {reason}").into(), remedy }
 }

@@ -65,6 +65,12 @@ impl TaskState {
         self.status.as_deref().is_some_and(is_terminal)
     }
 
+    /// How many files there are of the flight, once it is over: before that docks count what is on its way.
+    #[must_use]
+    pub fn final_media_count(&self) -> Option<i64> {
+        self.media_count.filter(|_| self.is_over())
+    }
+
     /// Takes in one event of the task.
     pub(super) fn hear(&mut self, progress: &Progress<'_>, received_ms: u64) {
         self.last_ms = received_ms;
@@ -95,7 +101,7 @@ impl TaskState {
     fn overwrite(&mut self, progress: &Progress<'_>) {
         set_text(&mut self.status, progress.status.as_deref());
         set(&mut self.step, progress.step);
-        set(&mut self.percent, progress.percent.filter(|percent| (0.0..=100.0).contains(percent)));
+        set(&mut self.percent, progress.percent_in_range());
         set(&mut self.waypoint, progress.waypoint);
         set(&mut self.wayline, progress.wayline);
         set(&mut self.mission_state, progress.mission_state);
