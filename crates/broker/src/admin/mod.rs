@@ -9,6 +9,7 @@
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
+//! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
 //! Whatever is not in the first line asks for the token, if one is configured.
 
@@ -18,6 +19,7 @@ mod changes;
 mod clock;
 mod docks;
 mod flight_tasks;
+mod openapi;
 mod token;
 mod why;
 
@@ -50,6 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: 
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/clock", get(clock::clock))
         .route("/api/v1/clock/accept", post(clock::accept))
+        .route("/api/v1/openapi.json", get(openapi::description))
         .with_state(Arc::clone(&shared));
     let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
