@@ -28,7 +28,7 @@ async fn start_with_clock(dir: &Path, clock: Clock) -> TestBroker {
 pub(crate) async fn ask(admin: SocketAddr, request: &str, content: &str) -> String {
     let mut socket = TcpStream::connect(admin).await.unwrap();
     let head = format!(
-        "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{content}Content-Length: 2\r\n\r\n{{}}"
+        "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{content}Content-Length: 2\r\n\r\n{{}}"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();

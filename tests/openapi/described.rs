@@ -53,8 +53,10 @@ pub(super) async fn request(
 ) -> Answer {
     let mut socket = TcpStream::connect(admin).await.unwrap();
     let length = body.len();
+    let host =
+        if headers.contains("Host: ") { String::new() } else { format!("Host: {admin}\r\n") };
     let head = format!(
-        "{line} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n"
+        "{line} HTTP/1.1\r\n{host}Connection: close\r\n{headers}Content-Length: {length}\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(body.as_bytes()).await.unwrap();
@@ -153,7 +155,8 @@ impl Described {
         let reference = response.get("$ref").and_then(Value::as_str);
         let response = reference.map_or(response, |reference| self.schemas.at(reference));
         let mut problems = Vec::new();
-        for name in response["headers"].as_object().into_iter().flat_map(Map::keys) {
+        let headers = response["headers"].as_object().into_iter().flatten();
+        for (name, _) in headers.filter(|(_, header)| header["required"] == true) {
             if !answer.headers.contains_key(&name.to_lowercase()) {
                 problems.push(format!("the header {name} is missing"));
             }

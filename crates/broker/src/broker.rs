@@ -22,7 +22,7 @@ use crate::board::{Board, TASKS, changes};
 use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
-use crate::files::Files;
+use crate::files::{AdminKeys, Files};
 use crate::listener::{Listener, REFUSABLE, Tls, tls};
 use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
 use crate::mailbox::Command;
@@ -40,7 +40,7 @@ pub struct Broker {
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
     admin: TcpListener,
-    token: Option<String>,
+    keys: AdminKeys,
     metrics: Option<TcpListener>,
     reader: LogReader,
     ledger: Ledger,
@@ -154,8 +154,8 @@ impl Broker {
         let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
         restore::restore(&shared, &mut dispatcher, kept);
         metrics::reloaded(true);
-        let token = files.token;
-        Ok(Self { shared, listeners, admin, token, metrics, reader, ledger, dispatcher })
+        let keys = files.admin;
+        Ok(Self { shared, listeners, admin, keys, metrics, reader, ledger, dispatcher })
     }
 
     /// The bound addresses of the MQTT listeners, `mqtt.listen` first.
@@ -196,7 +196,7 @@ impl Broker {
     /// # Errors
     /// [`Dead`] if the live log broke: the process must end with a non-zero code.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Dead> {
-        let Self { shared, listeners, admin, token, metrics, reader, ledger, dispatcher } = self;
+        let Self { shared, listeners, admin, keys, metrics, reader, ledger, dispatcher } = self;
         let stall_timeout = Duration::from_millis(shared.config.store.stall_timeout_ms);
         let kept = StoreMetrics::register(&shared.store_works, stall_timeout);
         let writer = writer::start(&shared.writer, Arc::clone(&shared.log), ledger, kept)
@@ -216,7 +216,7 @@ impl Broker {
         });
         rooms.spawn(upkeep(Arc::clone(&shared)));
         rooms.spawn(changes::run(Arc::clone(&shared)));
-        rooms.spawn(admin::serve(admin, token, Arc::clone(&shared)));
+        rooms.spawn(admin::serve(admin, keys, Arc::clone(&shared)));
         if let Some(metrics) = metrics {
             rooms.spawn(admin::serve_metrics(metrics, Arc::clone(&shared)));
         }
@@ -363,6 +363,7 @@ async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
     shared.registry.command_all(Command::Quiet);
     shared.sessions.publish_wills(shared);
     shared.sessions.save_exchanges(shared);
+    changes::look_at_docks(shared, true);
     let deadline = shared.config.mqtt.stop_timeout();
     // Each step has the whole time: one that is late must not cost the next one its own.
     let quiet = timeout(deadline, shared.accepting.wait()).await;

@@ -19,7 +19,13 @@ pub(crate) struct Files {
     pub(crate) policy: Arc<Policy>,
     /// Certificates of the listeners; none for those without TLS.
     pub(crate) certificates: Vec<Option<Arc<Pair>>>,
+    pub(crate) admin: AdminKeys,
+}
+
+/// What people and programs log in with at the admin listener.
+pub(crate) struct AdminKeys {
     pub(crate) token: Option<String>,
+    pub(crate) users: Option<PasswordFile>,
 }
 
 impl Files {
@@ -32,6 +38,7 @@ impl Files {
         let mut keep = |found: Vec<Problem>| problems.extend(found);
         let policy = policy(config).map_err(&mut keep).ok();
         let token = config.admin_token().map_err(|problem| keep(vec![problem])).ok();
+        let users = admin_users(config).map_err(&mut keep).ok();
         let mut certificates = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
             if listener.transport == Transport::Tcp {
@@ -46,9 +53,10 @@ impl Files {
                 }
             }
         }
-        match (policy, token) {
-            (Some(policy), Some(token)) if problems.is_empty() => {
-                Ok(Self { policy: Arc::new(policy), certificates, token })
+        match (policy, token, users) {
+            (Some(policy), Some(token), Some(users)) if problems.is_empty() => {
+                let admin = AdminKeys { token, users };
+                Ok(Self { policy: Arc::new(policy), certificates, admin })
             }
             _ => Err(problems),
         }
@@ -91,27 +99,52 @@ const TOKEN_CHARACTERS: usize = 16;
 
 /// The password file and the rules.
 pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
-    let key = "users.password_file";
-    let file = &config.users.password_file;
-    let users = if config.users.are_configured() {
-        let text = read_secret(file, PASSWORD_FILE_BYTES)
-            .map_err(|detail| vec![Problem::new(key, detail)])?;
-        let users = PasswordFile::parse(&text).map_err(|invalid| {
-            let line = |i: dockside_access::password_file::Invalid| {
-                Problem::new(key, format!("{} line {}: {}", file.display(), i.line, i.detail))
-            };
-            invalid.into_iter().map(line).collect::<Vec<_>>()
-        })?;
-        Some(users)
-    } else {
-        None
-    };
+    let users = password_file("users.password_file", &config.users.password_file)?;
     Policy::new(&config.access, users).map_err(|problems| {
         let named = |p: dockside_access::policy::Problem| {
             Problem::new(format!("access.{}", p.key), p.remedy)
         };
         problems.into_iter().map(named).collect()
     })
+}
+
+/// The users of the admin listener.
+fn admin_users(config: &Config) -> Result<Option<PasswordFile>, Vec<Problem>> {
+    let key = "admin.password_file";
+    let file = &config.admin.password_file;
+    let Some(users) = password_file(key, file)? else { return Ok(None) };
+    let name = file.display();
+    if users.is_empty() {
+        let detail = format!(
+            "{name} holds no user, and nobody could log in; `dockside passwd {name} USER` adds one"
+        );
+        return Err(vec![Problem::new(key, detail)]);
+    }
+    let strangers = config.admin.operators.iter().filter(|operator| !users.contains(operator));
+    let problem = |operator: &String| {
+        let detail = format!(
+            "{operator:?} is no user of {name} (admin.password_file); `dockside passwd` adds it, or leave it out"
+        );
+        Problem::new("admin.operators", detail)
+    };
+    let problems: Vec<_> = strangers.map(problem).collect();
+    if problems.is_empty() { Ok(Some(users)) } else { Err(problems) }
+}
+
+/// The users of a password file, if there is one configured.
+fn password_file(key: &str, file: &Path) -> Result<Option<PasswordFile>, Vec<Problem>> {
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let text =
+        read_secret(file, PASSWORD_FILE_BYTES).map_err(|detail| vec![Problem::new(key, detail)])?;
+    let users = PasswordFile::parse(&text).map_err(|invalid| {
+        let line = |i: dockside_access::password_file::Invalid| {
+            Problem::new(key, format!("{} line {}: {}", file.display(), i.line, i.detail))
+        };
+        invalid.into_iter().map(line).collect::<Vec<_>>()
+    })?;
+    Ok(Some(users))
 }
 
 /// Reads a file that nobody else should; says so in the log if others can.

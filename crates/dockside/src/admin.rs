@@ -56,6 +56,9 @@ impl Admin {
             .and_then(|mut response| response.body_mut().read_to_string());
         text.map_err(|error| {
             let line = match error {
+                ureq::Error::StatusCode(401) if self.token.is_none() => format!(
+                    "the broker at {address} asks for a login; commands log in with the token of admin.token_file, and none is set"
+                ),
                 ureq::Error::StatusCode(401) => format!(
                     "the broker at {address} asks for another token than that of admin.token_file"
                 ),

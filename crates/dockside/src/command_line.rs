@@ -54,6 +54,15 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// Show who commanded a dock or changed the broker: services, property/set and their replies, logins, reloads
+    Audit {
+        /// Since when: 90m, 12h or 7d before now, or a date as 2026-01-31 or "2026-01-31 14:00"
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// As JSON, an entry a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell whether the running broker believes its wall clock; it does not where that is earlier than
     /// what is kept, or was set by more than an hour, and then nothing expires
     Clock {
@@ -96,6 +105,7 @@ pub(crate) enum Command {
     Check,
     Passwd(Change),
     Why { query: Option<String>, json: bool },
+    Audit { since: Option<String>, json: bool },
     Clock { accept: bool },
     Import { file: PathBuf },
     Backup { file: PathBuf },
@@ -130,6 +140,7 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
                 Command::Passwd(Change { file, user, delete })
             }
             Some(Subcommands::Why { query, json }) => Command::Why { query, json },
+            Some(Subcommands::Audit { since, json }) => Command::Audit { since, json },
             Some(Subcommands::Clock { what }) => Command::Clock { accept: what.is_some() },
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },

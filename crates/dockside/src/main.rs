@@ -5,6 +5,7 @@
 //! broker not be reached, 70 the broker broke, 73 a file or directory cannot be made.
 
 mod admin;
+mod audit;
 mod backup;
 mod clock;
 mod command_line;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         // Without the files: it is asked when one of them is bad.
         Command::Why { query, json } => with(Config::load_values(&arguments), |config| {
             either(why::why(config, query.as_deref(), json))
+        }),
+        Command::Audit { since, json } => with(Config::load_values(&arguments), |config| {
+            either(audit::audit(config, since.as_deref(), json))
         }),
         Command::Clock { accept } => {
             with(Config::load_values(&arguments), |config| either(clock::clock(config, accept)))

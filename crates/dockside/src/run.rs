@@ -74,6 +74,12 @@ fn say_addresses(broker: &Broker) {
 }
 
 fn warn_of_open_listeners(config: &Config, broker: &Broker) {
+    let admin = broker.admin_address();
+    if !admin.ip().is_loopback() {
+        tracing::warn!(
+            "passwords and tokens on {admin} (admin.listen) can be read on their way: no TLS"
+        );
+    }
     for (transport, address) in broker.mqtt_addresses() {
         if address.ip().is_loopback() {
             continue;

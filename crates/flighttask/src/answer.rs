@@ -56,6 +56,8 @@ pub struct Decision<'a> {
     pub method: Option<Cow<'a, str>>,
     /// Its `tid`, the text or what else stands there; empty without one.
     pub tid: String,
+    /// The device's clock as it says, milliseconds since 1970; not checked for sense.
+    pub device_ms: Option<u64>,
 }
 
 /// How a task stands: gateway, and task or, without one, its latest.
@@ -76,6 +78,7 @@ pub fn answer<'a>(
         flags: Flags::default(),
         method: None,
         tid: String::new(),
+        device_ms: None,
     };
     if payload.len() > rules.max_event_bytes {
         return invalid(Invalid::TooLarge);
@@ -95,7 +98,8 @@ pub fn answer<'a>(
     };
     let raw = envelope.tid.map_or("", RawValue::get);
     let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
-    Decision { answer, flags, method: Some(envelope.method), tid }
+    let device_ms = envelope.device_ms;
+    Decision { answer, flags, method: Some(envelope.method), tid, device_ms }
 }
 
 fn flags_of(envelope: &Envelope<'_>, serial_number: &str) -> Flags {

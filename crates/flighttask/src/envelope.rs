@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+use crate::progress::integer;
 
 /// The longest `tid` or `bid` that is echoed, in bytes of JSON text without its quotes.
 pub const ID_BYTES_AT_MOST: usize = 1024;
@@ -69,6 +70,8 @@ pub struct Envelope<'a> {
     pub need_reply: NeedReply,
     /// Serial number of the gateway that sent it, if it says so as a string.
     pub gateway: Option<Cow<'a, str>>,
+    /// The device's clock as it says, milliseconds since 1970; not checked for sense.
+    pub device_ms: Option<u64>,
     /// What the method is about, as JSON text.
     pub data: Option<&'a RawValue>,
 }
@@ -85,9 +88,8 @@ struct Wire<'a> {
     need_reply: Option<&'a RawValue>,
     #[serde(borrow, default)]
     gateway: Option<&'a RawValue>,
-    // Named so that a second one is an error, as for the keys above.
-    #[serde(default, rename = "timestamp")]
-    _timestamp: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
 }
@@ -114,6 +116,7 @@ impl<'a> Envelope<'a> {
             method: method.ok_or(Invalid::Schema)?,
             need_reply: need_reply(wire.need_reply),
             gateway: wire.gateway.and_then(string),
+            device_ms: wire.timestamp.and_then(millis),
             data: wire.data,
         })
     }
@@ -127,6 +130,11 @@ fn id(raw: &RawValue) -> Result<&RawValue, Invalid> {
         Some(b'"' | b'-' | b'0'..=b'9') => Err(Invalid::TooLarge),
         _ => Err(Invalid::Schema),
     }
+}
+
+/// Milliseconds since 1970, as a number or as a text of one.
+pub(crate) fn millis(raw: &RawValue) -> Option<u64> {
+    integer(raw.get()).and_then(|ms| u64::try_from(ms).ok())
 }
 
 fn string(raw: &RawValue) -> Option<Cow<'_, str>> {

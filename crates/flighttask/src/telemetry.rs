@@ -1,4 +1,4 @@
-//! What any message of a device says of its clock, and its `osd` and `state` of its firmware (DJI Cloud API,
+//! What `osd` and `state` say of a device's clock and firmware (DJI Cloud API,
 //! "Properties").
 
 use std::borrow::Cow;
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::progress::integer;
+use crate::envelope::millis;
 
 /// Longer ones are not looked at.
 const BYTES_AT_MOST: usize = 20_480;
@@ -14,7 +14,7 @@ const BYTES_AT_MOST: usize = 20_480;
 /// Longer ones are no firmware's.
 const FIRMWARE_BYTES_AT_MOST: usize = 64;
 
-/// What a message says besides what it is about.
+/// What a message says besides how the device is.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Telemetry<'a> {
     /// `timestamp`: the device's clock, milliseconds since 1970; not checked for sense.
@@ -52,8 +52,7 @@ impl<'a> Telemetry<'a> {
         let firmware = firmware
             .and_then(|data| serde_json::from_str::<Data<'a>>(data).ok()?.firmware_version)
             .filter(|text| (1..=FIRMWARE_BYTES_AT_MOST).contains(&text.len()));
-        let device_ms = wire.timestamp.and_then(|raw| integer(raw.get()));
-        Self { device_ms: device_ms.and_then(|ms| u64::try_from(ms).ok()), firmware }
+        Self { device_ms: wire.timestamp.and_then(millis), firmware }
     }
 }
 

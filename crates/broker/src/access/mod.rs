@@ -14,8 +14,7 @@ use dockside_access::policy::{Policy, Rights, is_serial_number};
 use dockside_mqtt::packet::Connect;
 use metrics::{Counter, counter};
 
-use self::verifier::Verifier;
-pub(crate) use self::verifier::Wrong;
+pub(crate) use self::verifier::{Verifier, Wrong};
 use crate::config::Config;
 use crate::metrics::acl_check;
 

@@ -61,10 +61,19 @@ struct Remembered {
 impl Verifier {
     pub(crate) fn new(cache_ms: u64) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::with_workers(workers.min(WORKERS_AT_MOST), cache_ms)
+    }
+
+    /// One that takes a core at most, and remembers no password.
+    pub(crate) fn one_at_a_time() -> Self {
+        Self::with_workers(1, 0)
+    }
+
+    fn with_workers(workers: usize, cache_ms: u64) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         Self {
-            places: workers.min(WORKERS_AT_MOST),
-            workers: Arc::new(Semaphore::new(workers.min(WORKERS_AT_MOST))),
+            places: workers,
+            workers: Arc::new(Semaphore::new(workers)),
             strangers: Semaphore::new(STRANGERS_AT_MOST),
             stranger: Arc::new(Semaphore::new(1)),
             memories: Arc::default(),

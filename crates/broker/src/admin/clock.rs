@@ -8,10 +8,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
+use super::bounded::Peer;
+use super::gate::Visitor;
 use crate::keep::{self, KeepAside};
 use crate::shared::Shared;
 
@@ -34,12 +36,16 @@ pub(super) async fn clock(State(shared): State<Arc<Shared>>) -> Json<Told> {
 
 pub(super) async fn accept(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    visitor: Option<Extension<Visitor>>,
     Json(Accept {}): Json<Accept>,
 ) -> Json<Told> {
     let doubt = shared.clock.accept().map(|doubt| doubt.to_string());
     if let Some(doubt) = &doubt {
         tracing::warn!("the wall clock was accepted as right: {doubt}");
-        shared.audit("clock", (None, None), "accept");
+        let user = visitor.and_then(|Extension(visitor)| visitor.user);
+        let address = peer.ip().to_canonical().to_string();
+        shared.audit("clock", (user.as_deref(), Some(address)), "accept");
         let mut entries = Vec::new();
         keep::append_aside(&shared.log, &mut entries, KeepAside::Clock);
         shared.append_ordered(&entries, 0, None);

@@ -2,7 +2,8 @@
 //!
 //! | path | on | what |
 //! |---|---|---|
-//! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a token |
+//! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a login |
+//! | `/api/v1/login`, `POST /api/v1/logout` | admin | [`login`]: for people |
 //! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
 //! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
 //! | `/api/v1/docks`, `/api/v1/docks/{sn}` | admin | [`docks`]: who is there |
@@ -11,7 +12,8 @@
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
 //! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
-//! Whatever is not in the first line asks for the token, if one is configured.
+//! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
+//! request first.
 
 mod audit;
 mod bounded;
@@ -19,7 +21,12 @@ mod changes;
 mod clock;
 mod docks;
 mod flight_tasks;
+mod gate;
+mod guard;
+mod login;
 mod openapi;
+mod origin;
+mod page_sessions;
 mod token;
 mod why;
 
@@ -34,7 +41,9 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 
-use self::bounded::Bounded;
+use self::bounded::{Bounded, Peer};
+use self::gate::Gate;
+use crate::files::AdminKeys;
 use crate::metrics;
 use crate::shared::Shared;
 
@@ -42,7 +51,8 @@ use crate::shared::Shared;
 static RENDERING: Mutex<()> = Mutex::const_new(());
 
 /// Serves everything until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Shared>) {
+    let gate = Arc::new(Gate::new(&shared.config.admin, keys));
     let api = Router::new()
         .route("/api/v1/why", get(why::why))
         .route("/api/v1/flight-tasks", get(flight_tasks::list))
@@ -56,8 +66,8 @@ pub(crate) async fn serve(listener: TcpListener, token: Option<String>, shared: 
         .with_state(Arc::clone(&shared));
     let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
-    let api = api.merge(changes);
-    run(listener, token::guarded(api, token).merge(observed(shared)), "admin").await;
+    let routes = api.merge(changes).merge(login::routes(&gate, &shared)).merge(observed(shared));
+    run(listener, guard::guarded(routes, gate), "admin").await;
 }
 
 /// Serves what Prometheus and orchestrators look at, until it is dropped.
@@ -74,6 +84,7 @@ fn observed(shared: Arc<Shared>) -> Router {
 }
 
 async fn run(listener: TcpListener, routes: Router, name: &str) {
+    let routes = routes.into_make_service_with_connect_info::<Peer>();
     if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
         tracing::error!(%error, "the {name} listener ended");
     }

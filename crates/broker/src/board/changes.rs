@@ -80,7 +80,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if let Some(changes) = &mut publishing {
             publish_states(&shared, changes);
         }
-        look_at_docks(&shared);
+        look_at_docks(&shared, false);
         look_at_tasks(&shared, &mut before, &metrics);
         give_up_replies(&shared, &metrics);
         if looks % SITE_EVERY == 0 {
@@ -92,14 +92,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn look_at_docks(shared: &Shared) {
-    let (changed, forgotten) = shared.docks.take_changed(shared.clock.kept_ms());
+/// Tells of docks that have changed and keeps them; the `last` time all that are not kept yet.
+pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
+    let changed = shared.docks.take_changed(shared.clock.kept_ms(), is_last);
     let mut entries = Vec::new();
-    for dock in changed {
+    for dock in changed.kept {
         keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
-        shared.board.changed(Change::Dock(dock.gateway));
     }
-    for gateway in forgotten {
+    for gateway in changed.told {
+        shared.board.changed(Change::Dock(gateway));
+    }
+    for gateway in changed.forgotten {
         keep::append_aside(&shared.log, &mut entries, KeepAside::NoDock(gateway));
     }
     if !entries.is_empty() {

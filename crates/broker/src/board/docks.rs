@@ -23,8 +23,9 @@ const OFFSET_AT_MOST_MS: i64 = 100 * 365 * 24 * 3_600_000;
 /// Docks refuse a task whose time is off by 30 s ("Dock wayline management"); from here on it is told.
 pub(crate) const OFFSET_FLAGGED_MS: i64 = 10_000;
 
-/// How often what has only been heard of again is told and kept.
-const AGAIN_MS: u64 = 5_000;
+/// How often what has only been heard of again is told, and kept: telemetry alone is no reason to write.
+const TELL_AGAIN_MS: u64 = 5_000;
+const KEEP_AGAIN_MS: u64 = 60_000;
 
 /// A gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +45,19 @@ pub(crate) struct Dock {
     /// Something is new that was not told.
     is_new: bool,
     told_ms: u64,
+    kept_ms: u64,
     was_silent: bool,
+}
+
+/// What is to be done about gateways.
+#[derive(Default)]
+pub(crate) struct Changed {
+    /// Those that look different than they did.
+    pub(crate) told: Vec<Arc<str>>,
+    /// Those that are to be kept as they are.
+    pub(crate) kept: Vec<Dock>,
+    /// Those that are not known any more.
+    pub(crate) forgotten: Vec<Arc<str>>,
 }
 
 impl Dock {
@@ -94,6 +107,7 @@ impl Docks {
                 connection: None,
                 is_new: false,
                 told_ms: 0,
+                kept_ms: kept.heard_ms.1,
                 was_silent: false,
             };
             (gateway, dock)
@@ -150,20 +164,26 @@ impl Docks {
         (inner.events, inner.replies)
     }
 
-    /// Those that look different than they did, and those that are not known any more.
-    pub(crate) fn take_changed(&self, now_ms: u64) -> (Vec<Dock>, Vec<Arc<str>>) {
+    /// What has changed since the last time; all that is not kept yet where it is the `last` time.
+    pub(crate) fn take_changed(&self, now_ms: u64, is_last: bool) -> Changed {
         let mut inner = self.inner();
-        let mut changed = Vec::new();
+        let forgotten = std::mem::take(&mut inner.forgotten);
+        let mut changed = Changed { forgotten, ..Changed::default() };
         for dock in inner.docks.values_mut() {
             let is_silent = dock.is_silent(now_ms, self.silent_after_ms);
-            let is_again = dock.last_ms >= dock.told_ms.saturating_add(AGAIN_MS);
+            let is_again = dock.last_ms >= dock.told_ms.saturating_add(TELL_AGAIN_MS);
             if dock.is_new || is_again || is_silent != dock.was_silent {
-                (dock.is_new, dock.was_silent) = (false, is_silent);
                 dock.told_ms = dock.last_ms;
-                changed.push(dock.clone());
+                changed.told.push(Arc::clone(&dock.gateway));
             }
+            let keep_again_ms = if is_last { 1 } else { KEEP_AGAIN_MS };
+            if dock.is_new || dock.last_ms >= dock.kept_ms.saturating_add(keep_again_ms) {
+                dock.kept_ms = dock.last_ms;
+                changed.kept.push(dock.clone());
+            }
+            (dock.is_new, dock.was_silent) = (false, is_silent);
         }
-        (changed, std::mem::take(&mut inner.forgotten))
+        changed
     }
 
     pub(crate) fn silent_after_ms(&self) -> u64 {
@@ -199,6 +219,7 @@ impl Inner {
             connection: None,
             is_new: true,
             told_ms: 0,
+            kept_ms: 0,
             was_silent: false,
         };
         self.docks.insert(gateway, dock);
@@ -301,13 +322,35 @@ mod tests {
     fn whoever_is_connected_and_says_nothing_is_silent_and_that_is_told_once() {
         let docks = docks();
         docks.heard(&heard("SIMDOCK1"), 1, 1_000);
-        assert_eq!(docks.take_changed(1_000).0.len(), 1);
-        assert!(docks.take_changed(61_000).0.is_empty());
-        let silent = docks.take_changed(61_001).0;
-        assert!(silent[0].is_silent(61_001, 60_000));
-        assert!(docks.take_changed(61_002).0.is_empty());
+        let told = |now_ms| docks.take_changed(now_ms, false).told.len();
+        let is_silent = |now_ms| docks.get("SIMDOCK1").unwrap().is_silent(now_ms, 60_000);
+        assert_eq!(told(1_000), 1);
+        assert_eq!((told(61_000), is_silent(61_000)), (0, false));
+        assert_eq!((told(61_001), is_silent(61_001)), (1, true));
+        assert_eq!(told(61_002), 0);
         docks.gone(1);
-        assert!(!docks.take_changed(61_003).0[0].is_silent(61_003, 60_000));
+        assert_eq!((told(61_003), is_silent(61_003)), (1, false));
+    }
+
+    #[test]
+    fn what_is_only_heard_of_again_is_told_and_kept_now_and_then() {
+        let docks = docks();
+        let changed = |now_ms, is_last| {
+            docks.heard(&heard("SIMDOCK1"), 1, now_ms);
+            let changed = docks.take_changed(now_ms, is_last);
+            (changed.told.len(), changed.kept.len())
+        };
+        assert_eq!(changed(1_000_000, false), (1, 1));
+        assert_eq!(changed(1_004_999, false), (0, 0));
+        assert_eq!(changed(1_005_000, false), (1, 0));
+        assert_eq!(changed(1_060_000, false), (1, 1));
+        assert_eq!(changed(1_060_001, false), (0, 0));
+        assert_eq!(changed(1_060_002, true), (0, 1));
+        assert_eq!(docks.take_changed(1_060_003, true).kept.len(), 0);
+        let said = Heard { firmware: Some("1".into()), ..heard("SIMDOCK1") };
+        docks.heard(&said, 1, 1_060_004);
+        let changed = docks.take_changed(1_060_004, false);
+        assert_eq!((changed.told.len(), changed.kept.len()), (1, 1));
     }
 
     #[test]
@@ -336,6 +379,6 @@ mod tests {
         docks.heard(&heard("SIMNEW"), 0, 1);
         assert!(docks.get("SIMNEW").is_some() && docks.get("SIMDOCK4").is_none());
         assert_eq!(docks.list().len(), DOCKS);
-        assert_eq!(docks.take_changed(1).1, ["SIMDOCK4".into()]);
+        assert_eq!(docks.take_changed(1, false).forgotten, ["SIMDOCK4".into()]);
     }
 }

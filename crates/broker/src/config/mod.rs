@@ -78,10 +78,16 @@ pub struct Users {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address of the admin listener; without a token loopback only.
+    /// Address of the admin listener; loopback only where nobody has to log in.
     pub listen: SocketAddr,
     /// A file whose first line is the token that the API then asks for; empty: no token.
     pub token_file: PathBuf,
+    /// `user:hash`, a line a user who may log in on the page; empty: none.
+    pub password_file: PathBuf,
+    /// Users of that file who may change something; the others look.
+    pub operators: Vec<String>,
+    /// Names of this listener, besides `localhost` and IP addresses.
+    pub hosts: Vec<String>,
 }
 
 /// Where Prometheus looks.
@@ -232,7 +238,13 @@ impl Default for Users {
 impl Default for Admin {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 9464));
-        Self { listen, token_file: PathBuf::new() }
+        Self {
+            listen,
+            token_file: PathBuf::new(),
+            password_file: PathBuf::new(),
+            operators: Vec::new(),
+            hosts: Vec::new(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Limits, LiveLog, Mqtt, Store, Transport};
+use super::{Admin, Config, Limits, LiveLog, Mqtt, Store, Transport};
 
 /// A value that cannot be: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +36,7 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.listener_problems();
-        if !self.admin.listen.ip().is_loopback() && self.admin.token_file.as_os_str().is_empty() {
-            let address = self.admin.listen;
-            let remedy = format!(
-                "{address} is not loopback; set admin.token_file, or metrics.listen if only Prometheus is to be let in"
-            );
-            problems.push(Problem::new("admin.listen", remedy));
-        }
+        admin_problems(&self.admin, &mut problems);
         limit_problems(&self.mqtt, &self.limits, &mut problems);
         log_problems(&self.live_log, &mut problems);
         store_problems(&self.store, &self.limits, &mut problems);
@@ -83,6 +77,31 @@ impl Config {
             problems.push(Problem::new("mqtt.listen", remedy));
         }
         problems
+    }
+}
+
+fn admin_problems(admin: &Admin, problems: &mut Vec<Problem>) {
+    let has_users = !admin.password_file.as_os_str().is_empty();
+    let is_open = !has_users && admin.token_file.as_os_str().is_empty();
+    if is_open && !admin.listen.ip().is_loopback() {
+        let remedy = format!(
+            "{} is not loopback; set admin.password_file or admin.token_file, or metrics.listen if only Prometheus is to be let in",
+            admin.listen
+        );
+        problems.push(Problem::new("admin.listen", remedy));
+    }
+    if !has_users && !admin.operators.is_empty() {
+        let remedy = "names users, but there is no admin.password_file that they are in";
+        problems.push(Problem::new("admin.operators", remedy));
+    }
+    let is_name = |host: &String| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        !host.is_empty() && host.bytes().all(good)
+    };
+    for host in admin.hosts.iter().filter(|host| !is_name(host)) {
+        let remedy =
+            format!("{host:?} is no host name; give the name alone, without scheme and port");
+        problems.push(Problem::new("admin.hosts", remedy));
     }
 }
 
@@ -224,11 +243,31 @@ mod tests {
     }
 
     #[test]
-    fn the_api_is_on_the_network_only_behind_a_token() {
+    fn the_api_is_on_the_network_only_behind_a_login() {
         let mut config = Config::default();
         config.admin.listen = SocketAddr::from(([0, 0, 0, 0], 9464));
         assert_eq!(keys(&config), ["admin.listen"]);
         config.admin.token_file = "token".into();
         assert!(config.problems().is_empty());
+        config.admin.token_file = "".into();
+        config.admin.password_file = "operators".into();
+        assert!(config.problems().is_empty());
+    }
+
+    #[test]
+    fn operators_are_users_and_hosts_are_names() {
+        let mut config = Config::default();
+        config.admin.operators = vec!["pat".to_owned()];
+        assert_eq!(keys(&config), ["admin.operators"]);
+        config.admin.password_file = "operators".into();
+        assert!(config.problems().is_empty());
+        for host in ["dock.example", "dock-1", "DOCK_1"] {
+            config.admin.hosts = vec![host.to_owned()];
+            assert!(config.problems().is_empty(), "{host}");
+        }
+        for host in ["", "http://dock", "dock:9464", "*", "*.example", "a b", "::1"] {
+            config.admin.hosts = vec![host.to_owned()];
+            assert_eq!(keys(&config), ["admin.hosts"], "{host}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Interceptor for Gateways {
 
     fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
         if let Some(gateway) = telemetry_serial_number(publish.topic) {
-            effects.heard(heard(gateway, publish));
+            effects.heard(telemetry(gateway, publish.payload));
             return Verdict::Forward;
         }
         let of = |kind: Kind| Some((kind, kind.serial_number(publish.topic)?));
@@ -75,7 +75,12 @@ impl Gateways {
         let look = |gateway: &str, task: Option<&str>| standing(publish.kept, gateway, task);
         let decision = answer((kind, gateway), publish.payload, publish.now_ms, &self.rules, &look);
         self.counts.decided(kind, &decision);
-        let mut heard = Heard { is_gateway: true, ..heard(gateway, publish) };
+        let mut heard = Heard {
+            gateway: gateway.into(),
+            is_gateway: true,
+            device_ms: decision.device_ms,
+            ..Heard::default()
+        };
         if kind == Kind::Status
             && let Some(Topology { model, aircraft }) = update_topo(publish.payload)
         {
@@ -121,8 +126,8 @@ fn standing(kept: &dyn Kept, gateway: &str, task: Option<&str>) -> Option<Standi
     })
 }
 
-fn heard(gateway: &str, publish: &Intercepted<'_>) -> Heard {
-    let Telemetry { device_ms, firmware } = Telemetry::parse(publish.payload);
+fn telemetry(gateway: &str, payload: &[u8]) -> Heard {
+    let Telemetry { device_ms, firmware } = Telemetry::parse(payload);
     Heard {
         gateway: gateway.into(),
         device_ms,

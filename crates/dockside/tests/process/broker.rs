@@ -113,7 +113,8 @@ impl Drop for Process {
 /// A whole HTTP answer; `headers` end with a line break each.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
     socket.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();

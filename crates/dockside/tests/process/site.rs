@@ -350,11 +350,21 @@ fn what_is_not_safe_is_refused_at_start_in_one_line() {
         ))
     };
     fs::write(dir.path().join("short"), "secret\n").unwrap();
+    fs::write(dir.path().join("empty"), "# nobody\n").unwrap();
     let open = "[[listeners]]\nlisten = \"0.0.0.0:0\"\ntransport = \"tcp\"\n";
     for (config, words) in [
         (open, ["listeners[0].listen", "users.password_file", "allow_anonymous"]),
-        ("[admin]\nlisten = \"0.0.0.0:0\"\n", ["admin.listen", "token_file", "metrics.listen"]),
+        (
+            "[admin]\nlisten = \"0.0.0.0:0\"\n",
+            ["admin.listen", "admin.password_file or admin.token_file", "metrics.listen"],
+        ),
         ("[admin]\ntoken_file = \"short\"\n", ["admin.token_file", "16", "openssl rand"]),
+        ("[admin]\npassword_file = \"none\"\n", ["admin.password_file", "none", "cannot be read"]),
+        ("[admin]\npassword_file = \"empty\"\n", ["admin.password_file", "no user", "passwd"]),
+        (
+            "[admin]\npassword_file = \"users\"\noperators = [\"pat\"]\n",
+            ["admin.operators", "pat", "dockside passwd"],
+        ),
         ("[users]\npassword_file = \"none\"\n", ["users.password_file", "none", "cannot be read"]),
         (&tls("none.pem", "site.key"), ["listeners[0].certificate", "none.pem", "cannot be read"]),
         (&tls("site.pem", "ca.pem"), ["listeners[0].key", "ca.pem", "PEM form"]),

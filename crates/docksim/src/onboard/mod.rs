@@ -117,8 +117,16 @@ pub async fn onboard(broker: &Target, options: &Options) -> io::Result<Summary> 
         let outcome = match summary.skip(step) {
             Some(why) => Outcome::Skipped(why),
             None => {
-                let asked = step.ask(options, &flight_id, now_ms());
-                ask(&mut client, step, options, &flight_id, &asked, PacketId::new(number)).await?
+                let until = Instant::now() + options.patience;
+                loop {
+                    let asked = step.ask(options, &flight_id, now_ms());
+                    let id = PacketId::new(number);
+                    let outcome = ask(&mut client, step, options, &flight_id, &asked, id).await?;
+                    if !may_come_yet(step, &outcome) || Instant::now() > until {
+                        break outcome;
+                    }
+                    tokio::time::sleep(FOLLOWS).await;
+                }
             }
         };
         println!("{}", line(step, options, &outcome));
@@ -127,6 +135,14 @@ pub async fn onboard(broker: &Target, options: &Options) -> io::Result<Summary> 
     client.disconnect().await?;
     Ok(summary)
 }
+
+/// Whether another answer is right a moment later: how a task stands may follow its events.
+fn may_come_yet(step: Step, outcome: &Outcome) -> bool {
+    step == Step::ProgressGet && matches!(outcome, Outcome::Answered(said) if said.is_refused)
+}
+
+/// Between two questions.
+const FOLLOWS: Duration = Duration::from_millis(100);
 
 async fn ask(
     client: &mut Client,
