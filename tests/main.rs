@@ -22,6 +22,7 @@ mod kept_failures;
 mod kept_messages;
 mod kept_sessions;
 mod load;
+mod openapi;
 mod packets;
 mod peer;
 mod publish;

@@ -10,6 +10,7 @@
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
+//! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
 //! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
 //! request first.
@@ -23,6 +24,7 @@ mod flight_tasks;
 mod gate;
 mod guard;
 mod login;
+mod openapi;
 mod origin;
 mod page_sessions;
 mod token;
@@ -60,6 +62,7 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/clock", get(clock::clock))
         .route("/api/v1/clock/accept", post(clock::accept))
+        .route("/api/v1/openapi.json", get(openapi::description))
         .with_state(Arc::clone(&shared));
     let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
