@@ -49,7 +49,7 @@ export class Details {
     const progress = byId('details-progress')
     progress.append(...progressBar('Progress of this flight task'))
     this.facts = FACTS.map(([title, show]) => {
-      const place = make('span')
+      const place = make('span', { class: title === 'Status' && 'mark' })
       byId('details-facts').append(make('div', {}, make('dt', { text: title }), make('dd', {}, place)))
       return [place, show]
     })

@@ -41,15 +41,16 @@ const COLUMNS = [
   {
     name: 'current',
     title: 'Flight task',
-    create: () => [taskButton(), make('span', { class: 'mark' }), make('span', { class: 'faint' })],
+    create: () => [make('span', { class: 'mark' }), make('span', { class: 'faint' })],
     update: (cell, { flight_task: task }) => {
-      const [button, mark, nothing] = cell.children
-      button.hidden = mark.hidden = !task
+      const [mark, nothing] = cell.children
+      mark.hidden = !task
       setText(nothing, task ? '' : 'none yet')
       if (!task) return
-      setTaskButton(button, task)
+      if (!mark.firstChild) mark.append(taskButton())
       const percent = !task.is_over && Number.isFinite(task.percent) ? ` ${Math.round(task.percent)} %` : ''
-      setText(mark, statusText(task.status) + percent)
+      setText(mark.firstChild, statusText(task.status) + percent)
+      setTaskButton(mark.firstChild, task)
       setAttribute(mark, 'data-mark', outcome(task))
     },
   },

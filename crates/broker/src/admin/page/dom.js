@@ -1,6 +1,6 @@
 // The few things that are done to the document. Text goes in as text, never as HTML.
 
-import { clockTime, duration, span } from './words.js'
+import { clockTime, duration, NOTHING, span } from './words.js'
 import { serverNow } from './server_clock.js'
 
 export const byId = (id) => document.getElementById(id)
@@ -30,7 +30,7 @@ export function setAttribute(element, name, value) {
 export function setTime(element, ms, kind) {
   if (!Number.isFinite(ms)) {
     delete element.dataset.ms
-    setText(element, '—')
+    setText(element, NOTHING)
     return
   }
   setAttribute(element, 'data-ms', ms)
@@ -88,7 +88,12 @@ export function table(element, columns, { key, row }) {
     return make('tr', { role: 'row' }, ...cells)
   }
   const update = (tr, item) => {
-    columns.forEach((column, at) => column.update(tr.cells[at], item))
+    columns.forEach((column, at) => {
+      const cell = tr.cells[at]
+      column.update(cell, item)
+      // A card leaves it out.
+      cell.toggleAttribute('data-empty', cell.textContent === NOTHING)
+    })
     row?.(tr, item)
   }
   return (items) => {

@@ -95,7 +95,7 @@ function isLost(sinceMs, reason) {
   // The first loss counts, not each attempt in vain. It is told in the broker's clock, like every other time.
   const isFirst = lostMs === null
   if (isFirst) lostMs = sinceMs === null ? serverNow() : sinceMs + serverNow() - Date.now()
-  setText(byId('lost-why'), `${visible(reason, 200)} It is tried again and again.`)
+  setText(byId('lost-why'), `${visible(reason, 200)} The page comes back by itself.`)
   if (!isFirst) return
   byId('lost').hidden = false
   document.body.className = 'stale'

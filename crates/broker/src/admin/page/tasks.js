@@ -16,10 +16,10 @@ export function taskButton() {
 }
 
 export function setTaskButton(button, task) {
-  setText(button, visible(task.task, 48))
   setAttribute(button, 'data-task', taskKey(task))
   setAttribute(button, 'title', visible(task.task, 400))
-  setAttribute(button, 'aria-label', `Details of flight task ${visible(task.task)} of ${visible(task.dock)}`)
+  // What is seen comes first, so that it can be said to a program that listens.
+  setAttribute(button, 'aria-label', `${button.textContent}: details of flight task ${visible(task.task)} of ${visible(task.dock)}`)
 }
 
 /** How it went, in words that colour only repeats. */
@@ -35,7 +35,10 @@ const taskColumn = {
   name: 'task',
   title: 'Flight task',
   create: () => [taskButton()],
-  update: (cell, task) => setTaskButton(cell.firstChild, task),
+  update: (cell, task) => {
+    setText(cell.firstChild, visible(task.task, 48))
+    setTaskButton(cell.firstChild, task)
+  },
 }
 
 const statusColumn = {

@@ -15,11 +15,11 @@ export function visible(text, atMost = 120) {
   return kept.length < all.length ? `${seen}…` : seen
 }
 
-/** "42 s", "3 min", "2 h 5 min", "4 d 1 h": exact enough for who looks at it. */
+/** "95 s", "3 min", "2 h 5 min", "4 d 1 h": exact enough for who looks at it. */
 export function span(ms) {
   if (!Number.isFinite(ms)) return NOTHING
   const s = Math.max(0, Math.floor(ms / 1000))
-  if (s < 60) return `${s} s`
+  if (s < 120) return `${s} s`
   const min = Math.floor(s / 60)
   if (min < 60) return `${min} min`
   const h = Math.floor(min / 60)
