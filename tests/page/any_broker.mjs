@@ -48,7 +48,7 @@ async function comesBack(context, { break: breakIt, why }) {
   cable.mend()
   await untilLive(page)
   await until(page, 'no banner', () => document.querySelector('#lost').hidden)
-  assert.doesNotMatch(await page.title(), /not live/)
+  await until(page, 'the title', () => !document.title.includes('not live'))
   none(problems)
 }
 

@@ -74,7 +74,7 @@ async function agesAreTheBrokers(context) {
   const ahead = 7 * 3_600_000
   const heard = Date.now() + ahead - 40_000
   const { page } = await setUp(context, { scene: { ...one(), tasks: [], docks: [dock({ last_ms: heard })], site: site({ now_ms_ahead: ahead }) } })
-  await until(page, 'an age by the clock of the broker', () => /^4\d s$/.test(document.querySelector('#docks .c-heard time').innerText))
+  await until(page, 'an age by the clock of the broker', () => /^4\d s$/.test(document.querySelector('#docks .c-heard time')?.innerText))
   const first = await textOf(page, '#docks .c-heard time')
   await until(page, 'an age that grows', (before) => document.querySelector('#docks .c-heard time').innerText !== before, first)
 }
@@ -122,6 +122,7 @@ async function keyboardReachesDetails(context) {
 
 async function focusFollows(context) {
   const { mock, page } = await setUp(context, { scene: one() })
+  await rows(page, '#running', 1)
   await tabTo(page, '#running button.task')
   mock.setTask(finished())
   await until(page, 'the focus went with the row', () => document.activeElement.matches('#finished button.task'))
@@ -135,6 +136,7 @@ async function linkOpensDetails(context) {
   await page.click('#details-close')
   await page.waitForSelector('#details:not([open])')
   // A mouse has the whole row.
+  await page.waitForSelector('#running .c-step')
   await page.click('#running .c-step')
   await page.waitForSelector('#details[open]')
 }
@@ -173,6 +175,7 @@ async function offlineDockIsAskedFor(context) {
   const scene = { docks: [dock({ dock: 'SIMDOCK9', is_online: false })], refusals: [refusal(), refusal({ client_id: 'other', user: 'other' })] }
   const { page } = await setUp(context, { scene })
   await rows(page, '#why', 2)
+  await page.waitForSelector('#docks button[data-why]')
   await page.click('#docks button[data-why]')
   await untilText(page, '#why-said', '1 entry about “SIMDOCK9”')
   await rows(page, '#why', 1)

@@ -94,7 +94,8 @@ export class Details {
     this.again = null
     if (keyOf(location.hash) !== null) history.replaceState(null, '', location.pathname + location.search)
     // Its row may have moved from one table to the other in the meantime.
-    if (document.activeElement === document.body || !document.activeElement) focusTask(key)
+    const { activeElement: focused } = document
+    if (!focused || focused === document.body || this.dialog.contains(focused)) focusTask(key)
   }
 
   /** Something changed. */

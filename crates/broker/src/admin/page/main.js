@@ -41,8 +41,12 @@ let lostMs = null
 let version = null
 
 function hear(kind, data) {
-  if (kind === 'snapshot') model.snapshot(data)
-  else if (kind === 'dock') model.dock(data)
+  if (kind === 'snapshot') {
+    model.snapshot(data)
+    // At once: whoever reads "live" sees what is live.
+    return show()
+  }
+  if (kind === 'dock') model.dock(data)
   else if (kind === 'flight_task') model.flightTask(data)
   else {
     learn(data.now_ms)
