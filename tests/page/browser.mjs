@@ -46,7 +46,11 @@ export async function until(page, what, condition, ...args) {
 export const textOf = (page, selector) => page.$eval(selector, (element) => element.innerText)
 
 export const untilText = (page, selector, part) =>
-  until(page, `"${part}" in ${selector}`, (s, p) => document.querySelector(s)?.innerText.includes(p), selector, part)
+  until(page, `"${part}" in ${selector}`, (s, p) => {
+    const element = document.querySelector(s)
+    // What is not shown has a text as well.
+    return element?.checkVisibility() && element.innerText.includes(p)
+  }, selector, part)
 
 export const untilLive = (page) => untilText(page, '#live', 'live').then(() =>
   until(page, 'live', () => document.querySelector('#live').dataset.state === 'live'))

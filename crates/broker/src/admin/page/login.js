@@ -2,6 +2,7 @@
 
 import { post } from './api.js'
 import { byId, setText } from './dom.js'
+import { tell } from './site.js'
 import { visible } from './words.js'
 
 export class Login {
@@ -52,7 +53,7 @@ export class Login {
     } catch (error) {
       // A session that is over already is what was asked for.
       if (error.status !== 401) {
-        setText(byId('told'), `Not logged out: ${error.message}`)
+        tell(`Not logged out: ${visible(error.message, 200)}`)
         setText(byId('logout'), 'Log out (failed, try again)')
         return
       }

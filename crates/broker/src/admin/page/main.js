@@ -57,13 +57,12 @@ function hear(kind, data) {
 }
 
 function showSoon() {
-  showing ??= setTimeout(() => {
-    showing = null
-    show()
-  }, SHOW_AFTER_MS)
+  showing ??= setTimeout(show, SHOW_AFTER_MS)
 }
 
 function show() {
+  clearTimeout(showing)
+  showing = null
   const focused = document.activeElement?.closest?.('button.task[data-task]')
   const firing = site.show(model.site)
   docks.show(model.docksInOrder())
@@ -104,11 +103,12 @@ function isLost(sinceMs, reason) {
   byId('lost').hidden = false
   document.body.className = 'stale'
   setLive('lost', 'not live')
+  // What was heard before comes before it.
+  show()
   setTime(byId('lost-at'), lostMs, 'clock')
   setTime(byId('lost-age'), lostMs, 'age')
   tell('Not live: the connection to the broker was lost.')
   why.setLive(false)
-  showTitle(0)
 }
 
 function setLive(state, text) {

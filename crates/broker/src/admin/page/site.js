@@ -88,7 +88,13 @@ export class Site {
   }
 }
 
-/** Says it in the polite live region. */
+const TOGETHER_MS = 1_000
+let toldMs = 0
+
+/** Says it in the polite live region; what comes at the same time does not push out what was there. */
 export function tell(text) {
-  setText(byId('told'), text)
+  const told = byId('told')
+  const before = Date.now() - toldMs < TOGETHER_MS ? `${told.textContent} ` : ''
+  toldMs = Date.now()
+  setText(told, (before + text).slice(-2_000))
 }
