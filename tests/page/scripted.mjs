@@ -143,7 +143,8 @@ async function linkOpensDetails(context) {
 
 async function loginIsAsked(context) {
   const login = { user: 'anna', password: 'secret', role: 'viewer' }
-  const { mock, page, problems } = await setUp(context, { scene: { ...one(), login }, isLogin: true })
+  const conditions = [{ name: 'DockSilent', severity: 'warning', text: 'SIMDOCK1 has been silent for 75 s' }]
+  const { mock, page, problems } = await setUp(context, { scene: { ...one(), login, site: site({ conditions }) }, isLogin: true })
   await page.waitForSelector('#login:not([hidden])')
   assert.ok(await page.$eval('#main', (element) => element.hidden))
   assert.equal(await page.evaluate(() => document.activeElement.id), 'login-user')
@@ -158,9 +159,10 @@ async function loginIsAsked(context) {
   await untilLive(page)
   await untilText(page, '#who', 'anna (viewer)')
   await rows(page, '#running', 1)
+  await untilText(page, '#told', 'SIMDOCK1')
   await page.click('#logout')
   await page.waitForSelector('#login:not([hidden])')
-  assert.ok(!(await page.$eval('main#main', (element) => element.textContent)).includes('SIMDOCK1'), 'nothing stays behind')
+  assert.ok(!(await page.$eval('body', (element) => element.textContent)).includes('SIMDOCK1'), 'nothing stays behind')
   assert.ok(mock.asked.includes('POST /api/v1/logout'))
   await logIn(page, '', 'secret')
   await untilLive(page)

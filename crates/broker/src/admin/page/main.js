@@ -129,6 +129,7 @@ function leave() {
   live.stop()
   model.forget()
   why.forget()
+  site.forget()
   details.forget()
   lostMs = null
   byId('lost').hidden = true

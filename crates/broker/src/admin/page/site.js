@@ -51,6 +51,12 @@ export class Site {
     return conditions.length
   }
 
+  /** Whoever logs in next is told anew, and hears nothing of before. */
+  forget() {
+    this.told.clear()
+    setText(byId('told'), '')
+  }
+
   list(conditions, isKnown) {
     reconcile(byId('conditions-list'), conditions.slice(0, CONDITIONS_AT_MOST), {
       key: ({ key }) => key,
