@@ -3,6 +3,7 @@
 //! | path | on | what |
 //! |---|---|---|
 //! | `/metrics`, `/livez`, `/readyz` | both | for Prometheus and orchestrators; never asks for a login |
+//! | `/` | admin | [`page`]: docks and flight tasks, live |
 //! | `/api/v1/login`, `POST /api/v1/logout` | admin | [`login`]: for people |
 //! | `/api/v1/why?q=` | admin | [`why`]: what was refused, and why |
 //! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
@@ -26,6 +27,7 @@ mod guard;
 mod login;
 mod openapi;
 mod origin;
+mod page;
 mod page_sessions;
 mod token;
 mod why;
@@ -66,7 +68,11 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .with_state(Arc::clone(&shared));
     let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
-    let routes = api.merge(changes).merge(login::routes(&gate, &shared)).merge(observed(shared));
+    let routes = api
+        .merge(changes)
+        .merge(page::routes())
+        .merge(login::routes(&gate, &shared))
+        .merge(observed(shared));
     run(listener, guard::guarded(routes, gate), "admin").await;
 }
 
