@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::envelope::{Envelope, Invalid};
@@ -35,32 +35,35 @@ const REFUSED: &str = r#"{"result":1}"#;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    devices: Vec<Object<Device<'a>>>,
-    #[serde(borrow)]
-    bind_devices: Vec<Object<Device<'a>>>,
-    #[serde(borrow)]
-    device_binding_code: Cow<'a, str>,
-    #[serde(borrow)]
-    organization_id: Cow<'a, str>,
-    #[serde(borrow)]
-    target_sn: Cow<'a, str>,
-    #[serde(borrow)]
-    sn: Cow<'a, str>,
-    #[serde(borrow)]
-    flight_id: Cow<'a, str>,
+struct Asked {
+    devices: Vec<Object<Device>>,
+    bind_devices: Vec<Object<Device>>,
+    #[serde(deserialize_with = "text")]
+    device_binding_code: String,
+    #[serde(deserialize_with = "text")]
+    organization_id: String,
+    #[serde(deserialize_with = "text")]
+    target_sn: String,
+    #[serde(deserialize_with = "text")]
+    sn: String,
+    #[serde(deserialize_with = "text")]
+    flight_id: String,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Device<'a> {
-    #[serde(borrow)]
-    sn: Cow<'a, str>,
-    #[serde(borrow)]
-    device_binding_code: Cow<'a, str>,
-    #[serde(borrow)]
-    organization_id: Cow<'a, str>,
+struct Device {
+    #[serde(deserialize_with = "text")]
+    sn: String,
+    #[serde(deserialize_with = "text")]
+    device_binding_code: String,
+    #[serde(deserialize_with = "text")]
+    organization_id: String,
+}
+
+/// `null` is nothing.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// `data` of the reply to a method that is answered here.
@@ -74,7 +77,7 @@ pub(crate) fn data(
         return Ok(RECEIVED.into());
     }
     let asked = envelope.data.map_or("{}", |data| data.get());
-    let asked = || match serde_json::from_str::<Object<Asked<'_>>>(asked) {
+    let asked = || match serde_json::from_str::<Object<Asked>>(asked) {
         Ok(Object(asked)) => Ok(asked),
         Err(_) => Err(Invalid::Schema),
     };
@@ -100,8 +103,8 @@ fn config(site: &Site) -> String {
 }
 
 /// Whoever may use this broker belongs to its site.
-fn bind_status(asked: &Asked<'_>, site: &Site) -> String {
-    let status = |Object(device): &Object<Device<'_>>| {
+fn bind_status(asked: &Asked, site: &Site) -> String {
+    let status = |Object(device): &Object<Device>| {
         json!({
             "sn": device.sn,
             "is_device_bind_organization": true,
@@ -119,7 +122,7 @@ fn is_right(site: &Site, organization_id: &str, binding_code: &str) -> bool {
         && (site.binding_code.is_empty() || binding_code == site.binding_code)
 }
 
-fn organization(asked: &Asked<'_>, site: &Site) -> Cow<'static, str> {
+fn organization(asked: &Asked, site: &Site) -> Cow<'static, str> {
     if !is_right(site, &asked.organization_id, &asked.device_binding_code) {
         return REFUSED.into();
     }
@@ -127,8 +130,8 @@ fn organization(asked: &Asked<'_>, site: &Site) -> Cow<'static, str> {
     json!({"result": 0, "output": {"organization_name": name}}).to_string().into()
 }
 
-fn bound(asked: &Asked<'_>, site: &Site) -> String {
-    let outcome = |Object(device): &Object<Device<'_>>| {
+fn bound(asked: &Asked, site: &Site) -> String {
+    let outcome = |Object(device): &Object<Device>| {
         let right = is_right(site, &device.organization_id, &device.device_binding_code);
         json!({"sn": device.sn, "err_code": i32::from(!right)})
     };
@@ -138,11 +141,11 @@ fn bound(asked: &Asked<'_>, site: &Site) -> String {
 
 /// Dock 2 names the other dock `target_sn`, Dock 3 `sn`.
 fn progress(
-    asked: &Asked<'_>,
+    asked: &Asked,
     look: &dyn Fn(&str, Option<&str>) -> Option<Standing>,
 ) -> Cow<'static, str> {
     let gateway = if asked.target_sn.is_empty() { &asked.sn } else { &asked.target_sn };
-    let task = Some(&*asked.flight_id).filter(|task| !task.is_empty());
+    let task = Some(asked.flight_id.as_str()).filter(|task| !task.is_empty());
     let Some(Standing { task, status, step, percent }) = look(gateway, task) else {
         return REFUSED.into();
     };

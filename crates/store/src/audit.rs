@@ -73,24 +73,25 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn audit(&self, since_ms: u64, at_most: usize) -> Result<Vec<Audit>, Error> {
+        // Later than there are times.
+        let since = i64::try_from(since_ms).unwrap_or(i64::MAX);
         let mut statement = self.connection.prepare_cached(
             "SELECT time_ms, what, client_id, user, address, gateway, method, tid, result
              FROM audit WHERE time_ms >= ?1 ORDER BY id DESC LIMIT ?2",
         )?;
-        let rows =
-            statement.query_map(params![signed(since_ms), signed(at_most as u64)], |row| {
-                Ok(Audit {
-                    time_ms: row.get::<_, i64>(0)?.cast_unsigned(),
-                    what: row.get(1)?,
-                    client_id: row.get(2)?,
-                    user: row.get(3)?,
-                    address: row.get(4)?,
-                    gateway: row.get(5)?,
-                    method: row.get(6)?,
-                    tid: row.get(7)?,
-                    result: row.get(8)?,
-                })
-            })?;
+        let rows = statement.query_map(params![since, signed(at_most as u64)], |row| {
+            Ok(Audit {
+                time_ms: row.get::<_, i64>(0)?.cast_unsigned(),
+                what: row.get(1)?,
+                client_id: row.get(2)?,
+                user: row.get(3)?,
+                address: row.get(4)?,
+                gateway: row.get(5)?,
+                method: row.get(6)?,
+                tid: row.get(7)?,
+                result: row.get(8)?,
+            })
+        })?;
         let mut entries: Vec<_> = rows.collect::<Result<_, _>>()?;
         entries.reverse();
         Ok(entries)

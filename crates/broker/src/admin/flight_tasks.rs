@@ -21,6 +21,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use dockside_store::Reader;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use crate::board::view::{self, FlightTask};
@@ -63,7 +64,8 @@ struct One {
 #[derive(Serialize)]
 struct Said {
     received_ms: u64,
-    event: serde_json::Value,
+    /// As it came; none if there is a number in it that programs could not read.
+    event: Option<Box<RawValue>>,
 }
 
 fn bounded(limit: Option<usize>) -> usize {
@@ -101,7 +103,9 @@ pub(super) async fn one(
         let events = reader.events_of((&dock, stored_task(&task)), at_most)?;
         let said = |(received_ms, payload): (u64, Vec<u8>)| Said {
             received_ms,
-            event: serde_json::from_slice(&payload).unwrap_or_default(),
+            event: serde_json::from_slice::<serde_json::Value>(&payload)
+                .and_then(|_| serde_json::from_slice(&payload))
+                .ok(),
         };
         let history = events.into_iter().map(said).collect();
         Ok::<_, dockside_store::Error>(Some(One {

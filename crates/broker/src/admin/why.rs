@@ -18,6 +18,7 @@ use crate::registry::Connected;
 use crate::shared::Shared;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     q: Option<String>,
 }

@@ -212,8 +212,11 @@ fn conditions(shared: &Shared, before: &Before, metrics: &SiteMetrics) -> Vec<Co
     }
     let silent: BTreeSet<_> = before.silent_tasks.iter().collect();
     for (gateway, task) in silent.into_iter().take(CONDITIONS_OF_A_KIND) {
-        let text =
-            format!("flight task {task} of {gateway} is not over, and nothing is heard of it");
+        let heard_ms = shared.board.get(gateway, task).map_or(0, |state| state.last_ms);
+        let seconds = shared.clock.kept_ms().saturating_sub(heard_ms) / 1_000;
+        let text = format!(
+            "flight task {task} of {gateway} is not over, and nothing has been heard of it for {seconds} s"
+        );
         found.push(Condition::critical("FlightTaskSilent", text));
     }
     dock_conditions(shared, metrics, &mut found);

@@ -88,7 +88,8 @@ export function stepText(task) {
 
 export function waypointText(task) {
   if (!Number.isFinite(task.waypoint)) return NOTHING
-  return task.wayline ? `${task.waypoint} (wayline ${task.wayline})` : `${task.waypoint}`
+  // 65535: there is none yet.
+  return task.wayline && task.wayline !== 65535 ? `${task.waypoint} (wayline ${task.wayline})` : `${task.waypoint}`
 }
 
 export function modelText(model) {
