@@ -8,8 +8,10 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::broker::TestBroker;
+use crate::peer::PATIENCE;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const LOCAL: &str = "Host: localhost\r\n";
@@ -280,4 +282,20 @@ async fn every_answer_tells_browsers_to_be_careful() {
         let is_api = path.starts_with("/api/");
         assert_eq!(answer.has("cache-control: no-store"), is_api, "{path}: {}", answer.head);
     }
+}
+
+/// A stream of changes is not a way to go on looking.
+#[tokio::test]
+async fn what_a_login_reads_ends_with_it() {
+    let (broker, _files) = site().await;
+    let cookie = log_in(broker.admin, "vic", "vic").await.cookie.unwrap();
+    let mut socket = TcpStream::connect(broker.admin).await.unwrap();
+    let request = format!("GET /api/v1/changes HTTP/1.0\r\n{cookie}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("event: site") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0, "it lasts while the login does");
+    }
+    assert_eq!(send(broker.admin, "POST /api/v1/logout", &cookie, "{}").await.status, 204);
+    timeout(PATIENCE, socket.read_to_end(&mut seen)).await.expect("it ends").unwrap();
 }

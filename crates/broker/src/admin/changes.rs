@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
 use crate::board::view::{self, DockView, FlightTask};
 use crate::board::{Change, Wanted};
 use crate::shared::Shared;
@@ -46,11 +47,18 @@ struct Reader {
     /// It has not had a snapshot, or lost changes since.
     is_behind: bool,
     stopping: CancellationToken,
+    /// A login that ends ends what it reads.
+    gate: Arc<Gate>,
+    headers: HeaderMap,
     _place: OwnedSemaphorePermit,
 }
 
+/// What readers share.
+pub(super) type Readers = (Arc<Shared>, Arc<Gate>, Arc<Semaphore>);
+
 pub(super) async fn changes(
-    State((shared, places)): State<(Arc<Shared>, Arc<Semaphore>)>,
+    State((shared, gate, places)): State<Readers>,
+    headers: HeaderMap,
 ) -> Response {
     let Ok(place) = places.try_acquire_owned() else {
         let text = "too many readers of changes; try again later\n";
@@ -61,6 +69,8 @@ pub(super) async fn changes(
         stopping: shared.stopping.clone(),
         shared,
         is_behind: true,
+        gate,
+        headers,
         _place: place,
     };
     let events = futures_util::stream::unfold(reader, async |mut reader| {
@@ -71,7 +81,7 @@ pub(super) async fn changes(
 }
 
 impl Reader {
-    /// The next event; none when the broker stops.
+    /// The next event; none when the broker stops, or the reader has logged out.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if std::mem::take(&mut self.is_behind) {
@@ -87,6 +97,7 @@ impl Reader {
                 () = self.stopping.cancelled() => return None,
             };
             match change {
+                Ok(Change::Site) if self.gate.visitor(&self.headers).is_none() => return None,
                 Ok(change) => {
                     if let Some(event) = self.event(change) {
                         return Some(event);

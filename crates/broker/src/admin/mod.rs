@@ -66,7 +66,8 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .route("/api/v1/clock/accept", post(clock::accept))
         .route("/api/v1/openapi.json", get(openapi::description))
         .with_state(Arc::clone(&shared));
-    let readers = (Arc::clone(&shared), Arc::new(Semaphore::new(changes::READERS)));
+    let places = Arc::new(Semaphore::new(changes::READERS));
+    let readers = (Arc::clone(&shared), Arc::clone(&gate), places);
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
     let routes = api
         .merge(changes)
