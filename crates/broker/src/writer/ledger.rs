@@ -360,4 +360,4 @@ mod space;
 pub(crate) use self::space::Space;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

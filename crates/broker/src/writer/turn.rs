@@ -62,3 +62,126 @@ impl WriterQueue {
         self.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use dockside_mqtt::QoS;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::{self, Limits};
+    use crate::live_log::{self, LogReader};
+    use crate::metrics::StoreMetrics;
+    use crate::record::{self, Entry, Published, Record};
+    use crate::writer::ledger::tests::{ledger, with_session};
+
+    /// A queue whose desk nobody sits at, and a session that waits for `t`.
+    fn queue(dir: &TempDir) -> (WriterQueue, LogReader) {
+        let (log, reader) = live_log::open(&config::LiveLog::default()).unwrap();
+        let mut ledger = ledger(dir, &Limits::default());
+        with_session(&mut ledger);
+        let works = Arc::new(AtomicBool::new(true));
+        let metrics = StoreMetrics::register(&works, Duration::from_secs(10));
+        let work = Work::new(Arc::new(log), ledger, metrics);
+        let queue = WriterQueue::default();
+        let _ = queue.desk.set(Arc::new(Mutex::new(Some(work))));
+        (queue, reader)
+    }
+
+    fn append(queue: &WriterQueue, payload: &str) {
+        let mut entry = Vec::new();
+        let published = Published::by_broker("t", QoS::AtLeastOnce, payload.as_bytes());
+        record::append(&mut entry, &Entry::Publish(published));
+        queue.append(&entry, 1, None);
+    }
+
+    fn at_desk<T>(queue: &WriterQueue, act: impl FnOnce(&mut Work) -> T) -> T {
+        act(queue.desk.get().unwrap().lock().unwrap().as_mut().unwrap())
+    }
+
+    /// The payloads of the next record, all of them kept.
+    async fn next(reader: &mut LogReader) -> Vec<String> {
+        let next = tokio::time::timeout(Duration::from_secs(20), reader.next());
+        let bytes = next.await.expect("a record").unwrap();
+        let entries = Record::parse(&bytes).unwrap().entries;
+        let payload = |entry| match entry {
+            Entry::Publish(published) if published.seq > 0 => {
+                Some(String::from_utf8(published.payload.to_vec()).unwrap())
+            }
+            // A charge that comes back alone.
+            Entry::End(0) => None,
+            other => panic!("{other:?}"),
+        };
+        entries.filter_map(payload).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_in_a_turn_goes_on_when_it_is_finished() {
+        let dir = TempDir::new().unwrap();
+        let (queue, mut reader) = queue(&dir);
+        append(&queue, "1");
+        assert!(queue.take_turn());
+        tokio::select! {
+            biased;
+            _ = reader.next() => panic!("it goes on before whoever waits has an answer"),
+            () = std::future::ready(()) => {}
+        }
+        queue.finish_turn();
+        assert_eq!(next(&mut reader).await, ["1"]);
+        // Whoever comes next lets it go on where nobody has finished.
+        append(&queue, "2");
+        assert!(queue.take_turn());
+        append(&queue, "3");
+        assert!(queue.take_turn());
+        assert_eq!(next(&mut reader).await, ["2"]);
+        append(&queue, "4");
+        append(&queue, "5");
+        assert!(!queue.take_turn(), "two are the writer's");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_now_is_first_again_and_nothing_passes_it() {
+        let dir = TempDir::new().unwrap();
+        let (queue, mut reader) = queue(&dir);
+        let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        append(&queue, "1");
+        assert!(!queue.take_turn());
+        append(&queue, "2");
+        let mut group = std::mem::take(&mut *queue.group.lock().unwrap());
+        at_desk(&queue, |work| {
+            assert!(!work.may_be_anywhere(), "the writer's own thread is patient");
+            work.pause_until = None;
+            work.group(&group.entries, &mut group.batches);
+            assert!(!work.may_be_anywhere(), "something is held");
+        });
+        other.execute_batch("ROLLBACK").unwrap();
+        append(&queue, "3");
+        assert!(!queue.take_turn());
+        let mut group = std::mem::take(&mut *queue.group.lock().unwrap());
+        at_desk(&queue, |work| {
+            work.group(&group.entries, &mut group.batches);
+            work.retry();
+        });
+        let mut all = Vec::new();
+        while all.len() < 3 {
+            all.extend(next(&mut reader).await);
+        }
+        assert_eq!(all, ["1", "2", "3"]);
+        assert!(at_desk(&queue, |work| work.may_be_anywhere()));
+    }
+
+    #[tokio::test]
+    async fn after_a_turn_that_was_slow_the_writer_is_alone_for_a_while() {
+        let dir = TempDir::new().unwrap();
+        let (queue, _reader) = queue(&dir);
+        at_desk(&queue, |work| work.pause_until = Some(Instant::now() + PAUSE));
+        append(&queue, "1");
+        assert!(!queue.take_turn());
+        at_desk(&queue, |work| work.pause_until = Some(Instant::now()));
+        assert!(queue.take_turn());
+    }
+}

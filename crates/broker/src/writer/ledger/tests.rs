@@ -6,7 +6,7 @@ use super::*;
 use crate::keep::Step;
 use crate::retained::Room as RetainedRoom;
 
-fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
+pub(in crate::writer) fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
     let store = Store::open(dir.path(), Durability::Commit).unwrap();
     let kept = store.reader().unwrap().kept(0, 10, 10).unwrap();
     let rooms = (Arc::new(Clock::wrong_by(0)), Arc::new(Board::new(Vec::new())));
@@ -33,7 +33,7 @@ fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
 }
 
 /// A session with a plain and a shared subscription, and a message for each.
-fn with_session(ledger: &mut Ledger) {
+pub(in crate::writer) fn with_session(ledger: &mut Ledger) {
     ledger.begin().unwrap();
     let session = Session { client_id: "a".to_owned(), user: None, expiry_s: 60 };
     ledger.session(1, &session).unwrap();
