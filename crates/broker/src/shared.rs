@@ -31,7 +31,7 @@ use crate::registry::Registry;
 use crate::retained::{Full, Retained, Room};
 use crate::sessions::Sessions;
 use crate::sys::SysCounters;
-use crate::writer::{Completion, WriterQueue};
+use crate::writer::{Completion, Turn, WriterQueue};
 
 /// The parts of the broker that connections meet.
 pub(crate) struct Shared {
@@ -169,12 +169,14 @@ impl Shared {
             self.doorbell.notified().await;
             let_others_go_first().await;
             self.log.flush();
-            if self.writer.take_turn() {
-                // Whoever waited for it answers before anything else is done.
-                let_others_go_first().await;
-                self.writer.finish_turn();
-            } else {
-                self.writer.wake();
+            match self.writer.take_turn() {
+                Turn::Idle => {}
+                Turn::Taken => {
+                    // Whoever waited for it answers before anything else is done.
+                    let_others_go_first().await;
+                    self.writer.finish_turn();
+                }
+                Turn::Declined => self.writer.wake(),
             }
         }
     }

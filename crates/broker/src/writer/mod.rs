@@ -25,6 +25,7 @@ use std::thread::{self, JoinHandle, Thread};
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
 use self::turn::Desk;
+pub(crate) use self::turn::Turn;
 use self::work::Work;
 use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};

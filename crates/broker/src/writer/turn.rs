@@ -18,19 +18,37 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The work, for whoever has the turn; none once the writer has ended.
 pub(super) type Desk = Mutex<Option<Work>>;
 
+/// What came of asking for a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// There is nothing to do.
+    Idle,
+    /// It is done. [`WriterQueue::finish_turn`] comes next, once whoever waited has had its answer.
+    Taken,
+    /// It is the writer's, who must be woken.
+    Declined,
+}
+
 impl WriterQueue {
-    /// Does what is queued, if that is one batch and nothing speaks against it. `false`: the writer must be
-    /// woken. After a turn comes [`WriterQueue::finish_turn`], once whoever waited has had its answer.
-    pub(crate) fn take_turn(&self) -> bool {
+    /// Does what is queued, if that is one batch and nothing speaks against it.
+    pub(crate) fn take_turn(&self) -> Turn {
+        match self.group.lock().expect("no panic while it is held").batches.len() {
+            0 => return Turn::Idle,
+            1 => {}
+            _ => return Turn::Declined,
+        }
         let Some(mut desk) = self.desk.get().and_then(|desk| desk.try_lock().ok()) else {
-            return false;
+            return Turn::Declined;
         };
-        let Some(work) = desk.as_mut().filter(|work| work.may_be_anywhere()) else { return false };
+        let Some(work) = desk.as_mut().filter(|work| work.may_be_anywhere()) else {
+            return Turn::Declined;
+        };
         let mut group = Group::default();
         {
+            // Whoever has the desk takes the group, and nobody else: there is one order.
             let mut queued = self.group.lock().expect("no panic while it is held");
             if queued.batches.len() != 1 || queued.closed {
-                return false;
+                return Turn::Declined;
             }
             std::mem::swap(&mut *queued, &mut group);
         }
@@ -39,10 +57,11 @@ impl WriterQueue {
         if !is_done || started.elapsed() > SLOW {
             work.pause_until = Some(Instant::now() + PAUSE);
         }
-        if !is_done {
-            self.group.lock().expect("no panic while it is held").put_back(group);
+        if is_done {
+            return Turn::Taken;
         }
-        is_done
+        self.group.lock().expect("no panic while it is held").put_back(group);
+        Turn::Declined
     }
 
     /// Lets what was kept in a turn go on.
@@ -122,8 +141,9 @@ mod tests {
     async fn what_was_kept_in_a_turn_goes_on_when_it_is_finished() {
         let dir = TempDir::new().unwrap();
         let (queue, mut reader) = queue(&dir);
+        assert_eq!(queue.take_turn(), Turn::Idle);
         append(&queue, "1");
-        assert!(queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Taken);
         tokio::select! {
             biased;
             _ = reader.next() => panic!("it goes on before whoever waits has an answer"),
@@ -133,13 +153,13 @@ mod tests {
         assert_eq!(next(&mut reader).await, ["1"]);
         // Whoever comes next lets it go on where nobody has finished.
         append(&queue, "2");
-        assert!(queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Taken);
         append(&queue, "3");
-        assert!(queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Taken);
         assert_eq!(next(&mut reader).await, ["2"]);
         append(&queue, "4");
         append(&queue, "5");
-        assert!(!queue.take_turn(), "two are the writer's");
+        assert_eq!(queue.take_turn(), Turn::Declined, "two are the writer's");
     }
 
     #[tokio::test]
@@ -149,7 +169,7 @@ mod tests {
         let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         append(&queue, "1");
-        assert!(!queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Declined);
         append(&queue, "2");
         let mut group = std::mem::take(&mut *queue.group.lock().unwrap());
         at_desk(&queue, |work| {
@@ -160,7 +180,7 @@ mod tests {
         });
         other.execute_batch("ROLLBACK").unwrap();
         append(&queue, "3");
-        assert!(!queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Declined);
         let mut group = std::mem::take(&mut *queue.group.lock().unwrap());
         at_desk(&queue, |work| {
             work.group(&group.entries, &mut group.batches);
@@ -180,8 +200,8 @@ mod tests {
         let (queue, _reader) = queue(&dir);
         at_desk(&queue, |work| work.pause_until = Some(Instant::now() + PAUSE));
         append(&queue, "1");
-        assert!(!queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Declined);
         at_desk(&queue, |work| work.pause_until = Some(Instant::now()));
-        assert!(queue.take_turn());
+        assert_eq!(queue.take_turn(), Turn::Taken);
     }
 }
