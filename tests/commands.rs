@@ -1,12 +1,14 @@
 //! Who commands a dock is written down (docs/security.md, "The audit log").
 
-use dockside_mqtt::{QoS, Version};
+use dockside_mqtt::packet::{Ack, Packet};
+use dockside_mqtt::{QoS, ReasonCode, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::clock::ask;
 use crate::kept::{copy_of_running, start};
-use crate::peer::{TestBroker, at};
+use crate::kept_failures::hold;
+use crate::peer::{TestBroker, VERSIONS, at, id, publish};
 use crate::site::Site;
 
 async fn audit(broker: &TestBroker, query: &str) -> Vec<Value> {
@@ -99,4 +101,21 @@ async fn what_is_done_to_the_broker_is_written_down() {
     );
     assert_eq!((&log[1]["what"], &log[1]["method"]), (&json!("reload"), &json!("done")));
     assert_eq!(log.len(), 2);
+}
+
+/// Not before: whoever looks later finds every command that anybody was told is on its way.
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_acknowledged() {
+    for version in VERSIONS {
+        let dir = TempDir::new().unwrap();
+        let broker = start(dir.path()).await;
+        let mut app = broker.connect(version, "backend-1").await;
+        let lock = hold(&dir);
+        let topic = "thing/product/SIMDOCK6000001/services";
+        app.send(&Packet::Publish(publish(topic, b"{}", QoS::AtLeastOnce, 1))).await;
+        app.ping().await;
+        lock.execute_batch("ROLLBACK").unwrap();
+        app.expect(Packet::Puback(Ack::new(id(1), ReasonCode::Success))).await;
+        assert_eq!(audit(&broker, "").await.len(), 1);
+    }
 }

@@ -105,6 +105,27 @@ async fn the_reply_comes_with_its_acknowledgement() {
     }
 }
 
+/// Case 24: a reply that nobody waits for is stored for nobody, and somebody can be told why none came.
+#[tokio::test]
+async fn a_reply_without_a_receiver_is_not_stored() {
+    let broker = TestBroker::start().await;
+    for version in VERSIONS {
+        let mut dock = broker.connect(version, "dock").await;
+        dock.publish(EVENTS, event("early").as_bytes(), QoS::AtLeastOnce).await;
+        dock.subscribe(REPLY, at(QoS::AtLeastOnce)).await;
+        dock.expect_nothing().await;
+        dock.publish(EVENTS, event("late").as_bytes(), QoS::AtLeastOnce).await;
+        check_reply(&dock.receive().await.payload, "late");
+        dock.expect_nothing().await;
+    }
+    let why = crate::clock::ask(broker.admin, "GET /api/v1/why", "").await;
+    assert!(why.contains(REPLY) && why.contains("\"count\":2"), "{why}");
+    let metrics = crate::clock::ask(broker.admin, "GET /metrics", "").await;
+    let dropped = "dockside_messages_dropped_total{reason=\"no_subscriber\"}";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(dropped)).unwrap();
+    assert!(count.trim().parse::<u64>().unwrap() >= 2, "{count}");
+}
+
 /// Case 10: a lost reply must be repairable.
 #[tokio::test]
 async fn the_same_event_is_answered_every_time() {
