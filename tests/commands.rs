@@ -1,6 +1,7 @@
 //! Who commands a dock is written down (docs/security.md, "The audit log").
 
-use dockside_mqtt::packet::{Ack, Packet};
+use dockside_mqtt::packet::{Ack, Connect, Packet, Will};
+use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use crate::clock::ask;
 use crate::kept::{copy_of_running, start};
 use crate::kept_failures::hold;
-use crate::peer::{TestBroker, VERSIONS, at, id, publish};
+use crate::peer::{TestBroker, VERSIONS, at, connect, id, publish};
 use crate::site::Site;
 
 async fn audit(broker: &TestBroker, query: &str) -> Vec<Value> {
@@ -71,7 +72,7 @@ async fn a_command_is_written_down_before_it_is_acknowledged() {
         "services_reply flighttask_execute 314004",
         "property/set height_limit null",
         "property/set_reply height_limit null",
-        "services null null",
+        "services (unreadable) null",
     ];
     assert_eq!(told, expected);
     assert_eq!(audit(&broker, "?limit=2").await, log[3..]);
@@ -118,4 +119,23 @@ async fn what_cannot_be_written_down_is_not_acknowledged() {
         app.expect(Packet::Puback(Ack::new(id(1), ReasonCode::Success))).await;
         assert_eq!(audit(&broker, "").await.len(), 1);
     }
+}
+
+/// A command that is published for somebody who has gone is that one's, and written down when it is left.
+#[tokio::test]
+async fn a_will_that_commands_a_dock_is_written_down() {
+    let broker = TestBroker::start().await;
+    let will = Will {
+        topic: "thing/product/SIMDOCK6000001/services",
+        payload: br#"{"method":"m"}"#,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: Properties::EMPTY,
+    };
+    let asks = Connect { will: Some(will), ..connect(Version::V5, "backend-1") };
+    let (app, _) = broker.enter(asks).await;
+    app.vanish();
+    let entry = audit(&broker, "").await.remove(0);
+    assert_eq!((&entry["what"], &entry["method"]), (&json!("will: services"), &json!("m")));
+    assert_eq!(entry["client_id"], "backend-1");
 }

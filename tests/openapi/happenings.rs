@@ -91,7 +91,7 @@ async fn command(site: &mut Site, dock: &mut Peer) {
     let services = format!("thing/product/{}/services", SN[1]);
     let execute = br#"{"tid":"t","method":"flighttask_execute","data":{}}"#;
     app.publish(&services, execute, QoS::AtLeastOnce).await;
-    app.publish(&services, b"no JSON", QoS::AtLeastOnce).await;
+    app.publish(&services, b"{}", QoS::AtLeastOnce).await;
     let reply = br#"{"tid":"t","method":"flighttask_execute","data":{"result":0}}"#;
     dock.publish(&format!("{services}_reply"), reply, QoS::AtLeastOnce).await;
     site.reload(r#"groups = { applications = ["backend"] }"#);

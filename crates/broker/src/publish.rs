@@ -24,6 +24,7 @@ use crate::live_log::Aside;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
+use crate::will::WillMessage;
 use crate::writer::Completion;
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
@@ -297,7 +298,11 @@ fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Instance) {
     let mut effects = Effects::default();
     shared.interceptors.watched.matches(publish.topic, |plugin| {
         call(shared, &**plugin, publish, &mut effects);
-        if let Some(heard) = effects.take_heard() {
+        if let Some(mut heard) = effects.take_heard() {
+            if shared.clock.doubt().is_some() {
+                // Compared with a clock that may be wrong it tells nothing.
+                heard.device_ms = None;
+            }
             shared.docks.heard(&heard, session, publish.now_ms);
         }
         effects.clear();
@@ -327,6 +332,32 @@ fn intercept(
         accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });
     verdict
+}
+
+/// A will is written down when it is left: a command that is published for somebody who has gone is that one's.
+pub(crate) fn audit_will(shared: &Shared, client: &Client, will: &WillMessage) {
+    let publish = Intercepted {
+        topic: &will.topic,
+        payload: &will.payload,
+        qos: will.qos,
+        client_id: &client.id,
+        now_ms: shared.clock.kept_ms(),
+        kept: &*shared.board,
+    };
+    let mut effects = Effects::default();
+    let mut entries = Vec::new();
+    shared.interceptors.claims.matches(publish.topic, |plugin| {
+        call(shared, &**plugin, &publish, &mut effects);
+        if let Some(said) = effects.take_audited() {
+            let entry = audit(&said, client, publish.now_ms);
+            let entry = Audit { what: format!("will: {}", entry.what), ..entry };
+            keep::append_aside(&shared.log, &mut entries, KeepAside::Audit(Box::new(entry)));
+        }
+        effects.clear();
+    });
+    if !entries.is_empty() {
+        shared.append_ordered(&entries, 0, None);
+    }
 }
 
 fn audit(said: &Audited, client: &Client, now_ms: u64) -> Audit {

@@ -72,6 +72,7 @@ impl Reloader {
     /// The new configuration could not even be read: everything stays as it was.
     pub fn failed(&self) {
         metrics::reloaded(false);
+        self.shared.audit("reload", (None, None), "failed");
     }
 }
 

@@ -14,8 +14,8 @@ use crate::shared::Shared;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct WillMessage {
     pub(crate) topic: Box<str>,
-    payload: Box<[u8]>,
-    qos: QoS,
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) qos: QoS,
     retain: bool,
     /// All but the two intervals, in their order [MQTT-3.1.3-10].
     properties: Vec<u8>,

@@ -2,11 +2,10 @@
 //! they say: commands carry credentials of stores and of live streams.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use dockside_flighttask::object::Object;
 use dockside_flighttask::topic::is_serial_number;
 use dockside_interceptor::{Audited, Effects, Intercepted, Interceptor, Verdict};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Topics behind `thing/product/{sn}/`, and what the audit log calls them.
@@ -17,6 +16,9 @@ const COMMANDS: [(&str, &str); 4] = [
     ("property/set_reply", "property/set_reply"),
 ];
 
+/// The method of what is no JSON object in UTF-8: a device may read it all the same.
+const UNREADABLE: &str = "(unreadable)";
+
 /// Longer texts are cut.
 const TEXT_BYTES_AT_MOST: usize = 128;
 
@@ -25,16 +27,6 @@ const PROPERTIES_AT_MOST: usize = 8;
 
 /// Writes commands down; forwards everything as it is.
 pub struct Commands;
-
-#[derive(Deserialize, Default)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    tid: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-}
 
 impl Interceptor for Commands {
     fn name(&self) -> &'static str {
@@ -57,9 +49,14 @@ impl Interceptor for Commands {
 }
 
 fn audited(what: &'static str, gateway: &str, payload: &[u8]) -> Audited {
-    let Object(wire) = serde_json::from_slice::<Object<Wire<'_>>>(payload).unwrap_or_default();
-    let data = wire.data.map(RawValue::get).and_then(object);
-    let method = match wire.method {
+    // Of a key that comes twice the last one, as most programs have it.
+    let Ok(wire) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(payload) else {
+        let method = UNREADABLE.into();
+        return Audited { what, gateway: gateway.into(), method, ..Audited::default() };
+    };
+    let part = |name: &str| wire.get(name).copied();
+    let data = part("data").map(RawValue::get).and_then(object);
+    let method = match part("method") {
         Some(method) => text(method),
         None => data.iter().flat_map(|data| data.keys()).take(PROPERTIES_AT_MOST).fold(
             String::new(),
@@ -73,7 +70,7 @@ fn audited(what: &'static str, gateway: &str, payload: &[u8]) -> Audited {
         what,
         gateway: gateway.into(),
         method: cut(&method).into(),
-        tid: wire.tid.map(text).map_or("".into(), |tid| cut(&tid).into()),
+        tid: part("tid").map(text).map_or("".into(), |tid| cut(&tid).into()),
         result,
     }
 }
@@ -107,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_cannot_be_hidden() {
+        let twice = br#"{"method":"x","method":"flighttask_execute","tid":"t"}"#;
+        assert_eq!(&*audited("services", "A", twice).method, "flighttask_execute");
+        let bytes = b"{\"method\":\"flighttask_execute\",\"x\":\"\xff\"}";
+        assert_eq!(&*audited("services", "A", bytes).method, UNREADABLE);
+    }
+
+    #[test]
     fn properties_are_named() {
         let set = br#"{"tid":"t","data":{"night_lights_state":1,"height_limit":80}}"#;
         assert_eq!(&*audited("property/set", "A", set).method, "height_limit night_lights_state");
@@ -116,12 +121,12 @@ mod tests {
     fn whatever_is_no_command_is_written_down_without_a_name() {
         for odd in ["", "[]", "7", r#"{"method":[1],"data":[]}"#, "\u{feff}{}"] {
             let said = audited("services", "A", odd.as_bytes());
-            assert!(said.method.len() < 8 && said.result.is_none(), "{odd}");
+            assert!(said.method.len() < 16 && said.result.is_none(), "{odd}");
         }
         let list = audited("services", "A", br#"["t","flighttask_execute",{"result":0}]"#);
         assert_eq!(
             (&*list.tid, &*list.method, list.result),
-            ("", "", None),
+            ("", UNREADABLE, None),
             "a list is no command"
         );
         let long = format!(r#"{{"method":"{}"}}"#, "日".repeat(100));

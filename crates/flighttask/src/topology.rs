@@ -43,7 +43,7 @@ struct Data<'a> {
     #[serde(borrow, default)]
     sub_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    sub_devices: Vec<Object<SubDevice<'a>>>,
+    sub_devices: Option<Vec<Object<SubDevice<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ pub fn update_topo(payload: &[u8]) -> Option<Topology> {
     }
     let Object(data) = wire.data;
     let model = model(&data);
-    let serial_numbers = data.sub_devices.into_iter().map(|Object(device)| device.sn);
+    let serial_numbers = data.sub_devices.into_iter().flatten().map(|Object(device)| device.sn);
     let valid = serial_numbers.filter(|sn| is_serial_number(sn)).take(AIRCRAFT_AT_MOST);
     Some(Topology { model, aircraft: valid.map(Cow::into_owned).collect() })
 }
@@ -95,8 +95,12 @@ mod tests {
         assert_eq!(aircraft(UPDATE_TOPO), Some(vec!["SIMDRONE1".to_owned()]));
         let off = r#"{"method":"update_topo","data":{"sub_devices":[]}}"#;
         assert_eq!(aircraft(off), Some(vec![]));
-        let none = r#"{"method":"update_topo","data":{}}"#;
-        assert_eq!(aircraft(none), Some(vec![]));
+        for none in [
+            r#"{"method":"update_topo","data":{}}"#,
+            r#"{"method":"update_topo","data":{"sub_devices":null}}"#,
+        ] {
+            assert_eq!(aircraft(none), Some(vec![]));
+        }
         let odd = r#"{"method":"update_topo","data":{"sub_devices":[{"sn":"a/b"},{"sn":"A1"}]}}"#;
         assert_eq!(aircraft(odd), Some(vec!["A1".to_owned()]));
     }

@@ -13,6 +13,8 @@ pub(crate) struct Checkpoints {
     pages: Arc<AtomicU32>,
     pub(crate) at: u32,
     is_put_off: bool,
+    /// What is committed next may be the first in the log.
+    pub(crate) begins_log: bool,
 }
 
 impl Checkpoints {
@@ -24,7 +26,14 @@ impl Checkpoints {
             seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { pages, at: CHECKPOINT_PAGES, is_put_off: false })
+        Ok(Self { pages, at: CHECKPOINT_PAGES, is_put_off: false, begins_log: true })
+    }
+
+    /// The log was moved into the file, or emptied.
+    pub(crate) fn moved(&mut self) {
+        // The next commit tells how long it is then.
+        self.pages.store(0, Ordering::Relaxed);
+        self.begins_log = true;
     }
 
     fn is_due(&self) -> bool {
@@ -47,8 +56,7 @@ impl Store {
     /// Moves the log into the file, as far as nobody reads it. Where it cannot, the next one does: nothing that
     /// was committed depends on it.
     pub fn checkpoint(&mut self) {
-        // The next commit tells how long it is then.
-        self.checkpoints.pages.store(0, Ordering::Relaxed);
+        self.checkpoints.moved();
         let moved = self.cached("PRAGMA wal_checkpoint(PASSIVE)");
         let _ = moved.and_then(|mut statement| statement.query_row([], |_| Ok(())));
     }

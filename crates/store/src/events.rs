@@ -102,6 +102,9 @@ impl Store {
         // One page a step.
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
+        drop(rows);
+        drop(statement);
+        self.checkpoint_if_due();
         Ok(())
     }
 
@@ -112,6 +115,7 @@ impl Store {
     pub fn give_all_back(&mut self) -> Result<(), Error> {
         let usage = self.usage()?;
         self.give_back(usage.free)?;
+        self.checkpoints.moved();
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 

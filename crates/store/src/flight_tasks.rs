@@ -172,20 +172,22 @@ impl Reader {
         Ok(tasks)
     }
 
-    /// Events of a task, or those that name none, the newest first, so many at most: when they came, and what they said.
+    /// Events of a method and a task, or those that name none, the newest first, so many at most: when they came,
+    /// and what they said.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn events_of(
         &self,
         (gateway, task): (&str, Option<&str>),
+        method: &str,
         at_most: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let mut statement = self.connection.prepare_cached(
             "SELECT received_ms, payload FROM event
-             WHERE gateway = ?1 AND task IS ?2 ORDER BY id DESC LIMIT ?3",
+             WHERE gateway = ?1 AND task IS ?2 AND method = ?4 ORDER BY id DESC LIMIT ?3",
         )?;
-        let parameters = params![gateway, task, signed(at_most as u64)];
+        let parameters = params![gateway, task, signed(at_most as u64), method];
         let rows = statement.query_map(parameters, |row| {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
         })?;

@@ -154,10 +154,11 @@ impl Store {
         &self.path
     }
 
-    /// Whether every commit waits for the disk.
+    /// Whether the next commit waits for the disk: every one at the level `sync`, and the first in a log that
+    /// begins anew, whose beginning SQLite syncs.
     #[must_use]
     pub fn waits_for_the_disk(&self) -> bool {
-        self.durability == Durability::Sync
+        self.durability == Durability::Sync || self.checkpoints.begins_log
     }
 
     /// Numbers of this start are greater than this, those of earlier starts are not.
@@ -180,6 +181,7 @@ impl Store {
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.cached("COMMIT")?.execute([])?;
+        self.checkpoints.begins_log = false;
         self.checkpoint_if_due();
         Ok(())
     }

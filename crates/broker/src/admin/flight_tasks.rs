@@ -19,6 +19,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
 use dockside_store::Reader;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -100,7 +101,7 @@ pub(super) async fn one(
         // Once all of them are found, nothing else is looked at.
         let at_most = bounded(limit).min(usize::try_from(state.events).unwrap_or(LIMIT_AT_MOST));
         let reader = Reader::open(&shared.config.data.dir)?;
-        let events = reader.events_of((&dock, stored_task(&task)), at_most)?;
+        let events = reader.events_of((&dock, stored_task(&task)), FLIGHTTASK_PROGRESS, at_most)?;
         let said = |(received_ms, payload): (u64, Vec<u8>)| Said {
             received_ms,
             event: serde_json::from_slice::<serde_json::Value>(&payload)

@@ -20,6 +20,10 @@ use crate::files::AdminKeys;
 /// and those who look at metrics need some too.
 const LOGINS: usize = 16;
 
+/// Failed logins that are noted in a while; a year of them is fewer than the audit log keeps.
+const NOTED_AT_MOST: u32 = 10;
+const NOTED_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// The cookie of a login.
 pub(super) const COOKIE: &str = "dockside_session";
 
@@ -62,6 +66,7 @@ pub(super) struct Gate {
     sessions: Mutex<PageSessions>,
     verifier: Verifier,
     logins: Semaphore,
+    noted: Mutex<(Instant, u32)>,
 }
 
 impl Gate {
@@ -75,7 +80,18 @@ impl Gate {
             // A session is what is remembered here.
             verifier: Verifier::one_at_a_time(),
             logins: Semaphore::new(LOGINS),
+            noted: Mutex::new((Instant::now(), 0)),
         }
+    }
+
+    /// Whether a failed login is noted: strangers must not push everything else out of the audit log.
+    pub(super) fn may_note_failure(&self) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.0.elapsed() >= NOTED_EVERY {
+            *noted = (Instant::now(), 0);
+        }
+        noted.1 += 1;
+        noted.1 <= NOTED_AT_MOST
     }
 
     /// Whether there is anything to log in with. Without it the listener is on loopback, and whoever
@@ -249,6 +265,13 @@ mod tests {
             assert_eq!(gate.verify(&long, "secret", HERE).await, Err(Wrong::User));
         }
         assert_eq!(began.elapsed(), std::time::Duration::ZERO, "none of them waited");
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_audit_log() {
+        let gate = gate(None, &["pat"]);
+        let noted = (0..1_000).filter(|_| gate.may_note_failure()).count();
+        assert_eq!(noted, NOTED_AT_MOST as usize);
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ async fn log_in(
     let address = peer.ip().to_canonical();
     let visitor = match gate.verify(&user, &password, address).await {
         Ok(visitor) => visitor,
-        Err(wrong) => return refused(&shared, &user, address, wrong),
+        Err(wrong) => return refused((&gate, &shared), &user, address, wrong),
     };
     note_login(&shared, &user, address, true);
     let name = visitor.user.clone().unwrap_or_default();
@@ -117,10 +117,17 @@ fn told(gate: &Gate, visitor: Option<Visitor>) -> Json<Told> {
     Json(Told { is_needed: gate.is_login_needed(), user, role })
 }
 
-fn refused(shared: &Shared, user: &str, address: IpAddr, wrong: Wrong) -> Response {
+fn refused(
+    (gate, shared): (&Gate, &Shared),
+    user: &str,
+    address: IpAddr,
+    wrong: Wrong,
+) -> Response {
     match wrong {
         Wrong::User | Wrong::Password => {
-            note_login(shared, user, address, false);
+            if gate.may_note_failure() {
+                note_login(shared, user, address, false);
+            }
             let text = "user name or password is wrong; `dockside passwd` changes a password\n";
             (StatusCode::UNAUTHORIZED, text).into_response()
         }
@@ -137,7 +144,7 @@ fn refused(shared: &Shared, user: &str, address: IpAddr, wrong: Wrong) -> Respon
     }
 }
 
-/// Notes an attempt whose password was looked at.
+/// Notes an attempt.
 fn note_login(shared: &Shared, user: &str, address: IpAddr, ok: bool) {
     // A name that could not be in the file may be of any length.
     let user = &user[..user.floor_char_boundary(NOTED_BYTES)];

@@ -96,14 +96,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
     let changed = shared.docks.take_changed(shared.clock.kept_ms(), is_last);
     let mut entries = Vec::new();
-    for dock in changed.kept {
-        keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
-    }
     for gateway in changed.told {
         shared.board.changed(Change::Dock(gateway));
     }
     for gateway in changed.forgotten {
         keep::append_aside(&shared.log, &mut entries, KeepAside::NoDock(gateway));
+    }
+    // One that went may have come again.
+    for dock in changed.kept {
+        keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
     }
     if !entries.is_empty() {
         shared.append_ordered(&entries, 0, None);

@@ -3,7 +3,7 @@
 //! A gateway is one that has said so itself: with an event, a request, or its status. Whoever publishes only
 //! telemetry is somebody's aircraft.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_interceptor::Heard;
@@ -13,9 +13,6 @@ use crate::record::Instance;
 /// Gateways that are known. Beyond that one goes that has no connection, the one that was heard of least
 /// recently, or the new one is left out.
 pub(crate) const DOCKS: usize = 10_000;
-
-/// Gateways that one connection can speak for.
-const A_CONNECTION: usize = 64;
 
 /// A device's clock that is further off was never set, and tells nothing.
 const OFFSET_AT_MOST_MS: i64 = 100 * 365 * 24 * 3_600_000;
@@ -84,7 +81,7 @@ pub(crate) struct Docks {
 #[derive(Default)]
 struct Inner {
     docks: HashMap<Arc<str>, Dock>,
-    speaks_for: HashMap<Instance, Vec<Arc<str>>>,
+    speaks_for: HashMap<Instance, HashSet<Arc<str>>>,
     events: u64,
     replies: u64,
     forgotten: Vec<Arc<str>>,
@@ -171,13 +168,18 @@ impl Docks {
         let mut changed = Changed { forgotten, ..Changed::default() };
         for dock in inner.docks.values_mut() {
             let is_silent = dock.is_silent(now_ms, self.silent_after_ms);
-            let is_again = dock.last_ms >= dock.told_ms.saturating_add(TELL_AGAIN_MS);
-            if dock.is_new || is_again || is_silent != dock.was_silent {
+            // A clock that was set back makes it new as well.
+            let is_again = |since_ms: u64, every_ms| {
+                dock.last_ms < since_ms || dock.last_ms >= since_ms.saturating_add(every_ms)
+            };
+            let is_heard_again = is_again(dock.told_ms, TELL_AGAIN_MS);
+            let keep_again_ms = if is_last { 1 } else { KEEP_AGAIN_MS };
+            let is_kept_again = is_again(dock.kept_ms, keep_again_ms);
+            if dock.is_new || is_heard_again || is_silent != dock.was_silent {
                 dock.told_ms = dock.last_ms;
                 changed.told.push(Arc::clone(&dock.gateway));
             }
-            let keep_again_ms = if is_last { 1 } else { KEEP_AGAIN_MS };
-            if dock.is_new || dock.last_ms >= dock.kept_ms.saturating_add(keep_again_ms) {
+            if dock.is_new || is_kept_again {
                 dock.kept_ms = dock.last_ms;
                 changed.kept.push(dock.clone());
             }
@@ -228,21 +230,20 @@ impl Inner {
 
     fn hear(&mut self, heard: &Heard, session: Instance, now_ms: u64) {
         let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return };
-        dock.last_ms = now_ms.max(dock.first_ms);
+        (dock.first_ms, dock.last_ms) = (dock.first_ms.min(now_ms), now_ms);
         if let Some(is_replied) = heard.event {
             dock.events += 1;
             dock.replies += u64::from(is_replied);
         }
         if dock.connection != Some(session) {
-            let gateways = self.speaks_for.entry(session).or_default();
-            if !gateways.contains(&dock.gateway) && gateways.len() < A_CONNECTION {
-                gateways.push(Arc::clone(&dock.gateway));
+            // One that another connection spoke for last is none of that one's any more.
+            if let Some(before) =
+                dock.connection.and_then(|session| self.speaks_for.get_mut(&session))
+            {
+                before.remove(&dock.gateway);
             }
-            // Otherwise nobody would notice that it has gone.
-            if gateways.contains(&dock.gateway) {
-                dock.connection = Some(session);
-                dock.is_new = true;
-            }
+            self.speaks_for.entry(session).or_default().insert(Arc::clone(&dock.gateway));
+            (dock.connection, dock.is_new) = (Some(session), true);
         }
         if let Some(model) = heard.model.filter(|model| dock.model != Some(*model)) {
             (dock.model, dock.is_new) = (Some(model), true);
@@ -255,7 +256,8 @@ impl Inner {
         if let Some(aircraft) = heard.aircraft.as_deref().filter(|a| **a != *dock.aircraft) {
             (dock.aircraft, dock.is_new) = (aircraft.into(), true);
         }
-        if let Some(device_ms) = heard.device_ms {
+        // What a dock kept back while it had no link is as old as it is; telemetry is of now.
+        if let Some(device_ms) = heard.device_ms.filter(|_| !heard.is_gateway) {
             let offset = i128::from(device_ms) - i128::from(now_ms);
             let was_off = dock.is_clock_off();
             let offset = i64::try_from(offset).ok();
@@ -356,8 +358,14 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_is_flagged() {
         let docks = docks();
-        let says = |device_ms| Heard { device_ms: Some(device_ms), ..heard("SIMDOCK1") };
+        let says = |device_ms| Heard {
+            device_ms: Some(device_ms),
+            is_gateway: false,
+            ..heard("SIMDOCK1")
+        };
         let now = 1_700_000_000_000;
+        docks.heard(&Heard { device_ms: Some(1), ..heard("SIMDOCK1") }, 1, now);
+        assert_eq!(docks.get("SIMDOCK1").unwrap().offset_ms, None, "it may be an old one");
         for (device_ms, is_off) in [(now + 10_000, false), (now - 10_001, true), (now, false)] {
             docks.heard(&says(device_ms), 1, now);
             assert_eq!(docks.get("SIMDOCK1").unwrap().is_clock_off(), is_off);
@@ -374,6 +382,10 @@ mod tests {
         }
         docks.heard(&heard("SIMNEW"), 0, 1);
         assert!(docks.get("SIMNEW").is_none(), "all are connected");
+        docks.heard(&heard("SIMDOCK7"), 5, 900_000);
+        docks.gone(7);
+        assert!(docks.get("SIMDOCK7").unwrap().is_online(), "another speaks for it now");
+        docks.heard(&heard("SIMDOCK7"), 7, 900_000);
         docks.gone(5);
         docks.gone(4);
         docks.heard(&heard("SIMNEW"), 0, 1);

@@ -16,6 +16,7 @@ use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
 use crate::metrics::Closed;
+use crate::publish::audit_will;
 use crate::record::{self, Entry, Instance};
 use crate::refusals::{Cause, Stage};
 use crate::registry::Claim;
@@ -213,6 +214,7 @@ impl SessionGuard {
             let user = client.identity.user().map(|user| &**user);
             let kept = KeepAside::Will(instance, Some(will.kept(&client.id, user)));
             keep::append_aside(&shared.log, &mut entry, kept);
+            audit_will(shared, client, will);
         }
         if begins.is_kept {
             let session = dockside_store::Session {

@@ -71,9 +71,6 @@ impl Held {
     /// Holds a batch behind the others. Beyond the bound its publisher is told to go, and messages that
     /// nothing was promised for are forgotten: the batch comes back.
     pub(super) fn hold(&mut self, batch: HeldBatch) -> Result<(), HeldBatch> {
-        let now = Instant::now();
-        self.next_try.get_or_insert(now + RETRY);
-        self.since.get_or_insert(now);
         // What comes behind one that was forgotten would pass it: its publisher sends both again.
         let is_gone = batch.mailbox().is_some_and(|mailbox| self.gone.contains(&mailbox));
         if is_gone || self.bytes + batch.bytes > BYTES_AT_MOST {
@@ -83,6 +80,9 @@ impl Held {
                 return Err(batch);
             }
         }
+        let now = Instant::now();
+        self.next_try.get_or_insert(now + RETRY);
+        self.since.get_or_insert(now);
         self.bytes += batch.bytes;
         let begun = Entries::new(&batch.entries).filter_map(|entry| match entry {
             Entry::Begin(session, _) | Entry::Attach(session, _) => Some(session),

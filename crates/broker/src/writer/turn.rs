@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::work::Work;
 use super::{Group, WriterQueue};
+use crate::record::{Entries, Entry};
 
 /// A turn that took longer was waiting for something.
 const SLOW: Duration = Duration::from_millis(5);
@@ -17,6 +18,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The work, for whoever has the turn; none once the writer has ended.
 pub(super) type Desk = Mutex<Option<Work>>;
+
+/// Bytes of a batch that is done in no time.
+const QUICK_BYTES: usize = 16 << 10;
+
+/// Whether what is asked for is quick: the end of a session or of a group can take all that waited for it along.
+fn is_quick(entries: &[u8]) -> bool {
+    let is_quick = |entry| match entry {
+        Entry::End(session) => session == 0,
+        Entry::Unsubscribe(..) | Entry::Revoke(..) | Entry::Large(..) => false,
+        _ => true,
+    };
+    entries.len() <= QUICK_BYTES && Entries::new(entries).all(is_quick)
+}
 
 /// What came of asking for a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +61,7 @@ impl WriterQueue {
         {
             // Whoever has the desk takes the group, and nobody else: there is one order.
             let mut queued = self.group.lock().expect("no panic while it is held");
-            if queued.batches.len() != 1 || queued.closed {
+            if queued.batches.len() != 1 || queued.closed || !is_quick(&queued.entries) {
                 return Turn::Declined;
             }
             std::mem::swap(&mut *queued, &mut group);
@@ -94,7 +108,7 @@ mod tests {
     use crate::config::{self, Limits};
     use crate::live_log::{self, LogReader};
     use crate::metrics::StoreMetrics;
-    use crate::record::{self, Entry, Published, Record};
+    use crate::record::{self, Published, Record};
     use crate::writer::ledger::tests::{ledger, with_session};
 
     /// A queue whose desk nobody sits at, and a session that waits for `t`.
@@ -192,6 +206,31 @@ mod tests {
         }
         assert_eq!(all, ["1", "2", "3"]);
         assert!(at_desk(&queue, |work| work.may_be_anywhere()));
+    }
+
+    #[tokio::test]
+    async fn what_may_take_long_or_waits_for_the_disk_is_the_writers() {
+        let dir = TempDir::new().unwrap();
+        let (queue, _reader) = queue(&dir);
+        let decline = |entry: &Entry<'_>| {
+            let mut bytes = Vec::new();
+            record::append(&mut bytes, entry);
+            queue.append(&bytes, 1, None);
+            assert_eq!(queue.take_turn(), Turn::Declined, "{entry:?}");
+            *queue.group.lock().unwrap() = Group::default();
+        };
+        decline(&Entry::End(1));
+        decline(&Entry::Unsubscribe(1, "t"));
+        let long = "x".repeat(QUICK_BYTES);
+        decline(&Entry::Publish(Published::by_broker("t", QoS::AtLeastOnce, long.as_bytes())));
+        // The first that is written behind a checkpoint is synced.
+        at_desk(&queue, |work| work.checkpoint());
+        append(&queue, "1");
+        assert_eq!(queue.take_turn(), Turn::Declined);
+        let mut group = std::mem::take(&mut *queue.group.lock().unwrap());
+        at_desk(&queue, |work| work.group(&group.entries, &mut group.batches));
+        append(&queue, "2");
+        assert_eq!(queue.take_turn(), Turn::Taken);
     }
 
     #[tokio::test]

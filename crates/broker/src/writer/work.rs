@@ -197,9 +197,7 @@ impl Work {
 
     /// Events that are too old go in a transaction of their own, which may fail.
     fn trim(&mut self) {
-        if self.ledger.is_checkpoint_due() {
-            self.ledger.checkpoint();
-        }
+        self.checkpoint_if_due();
         if self.ledger.is_look_due() {
             self.make_space(SPACE_TRIES);
         }
@@ -220,8 +218,20 @@ impl Work {
         }
     }
 
+    fn checkpoint_if_due(&mut self) {
+        if self.ledger.is_checkpoint_due() {
+            self.ledger.checkpoint();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn checkpoint(&mut self) {
+        self.ledger.checkpoint();
+    }
+
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
+        self.checkpoint_if_due();
         if self.ledger.is_far_ahead() {
             self.follow();
         }

@@ -105,7 +105,9 @@ fn tasks_and_their_events_come_back_as_they_were() {
     let kept = |tasks| reader.kept(0, tasks, 10).unwrap().flight_tasks;
     assert_eq!(kept(10), [empty, task("a", 5), task("b", 9)]);
     assert_eq!(kept(1), [task("b", 9)]);
-    let events = |task, at_most| reader.events_of(("SIMDOCK1", task), at_most).unwrap();
+    let events = |task, at_most| {
+        reader.events_of(("SIMDOCK1", task), "flighttask_progress", at_most).unwrap()
+    };
     assert_eq!(events(Some("a"), 10), [(1, b"3".to_vec()), (1, b"1".to_vec())]);
     assert_eq!(events(Some("a"), 1), [(1, b"3".to_vec())]);
     assert_eq!(events(None, 10), [(1, b"2".to_vec())]);

@@ -66,7 +66,7 @@ impl Ledger {
         self.room.is_due()
     }
 
-    /// Whether every commit waits for the disk.
+    /// Whether the next commit waits for the disk.
     pub(crate) fn waits_for_the_disk(&self) -> bool {
         self.store.waits_for_the_disk()
     }
