@@ -178,3 +178,36 @@ fn bytes_in(dir: &TempDir) -> u64 {
     let log = file.with_extension("db-wal");
     [file, log].iter().map(|file| std::fs::metadata(file).unwrap().len()).sum()
 }
+
+/// What the dock waits for is measured, not what the broker is busy with.
+#[tokio::test]
+async fn the_latency_of_a_reply_counts_what_it_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let broker = start(dir.path()).await;
+    let ask = async |path: &str| crate::clock::ask(broker.admin, path, "").await;
+    let sum = async || {
+        let metrics = ask("GET /metrics").await;
+        let name = "dockside_event_reply_duration_seconds_sum ";
+        let sum = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        sum.parse::<f64>().unwrap()
+    };
+    let mut dock = broker.connect(Version::V311, "dock").await;
+    dock.subscribe(&format!("{EVENTS}_reply"), at(QoS::AtLeastOnce)).await;
+    let before = sum().await;
+    let lock = hold(&dir);
+    dock.send(&Packet::Publish(publish(EVENTS, &event("t"), QoS::AtLeastOnce, 1))).await;
+    dock.ping().await;
+    let held = std::time::Instant::now();
+    while !ask("GET /readyz").await.contains("cannot be written") {}
+    let held = held.elapsed().as_secs_f64();
+    lock.execute_batch("ROLLBACK").unwrap();
+    dock.expect(Packet::Puback(Ack::new(id(1), ReasonCode::Success))).await;
+    dock.receive().await;
+    // The broker counts once it has written.
+    for _ in 0..100 {
+        if sum().await - before >= held {
+            return;
+        }
+    }
+    panic!("a reply that waited for {held} s is counted with less");
+}

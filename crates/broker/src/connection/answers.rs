@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use dockside_mqtt::{PacketId, ReasonCode};
+use tokio::time::Instant;
 
 use crate::mailbox::Ticket;
 use crate::message::Delivery;
@@ -18,8 +19,8 @@ pub(super) enum Answer {
     Unsuback(PacketId, Vec<ReasonCode>),
     Pubrel(PacketId, ReasonCode),
     Pubcomp(PacketId, ReasonCode),
-    /// A plugin's reply, right behind the acknowledgement of the publish it replies to.
-    Reply(Delivery),
+    /// A plugin's reply, right behind the acknowledgement of the publish it replies to, and when that was read.
+    Reply(Delivery, Instant),
 }
 
 /// The queue of outstanding answers: each is released only from the front.

@@ -98,6 +98,8 @@ pub(crate) struct Connection<S> {
     last_read_ms: u64,
     /// When the last round began; reading a clock costs more than a small message.
     now_ms: u64,
+    /// What is read now came with it.
+    round_began: Instant,
 }
 
 /// Whether packets are read, or why not.
@@ -130,6 +132,8 @@ struct Turn<'t> {
     out: &'t mut Vec<u8>,
     batch: &'t mut Batch,
     counts: Counts,
+    /// Replies that go out, and when what they reply to was read.
+    replied: Vec<(Instant, usize)>,
     waker: &'t Waker,
 }
 
@@ -182,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             review_asked: true,
             last_read_ms: now_ms,
             now_ms,
+            round_began: Instant::now(),
             shared,
             client,
         }
@@ -233,7 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // the messages it had accepted are everybody's.
         out.clear();
         batch.hand_over(&self.shared, None);
-        let mut turn = Turn { out, batch, counts: Counts::default(), waker: cx.waker() };
+        let mut turn =
+            Turn { out, batch, counts: Counts::default(), replied: Vec::new(), waker: cx.waker() };
         let mut outcome = Ok(true);
         let mut rounds = 0;
         while let Ok(true) = outcome {
@@ -264,8 +270,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         read: &mut [u8],
         turn: &mut Turn<'_>,
     ) -> Result<bool, Ended> {
-        let started = Instant::now();
-        self.now_ms = self.shared.clock.at(started.into_std());
+        self.round_began = Instant::now();
+        self.now_ms = self.shared.clock.at(self.round_began.into_std());
         let taken = self.mailbox.take(&mut self.backlog, &mut self.session.cursor, turn.waker);
         let stopping = self.obey(taken.command)?;
         self.completed = taken.completed;
@@ -287,11 +293,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let sent = self.drain_backlog(turn);
         let was_blocked = !self.unsent.is_empty();
         self.write(cx, turn)?;
-        if turn.counts.replies > 0 {
-            let seconds = started.elapsed().as_secs_f64();
-            self.shared.metrics.reply_duration.record_many(seconds, turn.counts.replies);
-            self.shared.latency.record(started.elapsed(), turn.counts.replies);
-            turn.counts.replies = 0;
+        for (read, count) in turn.replied.drain(..) {
+            let took = read.elapsed();
+            self.shared.metrics.reply_duration.record_many(took.as_secs_f64(), count);
+            self.shared.latency.record(took, count);
         }
         // A socket that has taken everything wakes nobody: what waited for it goes on now.
         let more = handled? || (self.unsent.is_empty() && (sent || was_blocked));

@@ -10,6 +10,7 @@ use dockside_mqtt::property::{self, Properties, PropertyId, PropertyList};
 use dockside_mqtt::session::Resend;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec, topic};
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::aliases::Alias;
 use super::answers::Answer;
@@ -65,8 +66,8 @@ impl<S> Connection<S> {
                 Answer::Pubcomp(packet_id, reason) => {
                     Packet::Pubcomp(Ack { packet_id, reason, properties })
                 }
-                Answer::Reply(reply) => {
-                    self.reply(reply, turn)?;
+                Answer::Reply(reply, read) => {
+                    self.reply(reply, read, turn)?;
                     continue;
                 }
             };
@@ -127,7 +128,7 @@ impl<S> Connection<S> {
             origin: Origin::Published,
             subscription_ids: direct.subscription_ids,
         };
-        self.answers.owe(ticket, Answer::Reply(delivery));
+        self.answers.owe(ticket, Answer::Reply(delivery, self.round_began));
     }
 
     /// The client has a message: replies that waited for that go to whoever subscribes to their topic.
@@ -140,12 +141,20 @@ impl<S> Connection<S> {
     }
 
     /// The session's own copy of a reply.
-    fn reply(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> Result<(), Ended> {
+    fn reply(
+        &mut self,
+        delivery: Delivery,
+        read: Instant,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ended> {
         // Replies keep their order: none overtakes one that waits for the window.
         let waits =
             if self.replies.is_empty() { self.send(delivery, turn) } else { Some(delivery) };
         let Some(delivery) = waits else {
-            turn.counts.replies += 1;
+            match turn.replied.last_mut() {
+                Some((last, count)) if *last == read => *count += 1,
+                _ => turn.replied.push((read, 1)),
+            }
             return Ok(());
         };
         if self.replies.len() < self.shared.config.limits.mailbox_messages {

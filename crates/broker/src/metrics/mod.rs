@@ -331,8 +331,6 @@ pub(crate) struct Counts {
     pub(crate) dropped_acl: u64,
     pub(crate) publishes_allowed: u64,
     pub(crate) publishes_denied: u64,
-    /// Replies sent on the direct path in this round.
-    pub(crate) replies: usize,
 }
 
 impl Counts {
