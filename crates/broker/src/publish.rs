@@ -1,21 +1,19 @@
 //! The life of a PUBLISH inside the broker. The order of this file is the product:
 //! permit, interceptors, lane.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+mod intercept;
+
 use std::task::Waker;
 
 use bytes::Bytes;
-use dockside_interceptor::{
-    Announcement, Audited, Effects, EventRecord, Intercepted, Interceptor, Reply, Unanswered,
-    Verdict,
-};
-use dockside_mqtt::filter_tree::FilterTree;
+use dockside_interceptor::{Announcement, EventRecord, Intercepted, Reply, Unanswered, Verdict};
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::property::{Properties, PropertyId, Value};
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
 use dockside_store::Audit;
 
+pub(crate) use self::intercept::{Interceptors, audit_will};
+use self::intercept::{intercept, watch};
 use crate::access::Permit;
 use crate::config::Limits;
 use crate::connection::Client;
@@ -24,17 +22,10 @@ use crate::live_log::Aside;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
-use crate::will::WillMessage;
 use crate::writer::Completion;
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
 const EFFECTS_BYTES: usize = 1024;
-
-/// The plugins, by the topics they want to see.
-pub(crate) struct Interceptors {
-    claims: FilterTree<Arc<dyn Interceptor>>,
-    watched: FilterTree<Arc<dyn Interceptor>>,
-}
 
 /// Which way a publish goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,21 +34,6 @@ pub(crate) struct Way {
     /// A plugin claims its topic.
     pub(crate) is_claimed: bool,
     is_watched: bool,
-}
-
-impl Interceptors {
-    pub(crate) fn new(plugins: Vec<Arc<dyn Interceptor>>) -> Self {
-        let (mut claims, mut watched) = (FilterTree::default(), FilterTree::default());
-        for plugin in plugins {
-            for filter in plugin.filters() {
-                claims.insert(&filter, Arc::clone(&plugin));
-            }
-            for filter in plugin.watched() {
-                watched.insert(&filter, Arc::clone(&plugin));
-            }
-        }
-        Self { claims, watched }
-    }
 }
 
 /// One read's worth of entries, by lane. Buffers are kept from turn to turn.
@@ -272,107 +248,6 @@ fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
         payload,
     };
     record::append(out, &Entry::Keep(Keep::Event(event)));
-}
-
-/// Shows it to a plugin; a panic of it is nobody else's.
-fn call(
-    shared: &Shared,
-    plugin: &dyn Interceptor,
-    publish: &Intercepted<'_>,
-    effects: &mut Effects,
-) -> Verdict {
-    let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, effects)));
-    called.unwrap_or_else(|_| {
-        effects.clear();
-        shared.metrics.hook_panics.increment(1);
-        tracing::error!(
-            plugin = plugin.name(),
-            topic = publish.topic,
-            "a plugin panicked; the publish goes on without it"
-        );
-        Verdict::Forward
-    })
-}
-
-fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Instance) {
-    let mut effects = Effects::default();
-    shared.interceptors.watched.matches(publish.topic, |plugin| {
-        call(shared, &**plugin, publish, &mut effects);
-        if let Some(mut heard) = effects.take_heard() {
-            if shared.clock.doubt().is_some() {
-                // Compared with a clock that may be wrong it tells nothing.
-                heard.device_ms = None;
-            }
-            shared.docks.heard(&heard, session, publish.now_ms);
-        }
-        effects.clear();
-    });
-}
-
-fn intercept(
-    shared: &Shared,
-    publish: &Intercepted<'_>,
-    client: &Client,
-    accepted: &mut Accepted,
-) -> Verdict {
-    let mut verdict = Verdict::Forward;
-    let mut effects = Effects::default();
-    shared.interceptors.claims.matches(publish.topic, |plugin| {
-        if call(shared, &**plugin, publish, &mut effects) == Verdict::Consume {
-            verdict = Verdict::Consume;
-        }
-        if let Some(heard) = effects.take_heard() {
-            shared.docks.heard(&heard, client.instance, publish.now_ms);
-        }
-        let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
-        accepted.audited = audited.or(accepted.audited.take());
-        accepted.replies.extend(effects.take_replies());
-        accepted.record = effects.take_record().or(accepted.record.take());
-        accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
-        accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
-    });
-    verdict
-}
-
-/// A will is written down when it is left: a command that is published for somebody who has gone is that one's.
-pub(crate) fn audit_will(shared: &Shared, client: &Client, will: &WillMessage) {
-    let publish = Intercepted {
-        topic: &will.topic,
-        payload: &will.payload,
-        qos: will.qos,
-        client_id: &client.id,
-        now_ms: shared.clock.kept_ms(),
-        kept: &*shared.board,
-    };
-    let mut effects = Effects::default();
-    let mut entries = Vec::new();
-    shared.interceptors.claims.matches(publish.topic, |plugin| {
-        call(shared, &**plugin, &publish, &mut effects);
-        if let Some(said) = effects.take_audited() {
-            let entry = audit(&said, client, publish.now_ms);
-            let entry = Audit { what: format!("will: {}", entry.what), ..entry };
-            keep::append_aside(&shared.log, &mut entries, KeepAside::Audit(Box::new(entry)));
-        }
-        effects.clear();
-    });
-    if !entries.is_empty() {
-        shared.append_ordered(&entries, 0, None);
-    }
-}
-
-fn audit(said: &Audited, client: &Client, now_ms: u64) -> Audit {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Audit {
-        time_ms: now_ms,
-        what: said.what.to_owned(),
-        client_id: Some(client.id.to_string()),
-        user: client.user.as_deref().map(str::to_owned),
-        address: Some(client.peer.to_string()),
-        gateway: text(&said.gateway),
-        method: text(&said.method),
-        tid: text(&said.tid),
-        result: said.result,
-    }
 }
 
 /// The properties a subscriber gets [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::work::Work;
-use super::{Group, WriterQueue};
+use super::{Batch, Group, WriterQueue};
 use crate::record::{Entries, Entry};
 
 /// A turn that took longer was waiting for something.
@@ -93,6 +93,39 @@ impl WriterQueue {
             Some(Err(TryLockError::Poisoned(_))) => {}
         }
         self.wake();
+    }
+}
+
+impl Work {
+    /// Whether a group may be done on any thread: nothing is held, and nothing waits for a disk.
+    pub(super) fn may_be_anywhere(&self) -> bool {
+        let is_paused = self.pause_until.is_some_and(|until| until > Instant::now());
+        !is_paused && self.held.is_empty() && !self.ledger.waits_for_the_disk()
+    }
+
+    /// Keeps what of a group must be kept, and leaves what can be done later: that it goes on, and whatever
+    /// nobody waits for. `false`, and nothing was done, if it cannot be kept now.
+    pub(super) fn hasty_group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) -> bool {
+        self.go_on();
+        self.out.clear();
+        self.ledger.put_checkpoints_off(true);
+        let kept = self.keep(entries);
+        self.ledger.put_checkpoints_off(false);
+        if kept.is_ok() {
+            self.has_had_turns = true;
+            self.complete(batches, true);
+        }
+        kept.is_ok()
+    }
+
+    /// Whether there is something for the writer's thread, which sleeps.
+    pub(super) fn wants_its_thread(&self) -> bool {
+        let ledger = &self.ledger;
+        ledger.is_checkpoint_due()
+            || ledger.is_far_ahead()
+            || ledger.is_trim_due()
+            || ledger.is_look_due()
+            || self.idle_after() < self.sleeps
     }
 }
 

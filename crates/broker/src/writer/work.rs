@@ -22,7 +22,7 @@ const IDLE_SPACE_TRIES: usize = 64;
 
 pub(super) struct Work {
     pub(super) log: Arc<LiveLog>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     pub(super) held: Held,
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
@@ -36,9 +36,9 @@ pub(super) struct Work {
     /// The charge of a group that is kept and has not gone on yet.
     kept: Option<u64>,
     /// Groups were done elsewhere since the writer's thread last looked.
-    has_had_turns: bool,
+    pub(super) has_had_turns: bool,
     /// How long the writer's thread sleeps.
-    sleeps: Duration,
+    pub(super) sleeps: Duration,
     /// Until then only the writer's own thread does anything.
     pub(super) pause_until: Option<Instant>,
 }
@@ -61,42 +61,11 @@ impl Work {
         }
     }
 
-    /// Whether a group may be done on any thread: nothing is held, and nothing waits for a disk.
-    pub(super) fn may_be_anywhere(&self) -> bool {
-        let is_paused = self.pause_until.is_some_and(|until| until > Instant::now());
-        !is_paused && self.held.is_empty() && !self.ledger.waits_for_the_disk()
-    }
-
-    /// Keeps what of a group must be kept, and leaves what can be done later: that it goes on, and whatever
-    /// nobody waits for. `false`, and nothing was done, if it cannot be kept now.
-    pub(super) fn hasty_group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) -> bool {
-        self.go_on();
-        self.out.clear();
-        self.ledger.put_checkpoints_off(true);
-        let kept = self.keep(entries);
-        self.ledger.put_checkpoints_off(false);
-        if kept.is_ok() {
-            self.has_had_turns = true;
-            self.complete(batches, true);
-        }
-        kept.is_ok()
-    }
-
     /// Lets a group go on that is kept.
     pub(super) fn go_on(&mut self) {
         if let Some(charge) = self.kept.take() {
             self.append(charge);
         }
-    }
-
-    /// Whether there is something for the writer's thread, which sleeps.
-    pub(super) fn wants_its_thread(&self) -> bool {
-        let ledger = &self.ledger;
-        ledger.is_checkpoint_due()
-            || ledger.is_far_ahead()
-            || ledger.is_trim_due()
-            || ledger.is_look_due()
-            || self.idle_after() < self.sleeps
     }
 
     /// What is done where no group waits; how long to sleep then.
@@ -143,7 +112,7 @@ impl Work {
     }
 
     /// Completes the jobs of a group that is kept, and lets it go on: now, or later where nobody minds.
-    fn complete(&mut self, batches: &mut Vec<Batch>, may_be_later: bool) {
+    pub(super) fn complete(&mut self, batches: &mut Vec<Batch>, may_be_later: bool) {
         let charge = batches.iter().map(|batch| batch.charge).sum();
         let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
         let completions: Vec<_> = completions.collect();
