@@ -193,6 +193,11 @@ async fn a_reply_waits_for_the_acknowledgement_of_an_application() {
     let events = format!("thing/product/{SN}/events");
     let event = message("flighttask_progress", &json!({}));
     dock.publish(&events, &event, QoS::AtLeastOnce).await;
+    let replies = async || {
+        let docks = crate::clock::ask(broker.admin, "GET /api/v1/docks", "").await;
+        let docks: Value = serde_json::from_str(&docks).unwrap();
+        docks["docks"][0]["replies"].clone()
+    };
     // Acknowledges as it receives.
     assert_eq!(other.receive().await.payload, event);
     other.ping().await;
@@ -207,6 +212,7 @@ async fn a_reply_waits_for_the_acknowledgement_of_an_application() {
     app.send(&Packet::Puback(Ack::new(number, ReasonCode::UnspecifiedError))).await;
     app.ping().await;
     dock.expect_nothing().await;
+    assert_eq!(replies().await, 0);
     // The dock sends it again.
     let again = Publish { dup: true, ..publish(&events, &event, QoS::AtLeastOnce, 6) };
     dock.send(&Packet::Publish(again)).await;
@@ -216,6 +222,8 @@ async fn a_reply_waits_for_the_acknowledgement_of_an_application() {
     assert_eq!(reply.topic, format!("{events}_reply"));
     let reply: Value = serde_json::from_slice(&reply.payload).unwrap();
     assert_eq!((&reply["tid"], &reply["data"]), (&json!("t"), &json!({"result": 0})));
+    // Both times that it was asked for.
+    assert_eq!(replies().await, 2);
 }
 
 /// By its user, whatever its client is called; and an acknowledgement that comes too late is none.

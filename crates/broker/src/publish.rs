@@ -111,6 +111,8 @@ pub(crate) struct Accepted {
     pub(crate) is_recorded: bool,
     record: Option<EventRecord>,
     audited: Option<Audit>,
+    /// Whose it is, if it is a gateway's.
+    pub(crate) gateway: Option<Box<str>>,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) unanswered: Option<Unanswered>,
 }

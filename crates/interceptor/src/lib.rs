@@ -168,7 +168,7 @@ pub struct Heard {
     pub gateway: Box<str>,
     /// Whether a gateway that was not heard of before is one: other devices publish on some of its topics.
     pub is_gateway: bool,
-    /// Whether it was an event, and whether it is answered.
+    /// Whether it was an event, and whether it is answered at once.
     pub event: Option<bool>,
     /// The device's clock, milliseconds since 1970, as it says.
     pub device_ms: Option<u64>,

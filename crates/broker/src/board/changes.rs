@@ -153,9 +153,10 @@ fn publish_states(shared: &Shared, changes: &mut Receiver<Change>) {
 }
 
 fn give_up_replies(shared: &Shared, metrics: &SiteMetrics) {
-    let late = shared.awaited.expire(shared.clock.now_ms());
-    metrics.unacknowledged(late.len());
-    for (address, reply) in late {
+    let (late, more) = shared.awaited.expire(shared.clock.now_ms());
+    metrics.unacknowledged(late.len() + more);
+    for waited in late {
+        let (address, reply) = (waited.peer, waited.reply);
         let whom = Whom { address, client_id: None, user: None, topic: Some(&reply.topic) };
         let reason = match &reply.after {
             After::User(user) => format!("user {user} did not acknowledge it in 5 s"),

@@ -127,6 +127,15 @@ impl Docks {
         }
     }
 
+    /// An event of a gateway is answered after all.
+    pub(crate) fn replied(&self, gateway: &str) {
+        let mut inner = self.inner();
+        inner.replies += 1;
+        if let Some(dock) = inner.docks.get_mut(gateway) {
+            dock.replies += 1;
+        }
+    }
+
     /// A session has lost its connection.
     pub(crate) fn gone(&self, session: Instance) {
         let mut inner = self.inner();

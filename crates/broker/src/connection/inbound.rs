@@ -202,7 +202,8 @@ impl<S> Connection<S> {
                 After::User(_) | After::Client(_) => {
                     let event = (topic, publish.payload);
                     let now_ms = shared.clock.now_ms();
-                    shared.awaited.wait(event, (self.client.peer, reply), now_ms);
+                    let whose = (self.client.peer, accepted.gateway.clone(), reply);
+                    shared.awaited.wait(event, whose, now_ms);
                 }
             }
         }

@@ -134,7 +134,10 @@ impl<S> Connection<S> {
     /// The client has a message: replies that waited for that go to whoever subscribes to their topic.
     pub(super) fn acknowledged(&self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let who = (&*self.client.id, self.client.user.as_deref());
-        for reply in self.shared.awaited.acknowledged(delivery, who) {
+        let now_ms = self.shared.clock.now_ms();
+        for waited in self.shared.awaited.acknowledged(delivery, who, now_ms) {
+            let reply = waited.reply;
+            waited.gateway.iter().for_each(|gateway| self.shared.docks.replied(gateway));
             let published = Published::by_broker(&reply.topic, reply.qos, &reply.payload);
             append_publish(&self.shared, turn.batch.entries(Lane::Writer), &published);
         }

@@ -84,6 +84,7 @@ pub(super) fn intercept(
         }
         if let Some(heard) = effects.take_heard() {
             shared.docks.heard(&heard, client.instance, publish.now_ms);
+            accepted.gateway = Some(heard.gateway);
         }
         let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
         accepted.audited = audited.or(accepted.audited.take());

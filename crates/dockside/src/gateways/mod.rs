@@ -87,7 +87,8 @@ impl Gateways {
             effects.announce(Announcement { gateway: gateway.to_owned(), aircraft });
         }
         let is_answered = matches!(decision.answer, Answer::Reply { .. });
-        heard.event = (kind == Kind::Events).then_some(is_answered);
+        let at_once = matches!(decision.answer, Answer::Reply { wait_for: WaitFor::Commit, .. });
+        heard.event = (kind == Kind::Events).then_some(at_once);
         effects.heard(heard);
         let method = decision.method.as_deref().unwrap_or_default();
         // What a flight task is doing counts, whether or not somebody is told that it was heard.
