@@ -48,7 +48,8 @@ impl Secure {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let broker = TestBroker::start_with(|config| {
             let transport = Transport::Tls;
-            config.listeners.push(Listener { listen, transport, certificate, key });
+            let listener = Listener::new(listen, transport);
+            config.listeners.push(Listener { certificate, key, ..listener });
             change(config);
         })
         .await;

@@ -23,7 +23,7 @@ use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::{AdminKeys, Files};
-use crate::listener::{Listener, REFUSABLE, Tls, tls};
+use crate::listener::{Listener, REFUSABLE, Tls, Way, tls};
 use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
 use crate::mailbox::Command;
 use crate::metrics::StoreMetrics;
@@ -124,7 +124,7 @@ impl Broker {
         let mut listeners = Vec::new();
         if let Some(address) = config.mqtt.listen.address() {
             let socket = bind("mqtt.listen", address).await?;
-            listeners.push(Listener { socket, tls: None });
+            listeners.push(Listener::plain(socket));
         }
         for (at, (listener, pair)) in config.listeners.iter().zip(files.certificates).enumerate() {
             let socket = bind(&format!("listeners[{at}].listen"), listener.listen).await?;
@@ -138,7 +138,8 @@ impl Broker {
                     Some(Tls { acceptor, pair })
                 }
             };
-            listeners.push(Listener { socket, tls });
+            let (transport, proxy) = (listener.transport, listener.proxy_protocol);
+            listeners.push(Listener { socket, way: Arc::new(Way { transport, tls, proxy }) });
         }
         let admin = bind("admin.listen", config.admin.listen).await?;
         let metrics = match config.metrics.listen.address() {
@@ -160,7 +161,7 @@ impl Broker {
 
     /// The bound addresses of the MQTT listeners, `mqtt.listen` first.
     pub fn mqtt_addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
-        let address = |l: &Listener| Some((l.transport(), l.socket.local_addr().ok()?));
+        let address = |l: &Listener| Some((l.way.transport, l.socket.local_addr().ok()?));
         self.listeners.iter().filter_map(address)
     }
 
@@ -185,7 +186,7 @@ impl Broker {
     /// What gives this broker a new configuration while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        let pairs = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let pairs = self.listeners.iter().filter_map(|listener| listener.way.tls.as_ref());
         let pairs = pairs.map(|tls| Arc::clone(&tls.pair)).collect();
         Reloader { shared: Arc::clone(&self.shared), pairs }
     }
@@ -305,7 +306,7 @@ fn accept(
     let sockets = Arc::new(Semaphore::new(shared.config.limits.connections + REFUSABLE));
     let mut accepting = Vec::new();
     for listener in listeners {
-        if let Some(tls) = &listener.tls {
+        if let Some(tls) = &listener.way.tls {
             rooms.spawn(listener::watch(Arc::clone(&tls.pair)));
         }
         let (sockets, shared) = (Arc::clone(&sockets), Arc::clone(shared));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dockside_access::password_file::PasswordFile;
 use dockside_access::policy::Policy;
 
-use crate::config::{Config, Problem, Transport};
+use crate::config::{Config, Problem};
 use crate::listener::tls::Pair;
 
 /// A password file larger than this is no password file.
@@ -41,7 +41,7 @@ impl Files {
         let users = admin_users(config).map_err(&mut keep).ok();
         let mut certificates = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
-            if listener.transport == Transport::Tcp {
+            if !listener.transport.is_encrypted() {
                 certificates.push(None);
                 continue;
             }

@@ -16,6 +16,7 @@
 
 mod access;
 mod admin;
+mod arrivals;
 mod awaited;
 mod board;
 mod broker;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::arrivals::{Addresses, Arrivals, Pace};
 use crate::awaited::Awaited;
 use crate::board::Board;
 use crate::board::changes::Site;
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::keep::{self, KeepAside};
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
-use crate::metrics::{ConnectionMetrics, Latency};
+use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics};
 use crate::publish::Interceptors;
 use crate::reading::Reading;
 use crate::record::Instance;
@@ -58,6 +59,12 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) interceptors: Interceptors,
     pub(crate) metrics: ConnectionMetrics,
+    pub(crate) limits: LimitMetrics,
+    /// Connections whose CONNECT is not there yet.
+    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Of `limits.connects_per_second`.
+    pub(crate) pace: Mutex<Pace>,
     /// Clients that are let in, against `limits.connections`.
     pub(crate) clients: AtomicUsize,
     /// Connections that accept publishes.
@@ -99,6 +106,10 @@ impl Shared {
             refusals: Refusals::default(),
             interceptors: Interceptors::new(plugins),
             metrics: ConnectionMetrics::register(),
+            limits: LimitMetrics::register(),
+            arrivals: Arc::default(),
+            addresses: Arc::default(),
+            pace: Mutex::new(Pace::fresh(config.limits.connects_per_second, 0)),
             clients: AtomicUsize::new(0),
             accepting: TaskTracker::new(),
             stopping: CancellationToken::new(),

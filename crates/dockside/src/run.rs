@@ -62,10 +62,13 @@ async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
 
 fn say_addresses(broker: &Broker) {
     for (transport, address) in broker.mqtt_addresses() {
-        match transport {
-            Transport::Tcp => say(&format!("mqtt listening on {address}")),
-            Transport::Tls => say(&format!("mqtt over tls listening on {address}")),
-        }
+        let over = match transport {
+            Transport::Tcp => "",
+            Transport::Tls => " over tls",
+            Transport::Ws => " over websocket",
+            Transport::Wss => " over websocket and tls",
+        };
+        say(&format!("mqtt{over} listening on {address}"));
     }
     say(&format!("admin listening on {}", broker.admin_address()));
     if let Some(address) = broker.metrics_address() {
@@ -86,7 +89,7 @@ fn warn_of_open_listeners(config: &Config, broker: &Broker) {
         }
         if !config.users.are_configured() {
             tracing::warn!("anybody who reaches {address} may publish and subscribe to everything");
-        } else if transport == Transport::Tcp {
+        } else if !transport.is_encrypted() {
             tracing::warn!("passwords and messages on {address} can be read on their way: no TLS");
         }
     }

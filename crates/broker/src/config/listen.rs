@@ -86,6 +86,63 @@ pub struct Listener {
     /// PEM file of the certificate's private key; TLS only.
     #[serde(default)]
     pub key: PathBuf,
+    /// Whether clients show a certificate of their own; TLS only.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+    /// PEM file of the authorities that sign clients' certificates.
+    #[serde(default)]
+    pub client_ca: PathBuf,
+    /// PEM file of lists of certificates that are revoked; empty: none.
+    #[serde(default)]
+    pub client_crl: PathBuf,
+    /// What of a client's certificate is its user name.
+    #[serde(default)]
+    pub client_identity: ClientIdentity,
+    /// Whether every connection begins with a PROXY protocol header, version 1 or 2, and comes from a proxy.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// One without files.
+    #[must_use]
+    pub fn new(listen: SocketAddr, transport: Transport) -> Self {
+        Self {
+            listen,
+            transport,
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            client_certificates: ClientCertificates::default(),
+            client_ca: PathBuf::new(),
+            client_crl: PathBuf::new(),
+            client_identity: ClientIdentity::default(),
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// Whether clients show a certificate of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// Nobody is asked.
+    #[default]
+    Off,
+    /// Who has one need not log in otherwise.
+    Optional,
+    /// Without one nobody comes in.
+    Required,
+}
+
+/// What of a client's certificate is its user name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientIdentity {
+    /// The common name of its subject.
+    #[default]
+    Cn,
+    /// Its first subject alternative name that is a DNS name.
+    San,
 }
 
 /// What MQTT is carried in.
@@ -96,6 +153,10 @@ pub enum Transport {
     Tcp,
     /// TLS 1.2 or 1.3.
     Tls,
+    /// WebSocket, readable by whoever is in between.
+    Ws,
+    /// WebSocket in TLS.
+    Wss,
 }
 
 impl Transport {
@@ -105,6 +166,20 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
         }
+    }
+
+    /// Whether it encrypts.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether MQTT is in the binary frames of a WebSocket.
+    #[must_use]
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
     }
 }

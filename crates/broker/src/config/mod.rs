@@ -11,7 +11,7 @@ use std::time::Duration;
 pub use dockside_access::config::{Access, Effect, Preset, Rule};
 use serde::{Deserialize, Serialize};
 
-pub use self::listen::{Listen, Listener, Transport};
+pub use self::listen::{ClientCertificates, ClientIdentity, Listen, Listener, Transport};
 pub use self::problems::Problem;
 
 /// Configuration of the broker.
@@ -104,10 +104,22 @@ pub struct Metrics {
 pub struct Limits {
     /// Connections at the same time.
     pub connections: usize,
+    /// Connections of one address at the same time (IPv6: of one /64); 0: as many as of all.
+    pub connections_per_address: usize,
+    /// Connections whose CONNECT is not there yet.
+    pub unauthenticated: usize,
+    /// Connections that are accepted in a second, of all addresses; 0: any number.
+    pub connects_per_second: u32,
+    /// Connections that one address may make in a second; 0: any number.
+    pub connects_per_address_per_second: u32,
+    /// Messages that one client may publish in a second; 0: any number.
+    pub messages_per_second: u32,
     /// Largest packet from a client, bytes in all.
     pub packet_bytes: u32,
     /// Largest CONNECT, bytes in all: what an unknown client can make the broker hold.
     pub connect_packet_bytes: u32,
+    /// Bytes of a topic name or filter.
+    pub topic_bytes: u16,
     /// Levels of a topic name or filter.
     pub topic_levels: usize,
     /// Subscriptions of one session.
@@ -252,8 +264,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: 0,
+            unauthenticated: 2_000,
+            connects_per_second: 0,
+            connects_per_address_per_second: 0,
+            messages_per_second: 0,
             packet_bytes: 1 << 20,
             connect_packet_bytes: 16 << 10,
+            topic_bytes: u16::MAX,
             topic_levels: 128,
             subscriptions: 1_000,
             subscription_bytes: 256 << 10,

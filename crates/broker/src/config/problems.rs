@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Admin, Config, Limits, LiveLog, Mqtt, Store, Transport};
+use super::{Admin, Config, Limits, LiveLog, Mqtt, Store};
 
 /// A value that cannot be: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +62,11 @@ impl Config {
         }
         for (at, listener) in self.listeners.iter().enumerate() {
             for (name, file) in [("certificate", &listener.certificate), ("key", &listener.key)] {
-                let remedy = match (listener.transport, file.as_os_str().is_empty()) {
-                    (Transport::Tls, true) => "a tls listener needs a PEM file here",
-                    (Transport::Tcp, false) => {
-                        "a tcp listener encrypts nothing; set transport = \"tls\" or leave this out"
+                let remedy = match (listener.transport.is_encrypted(), file.as_os_str().is_empty())
+                {
+                    (true, true) => "a listener with TLS needs a PEM file here",
+                    (false, false) => {
+                        "this listener encrypts nothing; set transport = \"tls\" (or \"wss\"), or leave this out"
                     }
                     _ => continue,
                 };
@@ -110,6 +111,8 @@ fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
         ("mqtt.connect_timeout_ms", mqtt.connect_timeout_ms),
         ("mqtt.stop_timeout_ms", mqtt.stop_timeout_ms),
         ("limits.connections", limits.connections as u64),
+        ("limits.unauthenticated", limits.unauthenticated as u64),
+        ("limits.topic_bytes", limits.topic_bytes.into()),
         ("limits.subscriptions", limits.subscriptions as u64),
         ("limits.receive_maximum", limits.receive_maximum.into()),
         ("limits.inflight", limits.inflight.into()),
@@ -176,7 +179,7 @@ fn log_problems(log: &LiveLog, problems: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Listen, Listener};
+    use crate::config::{Listen, Listener, Transport};
 
     fn keys(config: &Config) -> Vec<String> {
         config.problems().into_iter().map(|problem| problem.key).collect()
@@ -211,10 +214,9 @@ mod tests {
     fn the_network_needs_users_or_a_clear_word() {
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let listener = |transport, file: &str| Listener {
-            listen: anywhere,
-            transport,
             certificate: file.into(),
             key: file.into(),
+            ..Listener::new(anywhere, transport)
         };
         let mut config = Config {
             listeners: vec![listener(Transport::Tcp, ""), listener(Transport::Tls, "x.pem")],

@@ -53,7 +53,7 @@ impl Drop for ClientSlot {
 /// Decides [MQTT-3.1.4-2]; waits only for the verification of a password.
 pub(super) async fn admit(
     connect: &Connect<'_>,
-    arrived: Arrived,
+    arrived: &Arrived,
     shared: &Arc<Shared>,
 ) -> Result<Admitted, Refusal> {
     check(connect)?;
@@ -92,7 +92,7 @@ pub(super) async fn admit(
 
 fn client(
     connect: &Connect<'_>,
-    arrived: Arrived,
+    arrived: &Arrived,
     (id, instance, identity): (Arc<str>, u64, Identity),
     granted: &Granted,
 ) -> Client {

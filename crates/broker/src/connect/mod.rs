@@ -2,94 +2,60 @@
 //! (MQTT 5.0 sections 3.1, 3.2).
 
 mod admit;
+mod arrived;
 mod connack;
 mod refusal;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dockside_mqtt::codec::{self, Frame};
 use dockside_mqtt::packet::{Connect, Packet};
 use dockside_mqtt::{ReasonCode, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use self::admit::{Admitted, ClientSlot, admit};
+pub(crate) use self::arrived::{Arrived, Cut};
 use self::connack::{Asked, Granted};
 use self::refusal::{Refusal, refuse};
-use crate::config::Transport;
 use crate::connection::{Begins, Client, Connection, SessionGuard};
-use crate::listener::tls;
-use crate::metrics::Rejected;
+use crate::metrics::{Limit, Rejected};
 use crate::record::Instance;
-use crate::refusals::{Cause, Stage, Whom};
 use crate::sessions::Session;
 use crate::shared::Shared;
 
-/// A socket that was accepted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrived {
-    pub(crate) peer: SocketAddr,
-    pub(crate) transport: Transport,
-    /// When its CONNECT must be here.
-    deadline: Instant,
+/// Notes that a client hung up before it said anything, or all of its CONNECT.
+pub(crate) fn hung_up(arrived: &Arrived, shared: &Shared) {
+    refusal::note(arrived, shared, &ended_early());
 }
 
-impl Arrived {
-    pub(crate) fn now(peer: SocketAddr, transport: Transport, timeout: Duration) -> Self {
-        Self { peer, transport, deadline: Instant::now() + timeout }
-    }
-
-    /// Whoever it is: nothing else is known yet.
-    fn whom(&self) -> Whom<'static> {
-        Whom { address: self.peer, client_id: None, user: None, topic: None }
-    }
+/// Notes that a client was sent away before it had said who it is.
+pub(crate) fn cut(arrived: &Arrived, shared: &Shared, cut: Cut, is_silent: bool) {
+    refusal::note(arrived, shared, &cut_short(cut, is_silent));
 }
 
-/// The TLS handshake; none if it fails, which is recorded.
-pub(crate) async fn handshake(
-    socket: TcpStream,
-    acceptor: &TlsAcceptor,
-    arrived: Arrived,
-    shared: &Shared,
-) -> Option<TlsStream<TcpStream>> {
-    let handshake = tokio::select! {
-        handshake = timeout_at(arrived.deadline, acceptor.accept(socket)) => handshake,
-        () = shared.stopping.cancelled() => return None,
-    };
-    let cause = match handshake {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => tls::cause(&error),
-        Err(_) => Cause {
-            reason: "the TLS handshake was not finished in time".into(),
-            remedy: "check that the client speaks TLS to this port, and the network's quality; the time is mqtt.connect_timeout_ms",
-        },
-    };
-    shared.metrics.rejected(Rejected::Tls);
-    shared.refusals.record(arrived.whom(), Stage::Tls, cause, false);
-    None
+/// Notes that an address may have no more, before anything is done for it; whether that is so.
+pub(crate) fn is_too_many(arrived: &Arrived, shared: &Shared) -> bool {
+    let refused = arrived.check_address(None, shared);
+    refused.map_err(|refusal| refusal::note(arrived, shared, &refusal)).is_err()
 }
 
 /// Serves one socket from CONNECT to its end.
-pub(crate) async fn serve<S>(mut io: S, arrived: Arrived, shared: Arc<Shared>)
+pub(crate) async fn serve<S>(mut io: S, mut arrived: Arrived, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     // Boxed, each: what it takes to come in is not kept by a connection's task all its life.
     let outcome = tokio::select! {
-        outcome = Box::pin(arrive(&mut io, arrived, &shared)) => outcome,
+        outcome = Box::pin(arrive(&mut io, &mut arrived, &shared)) => outcome,
         () = shared.stopping.cancelled() => Err(Refusal::unavailable()),
     };
     let (admitted, rest) = match outcome {
         Ok(admitted) => admitted,
-        Err(refusal) => return Box::pin(refuse(io, arrived, &shared, refusal)).await,
+        Err(refusal) => return Box::pin(refuse(io, &arrived, &shared, refusal)).await,
     };
-    if let Some(served) = Box::pin(enter(io, arrived, admitted, shared)).await {
+    if let Some(served) = Box::pin(enter(io, &arrived, admitted, shared)).await {
         let Served { connection, _slot } = served;
+        // What was measured on the way goes; the place of its address stays with the connection.
         connection.run(rest).await;
     }
 }
@@ -97,7 +63,7 @@ where
 /// Reads CONNECT and decides; with what came behind it.
 async fn arrive<S>(
     io: &mut S,
-    arrived: Arrived,
+    arrived: &mut Arrived,
     shared: &Arc<Shared>,
 ) -> Result<(Box<Admitted>, Vec<u8>), Refusal>
 where
@@ -105,13 +71,23 @@ where
 {
     let mut buffer = Vec::with_capacity(512);
     let maximum = shared.config.limits.connect_packet_bytes;
-    let read = timeout_at(arrived.deadline, read_connect(io, &mut buffer, maximum)).await;
+    let read = arrived.in_time(shared, read_connect(io, &mut buffer, maximum)).await;
     let used = match read {
-        Ok(used) => used?,
-        Err(_) => return Err(late(buffer.is_empty())),
+        Ok(Ok(used)) => used,
+        Ok(Err(refusal)) => {
+            if buffer.len() > maximum as usize {
+                shared.limits.reached(Limit::ConnectPacketBytes);
+            }
+            return Err(refusal);
+        }
+        Err(cut) => return Err(cut_short(cut, buffer.is_empty())),
     };
     // [MQTT-3.1.4-1]
     let connect = decode(&buffer)?;
+    let checked = arrived.check_address(Some(&connect), shared);
+    checked.map_err(|refusal| refusal.of_client(&connect))?;
+    arrived.has_said_connect();
+    let arrived = &*arrived;
     let mut rest = buffer[used..].to_vec();
     let admitted = tokio::select! {
         biased;
@@ -141,19 +117,32 @@ async fn gone<S: AsyncRead + Unpin>(io: &mut S, rest: &mut Vec<u8>) -> Refusal {
     std::future::pending().await
 }
 
-fn late(silent: bool) -> Refusal {
-    let (detail, remedy) = if silent {
-        (
+fn cut_short(cut: Cut, is_silent: bool) -> Refusal {
+    let (why, detail, remedy) = match cut {
+        Cut::Late if is_silent => (
+            Rejected::Timeout,
             "connected and said nothing",
             "the client may wait for TLS, or be a port scan or a health check; check its address scheme (tcp://, mqtts://)",
-        )
-    } else {
-        (
+        ),
+        Cut::Late => (
+            Rejected::Timeout,
             "no whole CONNECT in time",
             "check the network's quality; the time is mqtt.connect_timeout_ms",
-        )
+        ),
+        Cut::Displaced => (
+            Rejected::Limit,
+            "no CONNECT before limits.unauthenticated others came",
+            "find out who opens connections and says nothing (this list tells addresses), or raise limits.unauthenticated",
+        ),
+        Cut::Stopping => return Refusal::unavailable(),
     };
-    Refusal::silent(Rejected::Timeout, detail, remedy)
+    Refusal::silent(why, detail, remedy)
+}
+
+fn ended_early() -> Refusal {
+    let detail = "the connection ended before a whole CONNECT";
+    let remedy = "the client or the network in between ended it: often a health check, a port scan, or a client that expects TLS";
+    Refusal::silent(Rejected::Network, detail, remedy)
 }
 
 /// Reads until the first packet, which must be a CONNECT [MQTT-3.1.0-1], is whole; returns its length.
@@ -174,11 +163,7 @@ where
         }
         match io.read_buf(buffer).await {
             Ok(count) if count > 0 => {}
-            _ => {
-                let detail = "the connection ended before a whole CONNECT";
-                let remedy = "the client or the network in between ended it: often a health check, a port scan, or a client that expects TLS";
-                return Err(Refusal::silent(Rejected::Network, detail, remedy));
-            }
+            _ => return Err(ended_early()),
         }
     }
 }
@@ -192,7 +177,7 @@ fn not_mqtt(first: u8) -> Refusal {
         ),
         b'A'..=b'Z' => (
             "the client speaks HTTP or WebSocket to an MQTT listener",
-            "give it a tcp:// address; WebSocket is not offered yet",
+            "give it a tcp:// address, or the port of a listener whose transport is \"ws\"",
         ),
         _ => ("the first packet is not CONNECT", "only MQTT clients are served here"),
     };
@@ -229,7 +214,7 @@ fn decode(buffer: &[u8]) -> Result<Box<Connect<'_>>, Refusal> {
 /// Waits for the former owner of the client identifier, and begins or resumes the session.
 async fn enter<S>(
     io: S,
-    arrived: Arrived,
+    arrived: &Arrived,
     admitted: Box<Admitted>,
     shared: Arc<Shared>,
 ) -> Option<Served<S>>

@@ -143,10 +143,28 @@ impl Refusal {
 }
 
 /// Tells the client, as far as it can be told, and closes [MQTT-3.2.2-7].
-pub(super) async fn refuse<S>(mut io: S, arrived: Arrived, shared: &Shared, refusal: Refusal)
+pub(super) async fn refuse<S>(mut io: S, arrived: &Arrived, shared: &Shared, refusal: Refusal)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    note(arrived, shared, &refusal);
+    if refusal.why == Rejected::Unavailable && refusal.version.is_none() {
+        return;
+    }
+    if let Some(version) = refusal.version {
+        let out = refusal.connack(version);
+        let write = async {
+            io.write_all(&out).await?;
+            io.flush().await
+        };
+        // The peer may be gone, or not read: it is refused either way.
+        let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
+    }
+    linger(io).await;
+}
+
+/// Counts a refusal and keeps why, for whoever asks; that the broker stops is nobody's fault.
+pub(super) fn note(arrived: &Arrived, shared: &Shared, refusal: &Refusal) {
     shared.metrics.rejected(refusal.why);
     if refusal.why == Rejected::Unavailable && refusal.version.is_none() {
         return;
@@ -164,14 +182,4 @@ where
     };
     let cause = Cause { reason, remedy: refusal.remedy };
     shared.refusals.record(whom, refusal.stage, cause, false);
-    if let Some(version) = refusal.version {
-        let out = refusal.connack(version);
-        let write = async {
-            io.write_all(&out).await?;
-            io.flush().await
-        };
-        // The peer may be gone, or not read: it is refused either way.
-        let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
-    }
-    linger(io).await;
 }

@@ -1,6 +1,7 @@
 //! The accept loops. They only accept: everything else, a TLS handshake too, happens in the
 //! connection's own task.
 
+mod opening;
 pub(crate) mod tls;
 
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Transport;
-use crate::connect::{self, Arrived};
+use crate::connect::Arrived;
+use crate::metrics::Limit;
 use crate::shared::Shared;
 
 /// Sockets beyond `limits.connections` that are held long enough to be refused in words.
@@ -27,6 +29,14 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A bound listener.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
+    pub(crate) way: Arc<Way>,
+}
+
+/// What stands between a socket and MQTT.
+pub(crate) struct Way {
+    pub(crate) transport: Transport,
+    /// Whether a PROXY protocol header comes first.
+    pub(crate) proxy: bool,
     pub(crate) tls: Option<Tls>,
 }
 
@@ -37,8 +47,10 @@ pub(crate) struct Tls {
 }
 
 impl Listener {
-    pub(crate) fn transport(&self) -> Transport {
-        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
+    /// One for MQTT in TCP.
+    pub(crate) fn plain(socket: TcpListener) -> Self {
+        let way = Way { transport: Transport::Tcp, proxy: false, tls: None };
+        Self { socket, way: Arc::new(way) }
     }
 }
 
@@ -52,6 +64,7 @@ pub(crate) async fn accept(
     let mut failing = false;
     loop {
         let Ok(permit) = Arc::clone(&sockets).acquire_owned().await else { return };
+        keep_pace(&shared).await;
         match listener.socket.accept().await {
             Ok((socket, peer)) => {
                 failing = false;
@@ -60,26 +73,12 @@ pub(crate) async fn accept(
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
                 }
                 shared.sys.accepted();
-                let timeout = shared.config.mqtt.connect_timeout();
-                let arrived = Arrived::now(peer, listener.transport(), timeout);
-                let shared = Arc::clone(&shared);
-                match &listener.tls {
-                    None => tasks.spawn(async move {
-                        connect::serve(socket, arrived, shared).await;
-                        drop(permit);
-                    }),
-                    Some(tls) => {
-                        let acceptor = tls.acceptor.clone();
-                        tasks.spawn(async move {
-                            // Boxed: what the handshake needs is not kept for the connection's life.
-                            let handshake = connect::handshake(socket, &acceptor, arrived, &shared);
-                            if let Some(stream) = Box::pin(handshake).await {
-                                Box::pin(connect::serve(stream, arrived, shared)).await;
-                            }
-                            drop(permit);
-                        })
-                    }
-                };
+                let arrived = Arrived::now(peer, listener.way.transport, &shared);
+                let (way, shared) = (Arc::clone(&listener.way), Arc::clone(&shared));
+                tasks.spawn(async move {
+                    opening::serve(socket, way, arrived, shared).await;
+                    drop(permit);
+                });
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -88,6 +87,29 @@ pub(crate) async fn accept(
                 tokio::time::sleep(BACKOFF).await;
             }
         }
+    }
+}
+
+/// Waits until another connection may be accepted (`limits.connects_per_second`); meanwhile clients wait in the
+/// system's queue.
+async fn keep_pace(shared: &Shared) {
+    let per_second = shared.config.limits.connects_per_second;
+    if per_second == 0 {
+        return;
+    }
+    let mut is_new = true;
+    loop {
+        let wait_ms = {
+            let mut pace = shared.pace.lock().expect("no panic while it is held");
+            if pace.take(per_second, shared.clock.now_ms()) {
+                return;
+            }
+            pace.wait_ms(per_second)
+        };
+        if std::mem::take(&mut is_new) {
+            shared.limits.reached(Limit::ConnectsPerSecond);
+        }
+        tokio::time::sleep(Duration::from_millis(wait_ms.max(1))).await;
     }
 }
 

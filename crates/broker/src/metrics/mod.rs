@@ -4,6 +4,7 @@
 //! the hot path pays one addition. Connections count in plain integers and add once a turn.
 
 mod latency;
+mod limits;
 mod rooms;
 
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ use crate::config::Transport;
 use crate::mailbox::Undelivered;
 
 pub(crate) use self::latency::Latency;
+pub(crate) use self::limits::{Limit, LimitMetrics};
 pub(crate) use self::rooms::{
     DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics,
 };
@@ -61,6 +63,10 @@ fn describe() {
     c!("dockside_connections_opened_total", "Clients that were let in");
     c!("dockside_connections_closed_total", "Connections that ended, by who ended them and why");
     c!("dockside_connects_rejected_total", "Connections that ended before they were let in");
+    c!(
+        "dockside_limits_reached_total",
+        "How often clients met a limit of the configuration, by its key under limits"
+    );
     g!("dockside_subscriptions", "Subscriptions, shared ones apart");
     g!("dockside_sessions", "Sessions that are kept, with and without a connection");
     c!("dockside_sessions_expired_total", "Sessions that nobody came back to in time");
@@ -190,8 +196,8 @@ pub(crate) fn acl_check(action: &'static str, result: &'static str) -> Counter {
 /// Counters of connections.
 pub(crate) struct ConnectionMetrics {
     /// By transport, then by version.
-    connected: [[Gauge; 3]; 2],
-    opened: [Counter; 2],
+    connected: [[Gauge; 3]; 4],
+    opened: [Counter; 4],
     closed: Vec<Counter>,
     rejected: Vec<Counter>,
     received: [Counter; 3],
@@ -211,7 +217,7 @@ pub(crate) struct ConnectionMetrics {
     pub(crate) hook_panics: Counter,
 }
 
-const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Tls];
+const TRANSPORTS: [Transport; 4] = [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
 
 const QOS: [&str; 3] = ["0", "1", "2"];
 

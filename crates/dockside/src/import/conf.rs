@@ -264,17 +264,11 @@ impl ListenerConf {
         let listen = SocketAddr::new(address, port);
         match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => Some(Listener {
-                listen,
-                transport: Transport::Tls,
                 certificate: certificate.into(),
                 key: key.into(),
+                ..Listener::new(listen, Transport::Tls)
             }),
-            (None, None) => Some(Listener {
-                listen,
-                transport: Transport::Tcp,
-                certificate: "".into(),
-                key: "".into(),
-            }),
+            (None, None) => Some(Listener::new(listen, Transport::Tcp)),
             _ => {
                 notes.push(format!("{name}: certfile and keyfile belong together"));
                 None
