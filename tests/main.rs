@@ -21,6 +21,7 @@ mod kept;
 mod kept_failures;
 mod kept_messages;
 mod kept_sessions;
+mod limits;
 mod load;
 mod openapi;
 mod packets;

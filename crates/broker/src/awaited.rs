@@ -185,6 +185,7 @@ mod tests {
         awaited.wait(("t/events", b"1"), (PEER, None, reply(After::Client("map-1".into()))), 0);
         let event = delivery("t/events", b"1");
         assert!(awaited.acknowledged(&event, ("other", None), 0).is_empty());
+        assert!(awaited.acknowledged(&event, ("other", Some("map")), 0).is_empty());
         assert!(
             awaited.acknowledged(&delivery("t/events", b"2"), ("x", Some("backend")), 0).is_empty()
         );

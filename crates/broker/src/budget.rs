@@ -3,6 +3,9 @@
 //! A connection takes a charge before it appends or queues a message, so the writer and the
 //! dispatcher never wait for one; the dispatcher gives it back. Without it only reading from that
 //! connection stops.
+//!
+//! A connection that has something on its way gets more only as long as four times as much is free, and a quarter of
+//! the budget stays so: one flooder holds a fifth, and whoever has nothing on its way finds room, a large packet too.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,35 +17,75 @@ use crate::record::Instance;
 /// What a message costs besides its bytes: rumqttd counts only those, but keeps more.
 const OVERHEAD: u64 = 256;
 
+/// A connection has at most this part of what is free, and a part like this is for those who have nothing.
+const PART: u64 = 4;
+
 /// A bound on bytes, and who waits for some.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: u64,
-    used: AtomicU64,
+    /// Everything that was ever taken, and given back: a lane is a queue, so what was taken up to a place in it is
+    /// back when as much has been given back.
+    taken: AtomicU64,
+    given: AtomicU64,
     waited_for: AtomicBool,
     waiting: Mutex<HashMap<Instance, Waker>>,
+}
+
+/// What one connection has on its way in a lane, in two parts: when the older is back, the newer takes its place.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Share {
+    older: OnItsWay,
+    newer: OnItsWay,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct OnItsWay {
+    bytes: u64,
+    up_to: u64,
+}
+
+impl Share {
+    fn bytes(&mut self, given: u64) -> u64 {
+        while self.older.bytes > 0 && self.older.up_to <= given {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.older.bytes + self.newer.bytes
+    }
+
+    fn add(&mut self, charge: u64, up_to: u64) {
+        let part = if self.older.bytes == 0 { &mut self.older } else { &mut self.newer };
+        part.bytes += charge;
+        part.up_to = up_to;
+    }
 }
 
 impl Budget {
     pub(crate) fn new(total: u64) -> Self {
         Self {
             total,
-            used: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            given: AtomicU64::new(0),
             waited_for: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
     }
 
-    /// The charge of a message of `size` bytes: never more than the budget, so that the largest
-    /// packet passes alone.
+    /// The charge of a message of `size` bytes: never more than a quarter of the budget, which is
+    /// there for those who have nothing on their way, so that the largest packet passes too.
     pub(crate) fn charge(&self, size: usize) -> u64 {
-        (size as u64 + OVERHEAD).min(self.total)
+        (size as u64 + OVERHEAD).min(self.total / PART)
     }
 
     /// Takes a charge for a session if it is there; otherwise wakes `waker` when some has been
     /// given back.
-    pub(crate) fn take(&self, charge: u64, instance: Instance, waker: &Waker) -> bool {
-        if self.try_take(charge) {
+    pub(crate) fn take(
+        &self,
+        charge: u64,
+        share: &mut Share,
+        (instance, waker): (Instance, &Waker),
+    ) -> bool {
+        if self.try_take(charge, share) {
             return true;
         }
         let mut waiting = self.waiting.lock().expect("no panic while it is held");
@@ -50,17 +93,32 @@ impl Budget {
         drop(waiting);
         self.waited_for.store(true, Ordering::SeqCst);
         // Given back between the first try and the entry above: nobody would wake us.
-        self.try_take(charge)
+        self.try_take(charge, share)
     }
 
-    fn try_take(&self, charge: u64) -> bool {
-        let fits = |used: u64| (used + charge <= self.total).then_some(used + charge);
-        self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_ok()
+    fn try_take(&self, charge: u64, share: &mut Share) -> bool {
+        let given = self.given.load(Ordering::SeqCst);
+        let on_its_way = share.bytes(given);
+        let fits = |taken: u64| {
+            let free = self.total.checked_sub(taken - given)?;
+            let fits = match on_its_way {
+                0 => charge <= free,
+                _ => (on_its_way + charge) * PART <= free && charge + self.total / PART <= free,
+            };
+            fits.then_some(taken + charge)
+        };
+        match self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits) {
+            Ok(taken) => {
+                share.add(charge, taken + charge);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// Gives charges back and wakes who waits.
     pub(crate) fn give_back(&self, charge: u64) {
-        self.used.fetch_sub(charge, Ordering::SeqCst);
+        self.given.fetch_add(charge, Ordering::SeqCst);
         if self.waited_for.swap(false, Ordering::SeqCst) {
             let waiting =
                 std::mem::take(&mut *self.waiting.lock().expect("no panic while it is held"));
@@ -70,7 +128,9 @@ impl Budget {
 
     /// Bytes taken.
     pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+        // In this order: what is given back was taken before.
+        let given = self.given.load(Ordering::SeqCst);
+        self.taken.load(Ordering::SeqCst) - given
     }
 }
 
@@ -91,28 +151,67 @@ mod tests {
         }
     }
 
+    fn take(budget: &Budget, size: usize, share: &mut Share) -> bool {
+        budget.take(budget.charge(size), share, (1, Waker::noop()))
+    }
+
     #[test]
     fn what_is_taken_comes_back_and_wakes_who_waits() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let budget = Budget::new(1_000);
-        let charge = budget.charge(344);
-        assert_eq!(charge, 600);
-        assert!(budget.take(charge, 1, &waker));
-        assert!(!budget.take(charge, 1, &waker));
+        let (budget, mut share) = (Budget::new(10_000), Share::default());
+        let charge = budget.charge(1_344);
+        assert_eq!(charge, 1_600);
+        assert!(budget.take(charge, &mut share, (1, &waker)));
+        assert!(!budget.take(charge, &mut share, (1, &waker)));
         assert_eq!(woken.0.load(Ordering::SeqCst), 0);
         budget.give_back(charge);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-        assert!(budget.take(charge, 1, &waker));
-        assert_eq!(budget.used(), 600);
+        assert!(budget.take(charge, &mut share, (1, &waker)));
+        assert_eq!(budget.used(), 1_600);
     }
 
     #[test]
-    fn the_largest_packet_passes_alone() {
-        let budget = Budget::new(1_000);
-        let charge = budget.charge(1_000_000);
-        assert_eq!(charge, 1_000);
-        assert!(budget.take(charge, 1, Waker::noop()));
-        assert!(!budget.take(budget.charge(0), 1, Waker::noop()));
+    fn the_largest_packets_pass_though_others_flood() {
+        let budget = Budget::new(16_000);
+        let mut flooders = [Share::default(); 20];
+        for flooder in &mut flooders {
+            while take(&budget, 0, flooder) {}
+        }
+        assert_eq!(budget.charge(1_000_000), 4_000);
+        let mut large = Share::default();
+        let mut given = 0;
+        while !take(&budget, 1_000_000, &mut large) {
+            budget.give_back(256);
+            flooders.iter_mut().for_each(|flooder| drop(take(&budget, 0, flooder)));
+            given += 1;
+            assert!(given < 100, "flooders leave it no room");
+        }
+        assert!(budget.used() <= 16_000);
+        assert!(!take(&budget, 1_000_000, &mut large));
+    }
+
+    #[test]
+    fn a_flooder_leaves_room_for_everybody_else() {
+        let budget = Budget::new(1 << 20);
+        let mut flooder = Share::default();
+        while take(&budget, 100, &mut flooder) {}
+        let held = budget.used();
+        assert!(held <= (1 << 20) / 5, "{held}");
+        assert!(held > (1 << 20) / 6, "{held}");
+        // What it gets back it may take again, and no more.
+        for _ in 0..1_000 {
+            budget.give_back(356);
+            while take(&budget, 100, &mut flooder) {}
+            assert!(budget.used() <= held);
+        }
+        for _ in 0..50 {
+            let mut other = Share::default();
+            assert!(take(&budget, 5_000, &mut other), "each has room");
+        }
+        let used = budget.used();
+        budget.give_back(used);
+        assert!(take(&budget, 100, &mut flooder));
+        assert_eq!(flooder.bytes(0), 356, "what is back counts no more");
     }
 }

@@ -15,10 +15,12 @@ use dockside_store::Audit;
 pub(crate) use self::intercept::{Interceptors, audit_will};
 use self::intercept::{intercept, watch};
 use crate::access::Permit;
+use crate::budget::Share;
 use crate::config::Limits;
 use crate::connection::Client;
 use crate::keep::{self, Keep, KeepAside};
 use crate::live_log::Aside;
+use crate::metrics::Limit;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
@@ -63,12 +65,12 @@ impl Batch {
     pub(crate) fn charge_ordered(
         &mut self,
         shared: &Shared,
-        instance: Instance,
         size: usize,
-        waker: &Waker,
+        shares: &mut Shares,
+        waiter: (Instance, &Waker),
     ) -> bool {
         let charge = shared.writer_budget.charge(size);
-        let taken = shared.writer_budget.take(charge, instance, waker);
+        let taken = shared.writer_budget.take(charge, &mut shares.writer, waiter);
         if taken {
             self.ordered_charge += charge;
         }
@@ -117,6 +119,13 @@ pub(crate) struct Accepted {
     pub(crate) unanswered: Option<Unanswered>,
 }
 
+/// What a connection has on its way, a lane each.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Shares {
+    direct: Share,
+    writer: Share,
+}
+
 /// A publish that may be routed, and whose charge has been taken.
 pub(crate) struct Routable<'a> {
     permit: Permit<'a>,
@@ -145,16 +154,16 @@ pub(crate) fn take_charge<'a>(
     permit: Permit<'a>,
     publish: &Publish<'_>,
     way: Way,
-    (instance, waker): (Instance, &Waker),
+    (shares, waiter): (&mut Shares, (Instance, &Waker)),
 ) -> Option<Routable<'a>> {
-    let budget = match way.lane {
-        Lane::Direct => &shared.direct_budget,
-        Lane::Writer => &shared.writer_budget,
+    let (budget, share) = match way.lane {
+        Lane::Direct => (&shared.direct_budget, &mut shares.direct),
+        Lane::Writer => (&shared.writer_budget, &mut shares.writer),
     };
     let effects = if way.is_claimed { EFFECTS_BYTES } else { 0 };
     let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
     let charge = budget.charge(size + effects);
-    budget.take(charge, instance, waker).then_some(Routable { permit, way, charge })
+    budget.take(charge, share, waiter).then_some(Routable { permit, way, charge })
 }
 
 /// Shows a publish to the plugins and puts it on its lane.
@@ -278,18 +287,25 @@ fn forwardable<'a>(
 }
 
 /// Whether a topic may be published on here at all.
-pub(crate) fn check_topic(topic: &str, limits: &Limits) -> Result<(), ProtocolError> {
+pub(crate) fn check_topic(topic: &str, shared: &Shared) -> Result<(), ProtocolError> {
     topic::check_name(topic)?;
-    check_levels(topic, limits.topic_levels)
+    check_size(topic, &shared.config.limits).map_err(|limit| {
+        shared.limits.reached(limit);
+        let detail = match limit {
+            Limit::TopicLevels => "more levels than limits.topic_levels",
+            _ => "longer than limits.topic_bytes",
+        };
+        ProtocolError::new(ReasonCode::TopicNameInvalid, detail)
+    })
 }
 
-/// [`Limits::topic_levels`] of a topic name or filter.
-pub(crate) fn check_levels(topic: &str, limit: usize) -> Result<(), ProtocolError> {
-    if topic.bytes().filter(|byte| *byte == b'/').count() < limit {
-        return Ok(());
+/// [`Limits::topic_bytes`] and [`Limits::topic_levels`] of a topic name or filter.
+pub(crate) fn check_size(topic: &str, limits: &Limits) -> Result<(), Limit> {
+    if topic.len() > usize::from(limits.topic_bytes) {
+        return Err(Limit::TopicBytes);
     }
-    let detail = "more levels than limits.topic_levels";
-    Err(ProtocolError::new(ReasonCode::TopicNameInvalid, detail))
+    let separators = topic.bytes().filter(|byte| *byte == b'/').count();
+    if separators < limits.topic_levels { Ok(()) } else { Err(Limit::TopicLevels) }
 }
 
 /// What only a server may send, or what contradicts itself.

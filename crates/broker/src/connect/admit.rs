@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use crate::access::{Identity, NoLogin, Wrong};
 use crate::connection::Client;
 use crate::mailbox::Mailbox;
-use crate::metrics::Rejected;
+use crate::metrics::{Limit, Rejected};
 use crate::publish;
 use crate::refusals::Stage;
 use crate::registry::{Owner, Pending};
@@ -72,6 +72,7 @@ pub(super) async fn admit(
     // Whoever takes a session over gets the place of the connection that it ends.
     let takes_over = shared.registry.is_owned_by(&id, identity.user());
     let slot = ClientSlot::take(shared, takes_over).ok_or_else(|| {
+        shared.limits.reached(Limit::Connections);
         let told = (ReasonCode::QuotaExceeded, "limits.connections is reached");
         let remedy = "raise limits.connections, or find out who holds them (dockside_connections)";
         Refusal::told(connect, Rejected::Limit, told, remedy)
@@ -189,7 +190,7 @@ fn check_will(
     shared: &Shared,
 ) -> Result<WillMessage, Refusal> {
     let refused = |error| Refusal::broken(error, Some(connect.version));
-    publish::check_topic(will.topic, &shared.config.limits).map_err(refused)?;
+    publish::check_topic(will.topic, shared).map_err(refused)?;
     publish::check(will.properties).map_err(refused)?;
     identity.publish(will.topic).map_err(|_| {
         let told = (ReasonCode::NotAuthorized, "not allowed to publish its will");

@@ -290,6 +290,7 @@ fn session(
     let kept = match granted.session_expiry {
         0 => None,
         _ => Some(shared.sessions.place().ok_or_else(|| {
+            shared.limits.reached(Limit::Sessions);
             let told = (ReasonCode::QuotaExceeded, "limits.sessions is reached");
             let remedy = "raise limits.sessions, or let clients that need no session connect clean; limits.session_expiry_s ends those that nobody comes back to";
             Refusal::of(client, Rejected::Limit, told, remedy)

@@ -6,9 +6,10 @@ use dockside_mqtt::topic::Filter;
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode};
 
 use super::answers::Answer;
-use super::ending::Ended;
+use super::ended::Ended;
 use super::inbound::Handled;
 use super::{Connection, Reading, Turn};
+use crate::metrics::Limit;
 use crate::publish;
 use crate::record::{Entry, Subscribed};
 use crate::refusals::Stage;
@@ -80,6 +81,7 @@ impl<S> Connection<S> {
     /// A packet with more filters than a session may have subscriptions ends the connection.
     fn check_count(&self, count: usize) -> Result<(), ProtocolError> {
         if count > self.shared.config.limits.subscriptions {
+            self.shared.limits.reached(Limit::Subscriptions);
             let detail = "more filters in one packet than limits.subscriptions";
             return Err(ProtocolError::new(ReasonCode::QuotaExceeded, detail));
         }
@@ -88,8 +90,10 @@ impl<S> Connection<S> {
 
     /// Takes a charge; `false` while the writer's budget is used up.
     fn charge(&mut self, size: usize, turn: &mut Turn<'_>) -> bool {
-        let taken = turn.batch.charge_ordered(&self.shared, self.client.instance, size, turn.waker);
+        let waiter = (self.client.instance, turn.waker);
+        let taken = turn.batch.charge_ordered(&self.shared, size, &mut self.shares, waiter);
         if !taken {
+            self.shared.limits.reached(Limit::Budget);
             self.reading = Reading::Budget;
         }
         taken
@@ -105,12 +109,21 @@ impl<S> Connection<S> {
             return Err(ReasonCode::NotAuthorized);
         }
         metrics.subscribe_allowed.increment(1);
-        let levels = self.shared.config.limits.topic_levels;
-        publish::check_levels(filter, levels).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let limits = &self.shared.config.limits;
-        let full = self.session.subscriptions.len() >= limits.subscriptions
-            || self.session.subscriptions.bytes() + filter.len() > limits.subscription_bytes;
-        if full && !self.session.subscriptions.contains(filter) {
+        let (limits, reached) = (&self.shared.config.limits, &self.shared.limits);
+        publish::check_size(filter, limits).map_err(|limit| {
+            reached.reached(limit);
+            ReasonCode::TopicFilterInvalid
+        })?;
+        let held = &self.session.subscriptions;
+        let limit = if held.len() >= limits.subscriptions {
+            Limit::Subscriptions
+        } else if held.bytes() + filter.len() > limits.subscription_bytes {
+            Limit::SubscriptionBytes
+        } else {
+            return Ok(());
+        };
+        if !held.contains(filter) {
+            reached.reached(limit);
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())

@@ -10,11 +10,12 @@ use dockside_mqtt::session::Arrival;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
 
 use super::answers::Answer;
-use super::ending::Ended;
+use super::ended::Ended;
 use super::{Connection, Reading, Turn};
 use crate::access::Denied;
 use crate::keep::What;
 use crate::mailbox::Ticket;
+use crate::metrics::Limit;
 use crate::publish::{self, Way};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
@@ -142,7 +143,7 @@ impl<S> Connection<S> {
         publish::check(publish.properties)?;
         let topic = self.session.incoming.topic(publish)?;
         let topic = &*topic;
-        publish::check_topic(topic, &self.shared.config.limits)?;
+        publish::check_topic(topic, &self.shared)?;
         if self.session.incoming.arrival(publish)? == Arrival::Duplicate {
             // The first one may not be kept yet.
             let ticket = self.await_kept();
@@ -165,12 +166,18 @@ impl<S> Connection<S> {
         };
         let follows = publish.qos == QoS::AtMostOnce && self.fence > self.completed;
         let way = publish::way(&shared, &permit, publish, follows);
-        let waiter = (self.client.instance, turn.waker);
+        if !self.keeps_pace() {
+            return Ok(Handled::Later);
+        }
+        let waiter = (&mut self.shares, (self.client.instance, turn.waker));
         let Some(routable) = publish::take_charge(&shared, permit, publish, way, waiter) else {
+            shared.limits.reached(Limit::Budget);
             self.reading = Reading::Budget;
             return Ok(Handled::Later);
         };
+        self.is_through();
         let Ok(room) = self.room_to_retain(topic, publish, way)? else {
+            shared.limits.reached(Limit::Retained);
             turn.batch.carry_charge(&routable);
             self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
             return self.refuse(publish, ReasonCode::QuotaExceeded, turn);

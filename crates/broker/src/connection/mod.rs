@@ -7,11 +7,13 @@
 mod aliases;
 mod answers;
 mod client;
+mod ended;
 mod ending;
 mod filters;
 mod inbound;
 mod kept;
 mod outbound;
+mod pacing;
 mod review;
 mod subscriptions;
 mod unsent;
@@ -33,16 +35,17 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use self::aliases::Aliases;
 use self::answers::{Answer, Answers};
 pub(crate) use self::client::Client;
-use self::ending::Ended;
+use self::ended::Ended;
 pub(crate) use self::ending::{Begins, SessionGuard, linger};
 pub(crate) use self::kept::under_way;
+use self::pacing::Pacing;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;
 use self::unsent::Unsent;
 use crate::mailbox::{Command, Mailbox, Ticket};
 use crate::message::Delivery;
 use crate::metrics::Counts;
-use crate::publish::Batch;
+use crate::publish::{Batch, Shares};
 use crate::record::Entry;
 use crate::sessions::Session;
 use crate::shared::Shared;
@@ -80,6 +83,9 @@ pub(crate) struct Connection<S> {
     asked: Option<Seq>,
     completed: Ticket,
     reading: Reading,
+    pacing: Option<Box<Pacing>>,
+    /// What it has on its way to the dispatcher.
+    shares: Shares,
     /// Codes of the filters of a SUBSCRIBE that is not done yet.
     granted: Vec<ReasonCode>,
     /// Bytes of packets that are not whole or not handled yet.
@@ -108,6 +114,8 @@ enum Reading {
     Open,
     /// Until the lane's budget has room.
     Budget,
+    /// Until the client may publish again.
+    Pace,
     /// Until the answer to a SUBSCRIBE or UNSUBSCRIBE is out.
     Answer,
 }
@@ -175,6 +183,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             asked: None,
             completed: 0,
             reading: Reading::Answer,
+            pacing: Pacing::new(shared.config.limits.messages_per_second, now_ms),
+            shares: Shares::default(),
             granted: Vec::new(),
             unread: Vec::new(),
             replies: VecDeque::new(),
@@ -335,8 +345,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         buffer: &mut [u8],
         turn: &mut Turn<'_>,
     ) -> Result<bool, Ended> {
-        if self.reading == Reading::Budget {
-            self.reading = Reading::Open;
+        match self.reading {
+            Reading::Budget => self.reading = Reading::Open,
+            Reading::Pace => self.end_pause(cx),
+            Reading::Open | Reading::Answer => {}
         }
         if !self.may_read() || self.unsent.len() >= UNSENT_BYTES {
             return Ok(false);

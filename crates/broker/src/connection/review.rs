@@ -3,7 +3,7 @@
 use dockside_interceptor::Announcement;
 use dockside_mqtt::topic::Filter;
 
-use super::ending::Ended;
+use super::ended::Ended;
 use super::{Connection, Turn};
 use crate::access::{Denied, Identity};
 use crate::refusals::Stage;
