@@ -23,7 +23,7 @@ use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::{AdminKeys, Files};
-use crate::listener::{Listener, REFUSABLE, Tls, Way, tls};
+use crate::listener::{Listener, Tls, Way, tls};
 use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
 use crate::mailbox::Command;
 use crate::metrics::StoreMetrics;
@@ -114,7 +114,6 @@ impl Broker {
         clock: Clock,
     ) -> Result<Self, BindError> {
         metrics::recorder();
-        metrics::set_constants(config.limits.connections);
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(BindError::Configuration(problems));
@@ -152,6 +151,7 @@ impl Broker {
         let OpenStore { kept, ledger, reading, board, docks, clock, first_number } = opened;
         let reading = (reading, board, docks, clock, first_number);
         let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
+        metrics::set_constants(shared.sockets.connections);
         let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
         restore::restore(&shared, &mut dispatcher, kept);
         metrics::reloaded(true);
@@ -303,7 +303,7 @@ fn accept(
     shared: &Arc<Shared>,
     connections: &TaskTracker,
 ) -> Vec<AbortHandle> {
-    let sockets = Arc::new(Semaphore::new(shared.config.limits.connections + REFUSABLE));
+    let sockets = Arc::new(Semaphore::new(shared.sockets.at_most));
     let mut accepting = Vec::new();
     for listener in listeners {
         if let Some(tls) = &listener.way.tls {

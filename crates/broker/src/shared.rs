@@ -21,6 +21,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keep::{self, KeepAside};
+use crate::listener::Sockets;
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics};
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     /// Connections whose CONNECT is not there yet.
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) addresses: Arc<Addresses>,
+    /// What of the process's descriptors is for clients.
+    pub(crate) sockets: Sockets,
     /// Of `limits.connects_per_second`.
     pub(crate) pace: Mutex<Pace>,
     /// Clients that are let in, against `limits.connections`.
@@ -109,6 +112,7 @@ impl Shared {
             limits: LimitMetrics::register(),
             arrivals: Arc::default(),
             addresses: Arc::default(),
+            sockets: Sockets::of(&config.limits),
             pace: Mutex::new(Pace::fresh(config.limits.connects_per_second, 0)),
             clients: AtomicUsize::new(0),
             accepting: TaskTracker::new(),

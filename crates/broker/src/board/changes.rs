@@ -207,7 +207,7 @@ fn conditions(shared: &Shared, before: &Before, metrics: &SiteMetrics) -> Vec<Co
         found.push(Condition::warning("ClockDoubted", text));
     }
     let connections = shared.clients.load(Ordering::Relaxed);
-    let limit = shared.config.limits.connections;
+    let limit = shared.sockets.connections;
     if connections > limit / 5 * 4 {
         let text = format!("{connections} of {limit} connections; raise limits.connections");
         found.push(Condition::warning("ConnectionsNearLimit", text));

@@ -37,7 +37,7 @@ pub(super) struct ClientSlot(Arc<Shared>);
 
 impl ClientSlot {
     fn take(shared: &Arc<Shared>, takes_over: bool) -> Option<Self> {
-        let limit = shared.config.limits.connections;
+        let limit = shared.sockets.connections;
         let fits = |clients: usize| (clients < limit || takes_over).then_some(clients + 1);
         let taken = shared.clients.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
         taken.ok().map(|_| Self(Arc::clone(shared)))

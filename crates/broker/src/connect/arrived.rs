@@ -40,7 +40,7 @@ pub(crate) enum Cut {
 impl Arrived {
     /// Gives it its places; who goes for it is told.
     pub(crate) fn now(peer: SocketAddr, transport: Transport, shared: &Shared) -> Self {
-        let (arrival, is_full) = shared.arrivals.enter(shared.config.limits.unauthenticated);
+        let (arrival, is_full) = shared.arrivals.enter(shared.sockets.unauthenticated);
         if is_full {
             shared.limits.reached(Limit::Unauthenticated);
         }

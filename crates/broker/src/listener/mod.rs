@@ -1,14 +1,18 @@
 //! The accept loops. They only accept: everything else, a TLS handshake too, happens in the
 //! connection's own task.
 
+mod descriptors;
 mod opening;
 pub(crate) mod tls;
+
+pub(crate) use self::descriptors::Sockets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +26,9 @@ pub(crate) const REFUSABLE: usize = 256;
 
 /// Pause after a failed accept, so that a process out of descriptors does not spin.
 const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Between two lines in the log that say that it goes on.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often certificate files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -61,13 +68,12 @@ pub(crate) async fn accept(
     shared: Arc<Shared>,
     tasks: TaskTracker,
 ) {
-    let mut failing = false;
+    let mut said: Option<Instant> = None;
     loop {
         let Ok(permit) = Arc::clone(&sockets).acquire_owned().await else { return };
         keep_pace(&shared).await;
         match listener.socket.accept().await {
             Ok((socket, peer)) => {
-                failing = false;
                 // A small reply must not wait for the acknowledgement of the packet before it.
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
@@ -81,8 +87,12 @@ pub(crate) async fn accept(
                 });
             }
             Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "cannot accept connections");
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    said = Some(Instant::now());
+                    tracing::warn!(
+                        %error,
+                        "cannot accept connections; those that are there go on, and it is tried again"
+                    );
                 }
                 tokio::time::sleep(BACKOFF).await;
             }

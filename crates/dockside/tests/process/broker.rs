@@ -27,11 +27,25 @@ impl Process {
 
     /// With a configuration file, in a directory that may hold what it names.
     pub(crate) fn start_in(dir: TempDir, config: &str, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(dir.path());
+        command.envs(environment.iter().copied());
+        Self::start_command(command, dir, config)
+    }
+
+    /// One that the system lets have so many descriptors.
+    pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        shell.current_dir(dir.path()).arg("-c").arg(script).arg(DOCKSIDE);
+        Self::start_command(shell, dir, "")
+    }
+
+    fn start_command(mut command: Command, dir: TempDir, config: &str) -> Self {
         fs::write(dir.path().join("dockside.toml"), config).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
-        let mut child = command(dir.path())
+        let mut child = command
             .args(["--mqtt", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", "dockside.toml"])
-            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

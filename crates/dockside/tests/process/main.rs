@@ -5,6 +5,7 @@
 
 mod broker;
 mod command;
+mod descriptors;
 mod import;
 mod kept;
 mod site;

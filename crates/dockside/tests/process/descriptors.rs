@@ -1,0 +1,61 @@
+//! A broker that the system gives few descriptors.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::broker::Process;
+
+/// A CONNECT of 3.1.1 with a client identifier.
+fn connect(broker: &Process, id: u8) -> TcpStream {
+    let mut socket = TcpStream::connect(broker.mqtt).unwrap();
+    socket.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, id]).unwrap();
+    socket
+}
+
+fn connack(socket: &mut TcpStream) -> [u8; 4] {
+    let mut connack = [0; 4];
+    socket.read_exact(&mut connack).unwrap();
+    connack
+}
+
+/// Whoever opens connections and says nothing takes none of those that the broker needs itself: clients, the admin
+/// listener and the store go on, and the log tells once.
+#[test]
+fn silent_connections_use_up_no_descriptors() {
+    let broker = Process::start_with_descriptors(256);
+    let mut first = connect(&broker, b'a');
+    assert_eq!(connack(&mut first), [0x20, 2, 0, 0]);
+    let silent: Vec<_> = (0..400).map(|_| TcpStream::connect(broker.mqtt).unwrap()).collect();
+    for id in b'b'..=b'z' {
+        let mut client = connect(&broker, id);
+        assert_eq!(connack(&mut client), [0x20, 2, 0, 0]);
+    }
+    first.write_all(&[0xc0, 0]).unwrap();
+    let mut pong = [0; 2];
+    first.read_exact(&mut pong).unwrap();
+    assert_eq!(pong, [0xd0, 0]);
+    let displaced = broker.metric("dockside_limits_reached_total{limit=\"unauthenticated\"}");
+    assert!(displaced >= 300.0, "{displaced}");
+    let log = broker.log();
+    assert!(log.contains("LimitNOFILE") && !log.contains("cannot accept"), "{log}");
+    drop(silent);
+}
+
+/// When all clients are there that there may be, the next one is told, and is let in when one has gone.
+#[test]
+fn the_clients_that_fit_are_told_and_more_are_refused() {
+    let broker = Process::start_with_descriptors(256);
+    let mut clients = Vec::new();
+    let refused = loop {
+        let mut client = connect(&broker, 0x21 + u8::try_from(clients.len()).unwrap());
+        let answer = connack(&mut client);
+        if answer[3] != 0 {
+            break answer;
+        }
+        clients.push(client);
+    };
+    assert_eq!((refused, clients.len()), ([0x20, 2, 0, 3], 64));
+    assert_eq!(broker.metric("dockside_connections_limit"), 64.0);
+    drop(clients);
+    while connack(&mut connect(&broker, b'!'))[3] != 0 {}
+}
