@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dockside::config::Config;
 use dockside_broker::config::{ClientCertificates, ClientIdentity, Listener, Transport};
-use dockside_mqtt::packet::{Ack, Connect, Packet};
+use dockside_mqtt::packet::{Connect, Packet};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
@@ -23,8 +23,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 
+use crate::access::publish_for;
 use crate::admin::refused;
-use crate::peer::{Peer, TestBroker, at, connect, id, publish, read};
+use crate::peer::{Peer, TestBroker, at, connect};
 
 const ANYBODY: Version = Version::V5;
 
@@ -219,16 +220,6 @@ impl Guarded {
     }
 }
 
-/// Publishes at QoS 1 and returns the acknowledgement's reason.
-async fn answer(peer: &mut Peer, topic: &str) -> ReasonCode {
-    peer.send(&Packet::Publish(publish(topic, b"{}", QoS::AtLeastOnce, 5))).await;
-    let bytes = peer.packet().await;
-    match read(&bytes, peer.version) {
-        Packet::Puback(Ack { packet_id, reason, .. }) if packet_id == id(5) => reason,
-        other => panic!("unexpected packet {other:?}"),
-    }
-}
-
 fn user(name: &str) -> Connect<'_> {
     Connect { username: Some(name), ..connect(ANYBODY, "client") }
 }
@@ -247,13 +238,8 @@ async fn where_a_certificate_is_required_nobody_comes_in_without_one() {
 
 #[tokio::test]
 async fn where_a_certificate_is_optional_others_log_in_as_ever() {
-    let anonymous = |config: &mut Config| config.mqtt.allow_anonymous = true;
     for (is_open, expected) in [(true, ReasonCode::Success), (false, ReasonCode::NotAuthorized)] {
-        let change = |config: &mut Config| {
-            if is_open {
-                anonymous(config)
-            }
-        };
+        let change = |config: &mut Config| config.mqtt.allow_anonymous = is_open;
         let site = Guarded::start(ClientCertificates::Optional, change).await;
         let mut dock = site.enters(&site.authority.card("SIMDOCK1", 2)).await;
         dock.subscribe("thing/product/SIMDOCK1/services", at(QoS::AtLeastOnce)).await;
@@ -301,9 +287,7 @@ async fn a_revoked_certificate_is_refused_as_soon_as_the_list_says_so() {
     let mut stays = site.enters(&dock).await;
     // Nobody asks for it: the file is looked at.
     site.write("crl.pem", &site.authority.list(&[2]));
-    loop {
-        let mut peer = site.peer(&site.tls(Some(&dock), &[&TLS12])).await;
-        let Some(peer) = &mut peer else { break };
+    while let Some(mut peer) = site.peer(&site.tls(Some(&dock), &[&TLS12])).await {
         assert_eq!(peer.connect(connect(ANYBODY, "again")).await, ReasonCode::Success);
     }
     site.refuses(Some(&dock), "the client's certificate is revoked").await;
@@ -389,7 +373,11 @@ async fn a_docks_certificate_lets_it_publish_its_own_topics_and_no_others() {
                 ("thing/product/SIMDOCK2/state", ReasonCode::NotAuthorized),
                 ("site/other", ReasonCode::NotAuthorized),
             ] {
-                assert_eq!(answer(&mut dock, topic).await, expected, "{identity:?} {topic}");
+                assert_eq!(
+                    publish_for(&mut dock, topic, b"{}").await,
+                    expected,
+                    "{identity:?} {topic}"
+                );
             }
         }
         for name in ["SIMDOCK2", "simdock1", ""] {
@@ -405,6 +393,8 @@ async fn who_came_by_certificate_stays_when_users_are_read_again() {
     let mut dock = site.enters(&site.authority.card("SIMDOCK1", 2)).await;
     site.reload();
     dock.ping().await;
-    assert_eq!(answer(&mut dock, "thing/product/SIMDOCK1/state").await, ReasonCode::Success);
-    assert_eq!(answer(&mut dock, "thing/product/SIMDOCK2/state").await, ReasonCode::NotAuthorized);
+    for (sn, expected) in [("1", ReasonCode::Success), ("2", ReasonCode::NotAuthorized)] {
+        let topic = format!("thing/product/SIMDOCK{sn}/state");
+        assert_eq!(publish_for(&mut dock, &topic, b"{}").await, expected);
+    }
 }
