@@ -61,6 +61,28 @@ async fn send(admin: SocketAddr, request: &str, headers: &str, body: &str) -> An
     }
 }
 
+/// Waits until somebody is refused for a reason that has these words, and returns the entry.
+pub(crate) async fn refused(broker: &TestBroker, words: &str) -> Value {
+    let look = async {
+        loop {
+            let why = send(broker.admin, "GET /api/v1/why", LOCAL, "").await.json();
+            let mut refusals = why["refusals"].as_array().unwrap().iter();
+            if let Some(found) = refusals.find(|r| r["reason"].as_str().unwrap().contains(words)) {
+                return found.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("nobody is refused because: {words}"))
+}
+
+/// Where a connected client comes from.
+pub(crate) async fn address_of(broker: &TestBroker, client_id: &str) -> String {
+    let request = format!("GET /api/v1/why?q={client_id}");
+    let why = send(broker.admin, &request, LOCAL, "").await.json();
+    why["connected"][0]["address"].as_str().unwrap().to_owned()
+}
+
 async fn status(broker: &TestBroker, request: &str, headers: &str) -> u16 {
     send(broker.admin, request, headers, "{}").await.status
 }

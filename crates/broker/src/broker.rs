@@ -23,7 +23,7 @@ use crate::clock::{Change, Clock, Doubt, Moment};
 use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::{AdminKeys, Files};
-use crate::listener::{Listener, Tls, Way, tls};
+use crate::listener::{Listener, Tls, Way, tls, watched};
 use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
 use crate::mailbox::Command;
 use crate::metrics::StoreMetrics;
@@ -125,16 +125,18 @@ impl Broker {
             let socket = bind("mqtt.listen", address).await?;
             listeners.push(Listener::plain(socket));
         }
-        for (at, (listener, pair)) in config.listeners.iter().zip(files.certificates).enumerate() {
+        let certificates = files.certificates;
+        for (at, (listener, certificates)) in config.listeners.iter().zip(certificates).enumerate()
+        {
             let socket = bind(&format!("listeners[{at}].listen"), listener.listen).await?;
-            let tls = match pair {
+            let tls = match certificates {
                 None => None,
-                Some(pair) => {
-                    let acceptor = tls::acceptor(Arc::clone(&pair)).map_err(|error| {
+                Some(certificates) => {
+                    let acceptor = tls::acceptor(&certificates).map_err(|error| {
                         let key = format!("listeners[{at}]");
                         BindError::Configuration(vec![Problem::new(key, error.to_string())])
                     })?;
-                    Some(Tls { acceptor, pair })
+                    Some(Tls { acceptor, certificates })
                 }
             };
             let (transport, proxy) = (listener.transport, listener.proxy_protocol);
@@ -186,9 +188,9 @@ impl Broker {
     /// What gives this broker a new configuration while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        let pairs = self.listeners.iter().filter_map(|listener| listener.way.tls.as_ref());
-        let pairs = pairs.map(|tls| Arc::clone(&tls.pair)).collect();
-        Reloader { shared: Arc::clone(&self.shared), pairs }
+        let tls = self.listeners.iter().filter_map(|listener| listener.way.tls.as_ref());
+        let watched = tls.flat_map(|tls| tls.certificates.watched()).collect();
+        Reloader { shared: Arc::clone(&self.shared), watched }
     }
 
     /// Serves until `stop` resolves, then stops in order: no accepts, no reading, everything
@@ -306,8 +308,8 @@ fn accept(
     let sockets = Arc::new(Semaphore::new(shared.sockets.at_most));
     let mut accepting = Vec::new();
     for listener in listeners {
-        if let Some(tls) = &listener.way.tls {
-            rooms.spawn(listener::watch(Arc::clone(&tls.pair)));
+        for watched in listener.way.tls.iter().flat_map(|tls| tls.certificates.watched()) {
+            rooms.spawn(watched::watch(watched));
         }
         let (sockets, shared) = (Arc::clone(&sockets), Arc::clone(shared));
         let accept = listener::accept(listener, sockets, shared, connections.clone());

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use dockside_access::password_file::PasswordFile;
 use dockside_access::policy::Policy;
 
-use crate::config::{Config, Problem};
-use crate::listener::tls::Pair;
+use crate::config::{Config, Listener, Problem};
+use crate::listener::authorities::Authorities;
+use crate::listener::tls::{Certificates, Pair};
 
 /// A password file larger than this is no password file.
 const PASSWORD_FILE_BYTES: u64 = 64 << 20;
@@ -17,8 +18,8 @@ const PASSWORD_FILE_BYTES: u64 = 64 << 20;
 /// What the files say.
 pub(crate) struct Files {
     pub(crate) policy: Arc<Policy>,
-    /// Certificates of the listeners; none for those without TLS.
-    pub(crate) certificates: Vec<Option<Arc<Pair>>>,
+    /// Certificates of the listeners, and who signs their clients'; none for those without TLS.
+    pub(crate) certificates: Vec<Option<Certificates>>,
     pub(crate) admin: AdminKeys,
 }
 
@@ -45,12 +46,9 @@ impl Files {
                 certificates.push(None);
                 continue;
             }
-            match Pair::read(&listener.certificate, &listener.key) {
-                Ok(pair) => certificates.push(Some(Arc::new(pair))),
-                Err(error) => {
-                    let key = format!("listeners[{at}].{}", error.whose.as_str());
-                    keep(vec![Problem::new(key, error.detail)]);
-                }
+            match certificates_of(at, listener) {
+                Ok(found) => certificates.push(Some(found)),
+                Err(problems) => keep(problems),
             }
         }
         match (policy, token, users) {
@@ -60,6 +58,19 @@ impl Files {
             }
             _ => Err(problems),
         }
+    }
+}
+
+fn certificates_of(at: usize, listener: &Listener) -> Result<Certificates, Vec<Problem>> {
+    let named = |name: &str, detail| Problem::new(format!("listeners[{at}].{name}"), detail);
+    let own = Pair::read(&listener.certificate, &listener.key)
+        .map_err(|error| named(error.whose.as_str(), error.detail));
+    let clients = Authorities::read(listener).map_err(|error| named(error.key, error.detail));
+    match (own, clients) {
+        (Ok(own), Ok(clients)) => {
+            Ok(Certificates { own: Arc::new(own), clients: clients.map(Arc::new) })
+        }
+        (own, clients) => Err(own.err().into_iter().chain(clients.err()).collect()),
     }
 }
 
@@ -100,6 +111,8 @@ const TOKEN_CHARACTERS: usize = 16;
 /// The password file and the rules.
 pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
     let users = password_file("users.password_file", &config.users.password_file)?;
+    // Who logs in otherwise is under rules as well.
+    let users = users.or_else(|| config.asks_for_login().then(PasswordFile::default));
     Policy::new(&config.access, users).map_err(|problems| {
         let named = |p: dockside_access::policy::Problem| {
             Problem::new(format!("access.{}", p.key), p.remedy)

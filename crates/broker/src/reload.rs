@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dockside_access::password_file::PasswordFile;
 
 use crate::config::{Config, Problem};
-use crate::listener::{self, tls};
+use crate::listener::watched::{self, Watched};
 use crate::shared::Shared;
 use crate::{files, metrics};
 
@@ -13,7 +13,7 @@ use crate::{files, metrics};
 #[derive(Clone)]
 pub struct Reloader {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) pairs: Vec<Arc<tls::Pair>>,
+    pub(crate) watched: Vec<Arc<dyn Watched>>,
 }
 
 /// What came of a reload.
@@ -34,7 +34,9 @@ impl Reloader {
     #[must_use]
     pub fn reload(&self, config: &Config) -> Reloaded {
         let mut reloaded = Reloaded::default();
-        match files::policy(config) {
+        // Who has to log in depends on the listeners too, and those are as they were at the start.
+        let listeners = self.shared.config.listeners.clone();
+        match files::policy(&Config { listeners, ..config.clone() }) {
             // Listeners that the network reaches are open, and nobody would have to log in.
             Ok(policy) if policy.users().is_none() && self.shared.access.asks_for_login() => {
                 let remedy = "is gone from the configuration, and a broker that runs with users is not opened to everybody; restart it if that is meant";
@@ -60,8 +62,8 @@ impl Reloader {
             Err(problems) => reloaded.problems = problems,
         }
         // Every one is read again, whatever came of the one before.
-        let good = self.pairs.iter().filter(|pair| listener::reload(pair)).count();
-        let certificates_are_good = good == self.pairs.len();
+        let good = self.watched.iter().filter(|watched| watched::reload(&***watched)).count();
+        let certificates_are_good = good == self.watched.len();
         reloaded.need_restart = need_restart(&self.shared.config, &config.as_it_runs());
         let is_good = reloaded.problems.is_empty() && certificates_are_good;
         metrics::reloaded(is_good);

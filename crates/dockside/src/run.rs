@@ -87,7 +87,7 @@ fn warn_of_open_listeners(config: &Config, broker: &Broker) {
         if address.ip().is_loopback() {
             continue;
         }
-        if !config.users.are_configured() {
+        if !config.broker().asks_for_login() {
             tracing::warn!("anybody who reaches {address} may publish and subscribe to everything");
         } else if !transport.is_encrypted() {
             tracing::warn!("passwords and messages on {address} can be read on their way: no TLS");

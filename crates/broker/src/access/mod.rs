@@ -39,6 +39,8 @@ pub(crate) struct Denied;
 pub(crate) enum NoLogin {
     /// It gave no user name, and that is not allowed.
     Anonymous,
+    /// Its certificate has another user's name than it gave.
+    AnotherName,
     /// What it gave is wrong.
     Wrong(Wrong),
 }
@@ -47,6 +49,7 @@ pub(crate) enum NoLogin {
 #[derive(Debug)]
 pub(crate) struct Login {
     user: Option<Arc<str>>,
+    by_certificate: bool,
     generation: u64,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Announcing {
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     rights: Rights,
+    /// Who signs it knows the user, the password file need not.
+    by_certificate: bool,
     generation: u64,
 }
 
@@ -96,6 +101,7 @@ pub(crate) struct Access {
     generation: AtomicU64,
     announced: Arc<RwLock<Announced>>,
     allow_anonymous: bool,
+    takes_certificates: bool,
     verifier: Verifier,
     pub(crate) metrics: AccessMetrics,
 }
@@ -107,22 +113,37 @@ impl Access {
             generation: AtomicU64::new(0),
             announced: Arc::default(),
             allow_anonymous: config.mqtt.allow_anonymous,
+            takes_certificates: config.takes_client_certificates(),
             verifier: Verifier::new(config.users.cache_ms),
             metrics: AccessMetrics::register(),
         }
     }
 
-    /// Who a client is by its user name and password. Waits: for its turn after failed attempts,
-    /// and for a worker that hashes the password.
+    /// Who a client is: the user of its certificate (`certified`), or that of its user name and
+    /// password. The latter waits: for its turn after failed attempts, and for a worker that hashes the
+    /// password.
     pub(crate) async fn log_in(
         &self,
         connect: &Connect<'_>,
         address: IpAddr,
+        certified: Option<&Arc<str>>,
     ) -> Result<Login, NoLogin> {
         // Read before the policy: a client that came in under old rules looks at itself at once.
         let generation = self.generation.load(Ordering::Acquire);
-        let user = self.user(connect, address).await?;
-        Ok(Login { user, generation })
+        let user = match certified {
+            Some(user) => Some(self.certified(connect, user)?),
+            None => self.user(connect, address).await?,
+        };
+        Ok(Login { user, by_certificate: certified.is_some(), generation })
+    }
+
+    fn certified(&self, connect: &Connect<'_>, user: &Arc<str>) -> Result<Arc<str>, NoLogin> {
+        if connect.username.is_some_and(|name| *name != **user) {
+            self.metrics.certificate_fail.increment(1);
+            return Err(NoLogin::AnotherName);
+        }
+        self.metrics.certificate_ok.increment(1);
+        Ok(Arc::clone(user))
     }
 
     async fn user(
@@ -148,15 +169,17 @@ impl Access {
     /// What a user, or nobody, may do as this client.
     pub(crate) fn restored(&self, user: Option<Arc<str>>, client_id: &Arc<str>) -> Identity {
         let generation = self.generation.load(Ordering::Acquire);
-        self.identity(Login { user, generation }, client_id)
+        // How a user came is not kept: where that may have been by certificate, its session stays.
+        let by_certificate = user.is_some() && self.takes_certificates;
+        self.identity(Login { user, by_certificate, generation }, client_id)
     }
 
     /// Who a client is under the rules of now.
     pub(crate) fn identity(&self, login: Login, client_id: &Arc<str>) -> Identity {
-        let Login { user, generation } = login;
+        let Login { user, by_certificate, generation } = login;
         let announced = Arc::clone(&self.announced);
         let rights = Rights::new(self.policy(), announced, user, Arc::clone(client_id));
-        Identity { rights, generation }
+        Identity { rights, by_certificate, generation }
     }
 
     /// Whether the rules are still those that this identity was made under.
@@ -167,21 +190,22 @@ impl Access {
     /// The same client under the rules of now.
     ///
     /// # Errors
-    /// [`Denied`]: its user is gone, or it came without one and that is not allowed any more.
+    /// [`Denied`]: its user is gone, or it came without one and that is not allowed any more. A user
+    /// that came by certificate need not be in the password file.
     pub(crate) fn renew(
         &self,
         identity: &Identity,
         client_id: &Arc<str>,
     ) -> Result<Identity, Denied> {
-        let user = identity.user().cloned();
+        let (user, by_certificate) = (identity.user().cloned(), identity.by_certificate);
         let generation = self.generation.load(Ordering::Acquire);
         let policy = self.policy();
         let stays = match (policy.users(), &user) {
             (None, _) => true,
-            (Some(users), Some(user)) => users.contains(user),
+            (Some(users), Some(user)) => by_certificate || users.contains(user),
             (Some(_), None) => self.allow_anonymous,
         };
-        let login = Login { user, generation };
+        let login = Login { user, by_certificate, generation };
         if stays { Ok(self.identity(login, client_id)) } else { Err(Denied) }
     }
 
@@ -245,17 +269,23 @@ pub(crate) struct AccessMetrics {
     login_ok: Counter,
     login_fail: Counter,
     login_error: Counter,
+    certificate_ok: Counter,
+    certificate_fail: Counter,
     pub(crate) subscribe_allowed: Counter,
     pub(crate) subscribe_denied: Counter,
 }
 
 impl AccessMetrics {
     fn register() -> Self {
-        let login = |result: &'static str| counter!("dockside_auth_attempts_total", "backend" => "password_file", "result" => result);
+        let login = |backend: &'static str, result: &'static str| counter!("dockside_auth_attempts_total", "backend" => backend, "result" => result);
+        let password = |result| login("password_file", result);
+        let certificate = |result| login("certificate", result);
         Self {
-            login_ok: login("ok"),
-            login_fail: login("fail"),
-            login_error: login("error"),
+            login_ok: password("ok"),
+            login_fail: password("fail"),
+            login_error: password("error"),
+            certificate_ok: certificate("ok"),
+            certificate_fail: certificate("fail"),
             subscribe_allowed: acl_check("subscribe", "allow"),
             subscribe_denied: acl_check("subscribe", "deny"),
         }

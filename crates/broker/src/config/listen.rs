@@ -119,6 +119,12 @@ impl Listener {
             proxy_protocol: false,
         }
     }
+
+    /// Whether it asks clients for a certificate.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.client_certificates != ClientCertificates::Off
+    }
 }
 
 /// Whether clients show a certificate of their own.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Admin, Config, Limits, LiveLog, Mqtt, Store};
+use super::{Admin, ClientIdentity, Config, Limits, Listener, LiveLog, Mqtt, Store};
 
 /// A value that cannot be: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,17 @@ impl Problem {
 }
 
 impl Config {
+    /// Whether clients have to log in, with a password or a certificate, where they are not let in anonymously.
+    #[must_use]
+    pub fn asks_for_login(&self) -> bool {
+        self.users.are_configured() || self.takes_client_certificates()
+    }
+
+    /// Whether a client can log in with a certificate.
+    pub(crate) fn takes_client_certificates(&self) -> bool {
+        self.listeners.iter().any(Listener::asks_for_certificates)
+    }
+
     /// Retained messages never take more than a quarter of what the store may: they go for nobody, and there
     /// must be room for what else is kept.
     #[must_use]
@@ -46,21 +57,34 @@ impl Config {
     fn listener_problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let open = self.mqtt.allow_anonymous || self.users.are_configured();
+        // Then rules are in force, and whoever has no certificate is refused.
+        let others_log_in = self.takes_client_certificates();
         let mut check_address = |key: &str, address: SocketAddr| {
-            if !open && !address.ip().is_loopback() {
-                let remedy = format!(
+            let remedy = if others_log_in {
+                format!(
+                    "nobody could log in at {address}: there is no users.password_file, and it asks for no client certificates; set one of them, or listen on loopback"
+                )
+            } else {
+                format!(
                     "{address} can be reached from the network and nobody has to log in; set users.password_file, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
-                );
+                )
+            };
+            if !open {
                 problems.push(Problem::new(key, remedy));
             }
         };
-        if let Some(address) = self.mqtt.listen.address() {
+        if let Some(address) = self.mqtt.listen.address().filter(|at| !at.ip().is_loopback()) {
             check_address("mqtt.listen", address);
         }
         for (at, listener) in self.listeners.iter().enumerate() {
-            check_address(&format!("listeners[{at}].listen"), listener.listen);
+            // A proxy on this machine brings the network with it.
+            let is_reached = !listener.listen.ip().is_loopback() || listener.proxy_protocol;
+            if is_reached && !listener.asks_for_certificates() {
+                check_address(&format!("listeners[{at}].listen"), listener.listen);
+            }
         }
         for (at, listener) in self.listeners.iter().enumerate() {
+            client_certificate_problems(at, listener, &mut problems);
             for (name, file) in [("certificate", &listener.certificate), ("key", &listener.key)] {
                 let remedy = match (listener.transport.is_encrypted(), file.as_os_str().is_empty())
                 {
@@ -78,6 +102,39 @@ impl Config {
             problems.push(Problem::new("mqtt.listen", remedy));
         }
         problems
+    }
+}
+
+fn client_certificate_problems(at: usize, listener: &Listener, problems: &mut Vec<Problem>) {
+    let mut problem = |name: &str, remedy: &str| {
+        problems.push(Problem::new(format!("listeners[{at}].{name}"), remedy));
+    };
+    let has_ca = !listener.client_ca.as_os_str().is_empty();
+    let has_crl = !listener.client_crl.as_os_str().is_empty();
+    if listener.asks_for_certificates() {
+        if !listener.transport.is_encrypted() {
+            problem(
+                "client_certificates",
+                "this listener encrypts nothing and sees no certificates; set transport = \"tls\" (or \"wss\"), or leave this out",
+            );
+        } else if !has_ca {
+            problem(
+                "client_ca",
+                "clients are asked for certificates, and nobody is named who signs them: set a PEM file of the authorities",
+            );
+        }
+        return;
+    }
+    let said = [
+        ("client_ca", has_ca),
+        ("client_crl", has_crl),
+        ("client_identity", listener.client_identity != ClientIdentity::default()),
+    ];
+    for (name, _) in said.into_iter().filter(|(_, is_said)| *is_said) {
+        problem(
+            name,
+            "counts only where clients are asked for certificates: set client_certificates = \"optional\" or \"required\", or leave this out",
+        );
     }
 }
 
@@ -179,7 +236,7 @@ fn log_problems(log: &LiveLog, problems: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Listen, Listener, Transport};
+    use crate::config::{ClientCertificates, Listen, Listener, Transport};
 
     fn keys(config: &Config) -> Vec<String> {
         config.problems().into_iter().map(|problem| problem.key).collect()
@@ -235,6 +292,51 @@ mod tests {
         let expected: Vec<_> =
             expected.iter().map(|(at, name)| format!("listeners[{at}].{name}")).collect();
         assert_eq!(keys(&config), expected);
+    }
+
+    #[test]
+    fn certificates_of_clients_are_a_login_where_they_are_asked_for() {
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let listener = |transport| Listener {
+            certificate: "x.pem".into(),
+            key: "x.key".into(),
+            client_certificates: ClientCertificates::Required,
+            client_ca: "ca.pem".into(),
+            ..Listener::new(anywhere, transport)
+        };
+        let asks = listener(Transport::Tls);
+        let with = |listener| Config { listeners: vec![listener], ..Config::default() };
+        let sound = with(asks.clone());
+        assert!(sound.problems().is_empty() && sound.asks_for_login());
+        let mut others = sound;
+        others.listeners.push(Listener::new(anywhere, Transport::Tcp));
+        assert!(others.problems()[0].remedy.contains("nobody could log in"), "{others:?}");
+        assert_eq!(keys(&others), ["listeners[1].listen"]);
+        let no_ca = Listener { client_ca: "".into(), ..asks.clone() };
+        assert_eq!(keys(&with(no_ca)), ["listeners[0].client_ca"]);
+        let (certificate, key) = ("".into(), "".into());
+        let plain = Listener { certificate, key, ..listener(Transport::Tcp) };
+        assert_eq!(keys(&with(plain)), ["listeners[0].client_certificates"]);
+        let off = Listener {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            client_certificates: ClientCertificates::Off,
+            client_crl: "crl.pem".into(),
+            client_identity: ClientIdentity::San,
+            ..asks
+        };
+        let named = ["client_ca", "client_crl", "client_identity"];
+        assert_eq!(keys(&with(off)), named.map(|name| format!("listeners[0].{name}")));
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_brings_the_network_with_it() {
+        let here = Listener::new(SocketAddr::from(([127, 0, 0, 1], 0)), Transport::Tcp);
+        let with = |listener| Config { listeners: vec![listener], ..Config::default() };
+        assert!(with(here.clone()).problems().is_empty());
+        let mut config = with(Listener { proxy_protocol: true, ..here });
+        assert_eq!(keys(&config), ["listeners[0].listen"]);
+        config.users.password_file = "users".into();
+        assert!(config.problems().is_empty());
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(super) async fn admit(
     shared: &Arc<Shared>,
 ) -> Result<Admitted, Refusal> {
     check(connect)?;
-    let login = shared.access.log_in(connect, arrived.peer.ip().to_canonical()).await;
+    let address = arrived.peer.ip().to_canonical();
+    let login = shared.access.log_in(connect, address, arrived.certified.as_ref()).await;
     let login = login.map_err(|why| no_login(connect, why))?;
     let instance = shared.new_instance();
     // [MQTT-3.1.3-6] [MQTT-3.1.3-7]; what a client gives may be of any length [MQTT-3.1.3-5].
@@ -103,7 +104,7 @@ fn client(
         instance,
         version: connect.version,
         identity,
-        user: connect.username.map(Arc::from),
+        user: connect.username.map(Arc::from).or_else(|| arrived.certified.clone()),
         peer: arrived.peer,
         transport: arrived.transport,
         keep_alive: granted.silence(),
@@ -122,6 +123,11 @@ fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
             let remedy =
                 "give the client a user name and a password (mqtt.allow_anonymous is false)";
             Refusal::told(connect, Rejected::NotAuthorized, told, remedy).at(Stage::Password)
+        }
+        NoLogin::AnotherName => {
+            let remedy = "leave the client's user name out, or make it the one in its certificate (the common name; with client_identity = \"san\" the first DNS name)";
+            let told = (wrong.0, "another user name than the client's certificate has");
+            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
         }
         NoLogin::Wrong(Wrong::User) => {
             let remedy = "there is no such user: add it with `dockside passwd FILE USER` and reload, or correct the client's user name";

@@ -1,6 +1,7 @@
 //! A socket that was accepted, and what it may have until its CONNECT is there.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use dockside_mqtt::ReasonCode;
 use dockside_mqtt::packet::Connect;
@@ -18,6 +19,8 @@ use crate::shared::Shared;
 pub(crate) struct Arrived {
     pub(crate) peer: SocketAddr,
     pub(crate) transport: Transport,
+    /// The user whose certificate it has shown.
+    pub(crate) certified: Option<Arc<str>>,
     /// When its CONNECT must be here.
     deadline: Instant,
     /// Its place among those whose CONNECT is not there yet; none once it is.
@@ -38,17 +41,15 @@ pub(crate) enum Cut {
 }
 
 impl Arrived {
-    /// Gives it its places; who goes for it is told.
+    /// Gives it its place among those who have not said who they are; who goes for it is told. The one of its
+    /// address it has when that is known ([`Arrived::comes_from`]).
     pub(crate) fn now(peer: SocketAddr, transport: Transport, shared: &Shared) -> Self {
         let (arrival, is_full) = shared.arrivals.enter(shared.sockets.unauthenticated);
         if is_full {
             shared.limits.reached(Limit::Unauthenticated);
         }
         let deadline = Instant::now() + shared.config.mqtt.connect_timeout();
-        let mut arrived =
-            Self { peer, transport, deadline, arrival: Some(arrival), place: Ok(None) };
-        arrived.comes_from(peer, shared);
-        arrived
+        Self { peer, transport, certified: None, deadline, arrival: Some(arrival), place: Ok(None) }
     }
 
     /// Its address is this one.
@@ -59,8 +60,6 @@ impl Arrived {
             per_second: limits.connects_per_address_per_second,
         };
         self.peer = peer;
-        // The former one goes first: it may be the same address.
-        self.place = Ok(None);
         self.place = shared.addresses.enter(peer.ip(), allowed, shared.clock.now_ms());
     }
 
@@ -92,9 +91,10 @@ impl Arrived {
         })
     }
 
-    /// Whoever it is: nothing else is known yet.
-    pub(crate) fn whom(&self) -> Whom<'static> {
-        Whom { address: self.peer, client_id: None, user: None, topic: None }
+    /// Whoever it is, as far as that is known yet.
+    pub(crate) fn whom(&self) -> Whom<'_> {
+        let user = self.certified.as_deref();
+        Whom { address: self.peer, client_id: None, user, topic: None }
     }
 
     /// It has said something.

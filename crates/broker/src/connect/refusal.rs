@@ -175,10 +175,11 @@ pub(super) fn note(arrived: &Arrived, shared: &Shared, refusal: &Refusal) {
         None => refusal.error.detail.into(),
     };
     let client = refusal.client.as_deref();
+    let known = arrived.whom();
     let whom = Whom {
         client_id: client.map(|client| &*client.id).filter(|id| !id.is_empty()),
-        user: client.and_then(|client| client.user.as_deref()),
-        ..arrived.whom()
+        user: client.and_then(|client| client.user.as_deref()).or(known.user),
+        ..known
     };
     let cause = Cause { reason, remedy: refusal.remedy };
     shared.refusals.record(whom, refusal.stage, cause, false);

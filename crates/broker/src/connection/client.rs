@@ -21,7 +21,7 @@ pub(crate) struct Client {
     pub(crate) instance: Instance,
     pub(crate) version: Version,
     pub(crate) identity: Identity,
-    /// The user name it gave, whether or not it had to log in.
+    /// The user name it gave, whether or not it had to log in, or that of its certificate.
     pub(crate) user: Option<Arc<str>>,
     pub(crate) peer: SocketAddr,
     pub(crate) transport: Transport,

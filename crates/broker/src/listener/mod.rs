@@ -1,9 +1,12 @@
 //! The accept loops. They only accept: everything else, a TLS handshake too, happens in the
 //! connection's own task.
 
+pub(crate) mod authorities;
 mod descriptors;
 mod opening;
+mod proxy;
 pub(crate) mod tls;
+pub(crate) mod watched;
 
 pub(crate) use self::descriptors::Sockets;
 
@@ -30,9 +33,6 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// Between two lines in the log that say that it goes on.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// How often certificate files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
-
 /// A bound listener.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
@@ -50,7 +50,7 @@ pub(crate) struct Way {
 /// What a TLS listener needs besides.
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
-    pub(crate) pair: Arc<tls::Pair>,
+    pub(crate) certificates: tls::Certificates,
 }
 
 impl Listener {
@@ -79,7 +79,11 @@ pub(crate) async fn accept(
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
                 }
                 shared.sys.accepted();
-                let arrived = Arrived::now(peer, listener.way.transport, &shared);
+                let mut arrived = Arrived::now(peer, listener.way.transport, &shared);
+                // Who is behind a proxy is not known yet, and the proxy itself may come as often as it likes.
+                if !listener.way.proxy {
+                    arrived.comes_from(peer, &shared);
+                }
                 let (way, shared) = (Arc::clone(&listener.way), Arc::clone(&shared));
                 tasks.spawn(async move {
                     opening::serve(socket, way, arrived, shared).await;
@@ -121,33 +125,4 @@ async fn keep_pace(shared: &Shared) {
         }
         tokio::time::sleep(Duration::from_millis(wait_ms.max(1))).await;
     }
-}
-
-/// Looks at the certificate's files and reads them again when they are others, until it is dropped.
-pub(crate) async fn watch(pair: Arc<tls::Pair>) {
-    let mut every = tokio::time::interval(LOOK);
-    loop {
-        every.tick().await;
-        let pair = Arc::clone(&pair);
-        // Files may be on a disk that is slow.
-        let looked = tokio::task::spawn_blocking(move || {
-            if pair.has_changed() {
-                reload(&pair);
-            }
-        });
-        if looked.await.is_err() {
-            tracing::error!("looking at a certificate failed; it is tried again");
-        }
-    }
-}
-
-/// Reads a certificate again and says what came of it; whether it is the new one that is used.
-pub(crate) fn reload(pair: &tls::Pair) -> bool {
-    let certificate = pair.certificate().display();
-    let outcome = pair.reload();
-    match &outcome {
-        Ok(()) => tracing::info!("{certificate} was read again"),
-        Err(error) => tracing::error!("{error}; the certificate that was read before stays in use"),
-    }
-    outcome.is_ok()
 }

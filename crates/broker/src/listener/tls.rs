@@ -1,21 +1,38 @@
 //! TLS: certificates that can be exchanged while the listener serves, and the handshake.
 
 use std::fmt;
-use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{AlertDescription, Error, ServerConfig};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, ServerConfig};
 
+use super::authorities::Authorities;
+use super::watched::{Seen, Watched};
 use crate::refusals::Cause;
+
+/// What a listener shows, and what it goes by when clients show theirs.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificates {
+    pub(crate) own: Arc<Pair>,
+    /// None if nobody is asked.
+    pub(crate) clients: Option<Arc<Authorities>>,
+}
+
+impl Certificates {
+    /// All that is read again when its files change.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = Arc<dyn Watched>> {
+        let own: Arc<dyn Watched> = self.own.clone();
+        let clients = self.clients.clone().map(|clients| clients as Arc<dyn Watched>);
+        std::iter::once(own).chain(clients)
+    }
+}
 
 /// A certificate and its key, as last read from their files.
 #[derive(Debug)]
@@ -23,16 +40,7 @@ pub(crate) struct Pair {
     certificate: PathBuf,
     key: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
-    /// What the files looked like when they were last read, well or not.
-    seen: Mutex<[Option<Stamp>; 2]>,
-}
-
-/// Enough of a file's metadata to see that it is another one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
+    seen: Seen<2>,
 }
 
 /// Which of the two files.
@@ -67,37 +75,35 @@ impl fmt::Display for BadPair {
 impl Pair {
     /// Reads the pair.
     pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, BadPair> {
-        let seen = [stamp(certificate), stamp(key)];
+        let seen = Seen::now([certificate, key]);
         let current = read(certificate, key)?;
         Ok(Self {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             current: RwLock::new(Arc::new(current)),
-            seen: Mutex::new(seen),
+            seen,
         })
     }
 
-    /// Reads the files again; whoever connects from now on gets what they say.
-    ///
-    /// # Errors
-    /// They are no pair: the former one stays.
-    pub(crate) fn reload(&self) -> Result<(), BadPair> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
-            [stamp(&self.certificate), stamp(&self.key)];
-        let new = read(&self.certificate, &self.key)?;
+    fn files(&self) -> [&Path; 2] {
+        [&self.certificate, &self.key]
+    }
+}
+
+impl Watched for Pair {
+    fn file(&self) -> &Path {
+        &self.certificate
+    }
+
+    fn has_changed(&self) -> bool {
+        self.seen.differ(self.files())
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.seen.again(self.files());
+        let new = read(&self.certificate, &self.key).map_err(|bad| bad.detail)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
-    }
-
-    /// Whether a file is another one than when it was last read.
-    pub(crate) fn has_changed(&self) -> bool {
-        let now = [stamp(&self.certificate), stamp(&self.key)];
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != now
-    }
-
-    /// The certificate's file, for the log.
-    pub(crate) fn certificate(&self) -> &Path {
-        &self.certificate
     }
 }
 
@@ -105,15 +111,6 @@ impl ResolvesServerCert for Pair {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
     }
-}
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    let stamp = |metadata: Metadata| Stamp {
-        inode: metadata.ino(),
-        length: metadata.len(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-    };
-    fs::metadata(file).ok().map(stamp)
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, BadPair> {
@@ -143,7 +140,8 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, BadPair> {
     })
 }
 
-fn pem(error: &tokio_rustls::rustls::pki_types::pem::Error) -> String {
+/// Why a file is not in the form that it should be.
+pub(super) fn pem(error: &tokio_rustls::rustls::pki_types::pem::Error) -> String {
     use tokio_rustls::rustls::pki_types::pem::Error as Pem;
     match error {
         Pem::Io(error) => format!("cannot be read: {error}"),
@@ -153,13 +151,23 @@ fn pem(error: &tokio_rustls::rustls::pki_types::pem::Error) -> String {
     }
 }
 
-/// What does the handshakes of a listener: TLS 1.2 and 1.3, no client certificates.
-pub(crate) fn acceptor(pair: Arc<Pair>) -> Result<TlsAcceptor, Error> {
+/// What does the handshakes of a listener: TLS 1.2 and 1.3.
+pub(crate) fn acceptor(certificates: &Certificates) -> Result<TlsAcceptor, Error> {
     let provider = Arc::new(ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(pair);
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let own = Arc::clone(&certificates.own);
+    let config = match &certificates.clients {
+        None => builder.with_no_client_auth().with_cert_resolver(own),
+        Some(clients) => {
+            let builder = builder.with_client_cert_verifier(clients.clone());
+            let mut config = builder.with_cert_resolver(own);
+            // In a session that is resumed nobody looks at the certificate again: it would let in who was revoked.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
+        }
+    };
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -179,6 +187,19 @@ pub(crate) fn cause(error: &io::Error) -> Cause {
             format!("no TLS version or cipher in common ({detail:?})"),
             "TLS 1.2 and 1.3 are offered; renew the client's TLS library",
         ),
+        Some(Error::NoCertificatesPresented) => (
+            "the client showed no certificate, and this listener lets nobody in without one"
+                .to_owned(),
+            "give the client a certificate that an authority of client_ca has signed, with its key; client_certificates = \"optional\" would let it log in otherwise",
+        ),
+        Some(Error::InvalidCertificate(error)) => {
+            let (reason, remedy) = bad_certificate(error);
+            (format!("the client's certificate {reason}"), remedy)
+        }
+        Some(Error::InvalidCertRevocationList(error)) => (
+            format!("the revocation list of the client's authority cannot be used ({error:?})"),
+            "this is the list's fault, not the client's: have that authority make client_crl anew (another key signed it, or the authority's certificate does not let it sign lists: keyUsage cRLSign)",
+        ),
         Some(error) => (
             format!("TLS handshake failed: {error}"),
             "see the reason; openssl s_client -connect shows the same handshake",
@@ -189,6 +210,46 @@ pub(crate) fn cause(error: &io::Error) -> Cause {
         ),
     };
     Cause { reason: reason.into(), remedy }
+}
+
+/// What is wrong with a client's certificate, and what to do.
+fn bad_certificate(error: &CertificateError) -> (String, &'static str) {
+    use CertificateError as Bad;
+    let (reason, remedy) = match error {
+        Bad::UnknownIssuer => (
+            "is signed by no authority of client_ca",
+            "have the client's certificate signed by an authority of that file, or add its authority there; a client sends certificates in between along with its own",
+        ),
+        Bad::Expired | Bad::ExpiredContext { .. } => (
+            "is expired",
+            "renew the client's certificate; if it is not expired, this machine's clock is wrong",
+        ),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
+            "is not valid yet",
+            "this machine's clock is behind, or that of the authority was ahead when it signed",
+        ),
+        Bad::Revoked => (
+            "is revoked (client_crl)",
+            "its authority has revoked it: if the client is to come in, sign it a new certificate",
+        ),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => (
+            "is not made for clients",
+            "sign it one with extendedKeyUsage = clientAuth, or without that extension",
+        ),
+        Bad::BadSignature => (
+            "is not signed by the key of the authority whose name it bears",
+            "the authority may have got a new key under the same name: put its new certificate into client_ca as well, or sign the client's certificate again",
+        ),
+        Bad::BadEncoding => ("cannot be read", "have it signed again"),
+        error => {
+            let reason = format!("cannot be used: {error}");
+            return (
+                reason,
+                "have it signed again as X.509 version 3 and as no authority's (CA:FALSE), as docs/security.md shows",
+            );
+        }
+    };
+    (reason.to_owned(), remedy)
 }
 
 fn refused_certificate(alert: AlertDescription) -> &'static str {

@@ -100,7 +100,7 @@ fn describe() {
     );
     c!("dockside_store_commits_total", "Transactions that were committed");
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
-    c!("dockside_auth_attempts_total", "Logins with a user name, by result");
+    c!("dockside_auth_attempts_total", "Logins with a user name or a certificate, by result");
     c!("dockside_acl_checks_total", "Publishes and subscriptions, by the rules of access");
     g!("dockside_config_last_reload_successful", "Whether the last reload took everything over");
     g!(

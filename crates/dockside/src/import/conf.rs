@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use dockside_broker::config::{Listener, Transport};
+use dockside_broker::config::{ClientCertificates, Listener, Transport};
 
 /// One line of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +46,10 @@ pub(super) struct ListenerConf {
     certificate: Option<String>,
     key: Option<String>,
     asks_for_certificate: bool,
+    /// Whether the certificate's common name is the user.
+    is_known_by_certificate: bool,
+    authorities: Option<String>,
+    revoked: Option<String>,
     anonymous: Option<bool>,
     pre_shared_keys: bool,
 }
@@ -221,8 +225,11 @@ impl ListenerConf {
             "require_certificate" => self.asks_for_certificate = line.value == "true",
             "psk_file" | "psk_hint" => self.pre_shared_keys = true,
             // Only for client certificates, which are asked for or noted by the option above.
-            "cafile" | "capath" | "crlfile" => {}
-            "use_identity_as_username" | "use_subject_as_username" => return line.value != "true",
+            "cafile" => self.authorities = value(),
+            "crlfile" => self.revoked = value(),
+            "capath" => {}
+            "use_identity_as_username" => self.is_known_by_certificate = line.value == "true",
+            "use_subject_as_username" => return line.value != "true",
             _ => return false,
         }
         true
@@ -256,23 +263,50 @@ impl ListenerConf {
             notes.push(format!("{name}: TLS by pre-shared keys is not offered"));
             return None;
         }
-        if self.asks_for_certificate {
-            // Without the certificate that it asks for, it would be open to more than there.
-            notes.push(format!("{name}: client certificates are not asked for yet"));
-            return None;
-        }
         let listen = SocketAddr::new(address, port);
         match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => Some(Listener {
-                certificate: certificate.into(),
-                key: key.into(),
-                ..Listener::new(listen, Transport::Tls)
-            }),
+            (Some(certificate), Some(key)) => self.with_clients(
+                Listener {
+                    certificate: certificate.into(),
+                    key: key.into(),
+                    ..Listener::new(listen, Transport::Tls)
+                },
+                notes,
+            ),
             (None, None) => Some(Listener::new(listen, Transport::Tcp)),
             _ => {
                 notes.push(format!("{name}: certfile and keyfile belong together"));
                 None
             }
         }
+    }
+
+    /// With what it asks of clients; none if that cannot be carried: it would be open to more than there.
+    fn with_clients(&self, mut listener: Listener, notes: &mut Vec<String>) -> Option<Listener> {
+        let name = format!("listener {}", self.port);
+        match (self.asks_for_certificate, self.is_known_by_certificate, &self.authorities) {
+            (false, false, _) => {}
+            (true, true, Some(authorities)) => {
+                listener.client_certificates = ClientCertificates::Required;
+                listener.client_ca = authorities.into();
+                listener.client_crl = self.revoked.clone().unwrap_or_default().into();
+            }
+            (true, true, None) => {
+                notes.push(format!("{name}: client certificates without a cafile"));
+                return None;
+            }
+            // There a password is asked for as well, here the certificate is the user's.
+            (true, false, _) => {
+                notes.push(format!(
+                    "{name}: client certificates without use_identity_as_username; here who has one is the user that it names"
+                ));
+                return None;
+            }
+            (false, true, _) => {
+                notes.push(format!("{name}: use_identity_as_username without require_certificate"));
+                return None;
+            }
+        }
+        Some(listener)
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dockside_access::password_file::PasswordFile;
-use dockside_broker::config::{Effect, Listen, Preset, Rule, Transport};
+use dockside_broker::config::{Effect, Listen, Listener, Preset, Rule, Transport};
 
 use self::conf::{Conf, Line, ListenerConf};
 use crate::config::Config;
@@ -93,7 +93,8 @@ fn listeners(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
 fn users(conf: &Conf, config: &mut Config, notes: &mut Vec<String>) {
     config.mqtt.allow_anonymous = conf.allow_anonymous();
     let Some(file) = &conf.password_file else {
-        if !conf.allow_anonymous() {
+        let by_certificate = config.listeners.iter().any(Listener::asks_for_certificates);
+        if !conf.allow_anonymous() && !by_certificate {
             notes.push(
                 "no password_file and allow_anonymous false: there nobody is let in, here everybody on this machine is until there are users; make them with `dockside passwd FILE USER` and set users.password_file".to_owned(),
             );

@@ -115,6 +115,13 @@ listener 8884
 certfile /etc/site.pem
 keyfile /etc/site.key
 require_certificate true
+listener 8885
+certfile /etc/site.pem
+keyfile /etc/site.key
+cafile /etc/clients.pem
+crlfile /etc/revoked.pem
+require_certificate true
+use_identity_as_username true
 listener 9001
 protocol websockets
 listener 1884 eth0
@@ -130,6 +137,11 @@ allow_anonymous false
         "listen = \"192.0.2.1:8883\"",
         "transport = \"tls\"",
         "certificate = \"/etc/site.pem\"",
+        "listen = \"0.0.0.0:8885\"",
+        "client_certificates = \"required\"",
+        "client_ca = \"/etc/clients.pem\"",
+        "client_crl = \"/etc/revoked.pem\"",
+        "client_identity = \"cn\"",
     ] {
         assert!(toml.lines().any(|found| found == line), "{line} is missing in\n{toml}");
     }

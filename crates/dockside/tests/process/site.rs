@@ -349,6 +349,11 @@ fn what_is_not_safe_is_refused_at_start_in_one_line() {
             "transport = \"tls\"\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n"
         ))
     };
+    let clients = |ca: &str, crl: &str| {
+        let more = "client_certificates = \"required\"";
+        let files = format!("client_ca = \"{ca}\"\nclient_crl = \"{crl}\"\n");
+        format!("{}{more}\n{files}", tls("site.pem", "site.key"))
+    };
     fs::write(dir.path().join("short"), "secret\n").unwrap();
     fs::write(dir.path().join("empty"), "# nobody\n").unwrap();
     let open = "[[listeners]]\nlisten = \"0.0.0.0:0\"\ntransport = \"tcp\"\n";
@@ -369,6 +374,9 @@ fn what_is_not_safe_is_refused_at_start_in_one_line() {
         (&tls("none.pem", "site.key"), ["listeners[0].certificate", "none.pem", "cannot be read"]),
         (&tls("site.pem", "ca.pem"), ["listeners[0].key", "ca.pem", "PEM form"]),
         (&tls("ca.pem", "site.key"), ["listeners[0].key", "site.key", "is not the key of"]),
+        (&clients("none.pem", ""), ["listeners[0].client_ca", "none.pem", "cannot be read"]),
+        (&clients("site.key", ""), ["listeners[0].client_ca", "site.key", "no PEM certificate"]),
+        (&clients("ca.pem", "ca.pem"), ["listeners[0].client_crl", "ca.pem", "no list"]),
         (&listener("transport = \"udp\"\n"), ["listeners", "transport", "tcp"]),
         (
             "[access]\nrules = [{ publish = [\"a/#/b\"] }]\n",
