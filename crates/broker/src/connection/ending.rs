@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::kept::{shed, under_way};
 use super::{BEGUN, Client, Connection};
 use crate::keep::{self, Keep, KeepAside};
+use crate::listener::websocket::Violation;
 use crate::live_log::Aside;
 use crate::mailbox::{Command, Mailbox, Undelivered};
 use crate::message::Delivery;
@@ -39,6 +40,8 @@ pub(crate) enum Ended {
     Network,
     /// The client broke the protocol.
     Error(ProtocolError),
+    /// It broke that of the WebSocket, which says so itself.
+    WebSocket(Violation),
     /// The client was silent for too long.
     KeepAlive,
     /// New rules have no place for its user.
@@ -57,7 +60,7 @@ impl Ended {
     /// What a 5.0 client is told; nothing if it ended the connection itself.
     fn reason(self) -> Option<ReasonCode> {
         match self {
-            Self::Client | Self::ClientWithWill | Self::Network => None,
+            Self::Client | Self::ClientWithWill | Self::Network | Self::WebSocket(_) => None,
             Self::Error(error) => Some(error.reason),
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
             Self::UserGone => Some(ReasonCode::NotAuthorized),
@@ -100,6 +103,9 @@ impl Ended {
                     matches!(error.reason, ReasonCode::PacketTooLarge | ReasonCode::QuotaExceeded);
                 let stage = if limit { Stage::Limit } else { Stage::Session };
                 (stage, Cause { reason: error.to_string().into(), remedy })
+            }
+            Self::WebSocket(violation) => {
+                (Stage::WebSocket, cause(violation.detail(), violation.remedy()))
             }
             Self::KeepAlive => (
                 Stage::Tcp,
@@ -151,7 +157,7 @@ impl Ended {
             Self::Client | Self::ClientWithWill => Closed::Client,
             Self::Network => Closed::Network,
             Self::Error(e) if e.reason == ReasonCode::PacketTooLarge => Closed::TooLarge,
-            Self::Error(_) => Closed::Protocol,
+            Self::Error(_) | Self::WebSocket(_) => Closed::Protocol,
             Self::KeepAlive => Closed::KeepAlive,
             Self::UserGone => Closed::Admin,
             Self::Told(Command::TakenOver) => Closed::Takeover,

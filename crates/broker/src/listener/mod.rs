@@ -3,6 +3,7 @@
 
 mod opening;
 pub(crate) mod tls;
+pub(crate) mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
