@@ -47,7 +47,9 @@ impl Violation {
     pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::Unmasked => "a WebSocket frame without a mask",
-            Self::Reserved => "a WebSocket frame with reserved bits, though no extension was agreed on",
+            Self::Reserved => {
+                "a WebSocket frame with reserved bits, though no extension was agreed on"
+            }
             Self::Unknown => "a WebSocket frame of an unknown kind",
             Self::Order => "a WebSocket frame that continues nothing, or begins within a message",
             Self::Control => "a WebSocket control frame that is too long or not whole",

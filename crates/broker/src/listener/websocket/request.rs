@@ -170,7 +170,8 @@ pub(super) fn read(head: &[u8]) -> Result<Accepted, Refused> {
 
 /// What a header lists, in one line or several.
 fn values<'r>(request: &'r Request<'_, '_>, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
-    let headers = request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    let headers =
+        request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     headers.flat_map(|header| header.value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 

@@ -31,7 +31,9 @@ async fn talk(socket: &mut WebSocket<DuplexStream>, bytes: &[u8]) {
     let mut written = 0;
     poll_fn(|cx| {
         let mut room = [0; 100];
-        while let Poll::Ready(read) = Pin::new(&mut *socket).poll_read(cx, &mut ReadBuf::new(&mut room)) {
+        while let Poll::Ready(read) =
+            Pin::new(&mut *socket).poll_read(cx, &mut ReadBuf::new(&mut room))
+        {
             read.unwrap();
         }
         while written < bytes.len() {
