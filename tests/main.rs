@@ -39,4 +39,5 @@ mod statements;
 mod stop;
 mod subscribe;
 mod tls;
+mod websocket;
 mod wills;

@@ -15,6 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -25,8 +26,8 @@ use tokio_rustls::rustls::{
 use crate::peer::TestBroker;
 
 /// A broker with a TLS listener, and the authority that signs its certificates.
-struct Secure {
-    broker: TestBroker,
+pub(crate) struct Secure {
+    pub(crate) broker: TestBroker,
     address: SocketAddr,
     authority: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
@@ -38,6 +39,13 @@ impl Secure {
     }
 
     async fn start_with(change: impl FnOnce(&mut dockside::config::Config)) -> Self {
+        Self::start_over(Transport::Tls, change).await
+    }
+
+    pub(crate) async fn start_over(
+        transport: Transport,
+        change: impl FnOnce(&mut dockside::config::Config),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +55,6 @@ impl Secure {
         write_pair(&authority, &certificate, &key);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let broker = TestBroker::start_with(|config| {
-            let transport = Transport::Tls;
             let listener = Listener::new(listen, transport);
             config.listeners.push(Listener { certificate, key, ..listener });
             change(config);
@@ -72,11 +79,11 @@ impl Secure {
             .is_ok_and(|summary| summary.is_perfect())
     }
 
-    /// The version and the certificate that the listener shows.
-    async fn shown(
+    /// A connection after its handshake.
+    pub(crate) async fn stream(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-    ) -> (ProtocolVersion, Vec<u8>) {
+    ) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(self.file("ca.pem")).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
@@ -89,7 +96,15 @@ impl Secure {
             .with_no_client_auth();
         let socket = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap()
+    }
+
+    /// The version and the certificate that the listener shows.
+    async fn shown(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> (ProtocolVersion, Vec<u8>) {
+        let stream = self.stream(versions).await;
         let (_, connection) = stream.get_ref();
         let certificate = connection.peer_certificates().unwrap()[0].to_vec();
         (connection.protocol_version().unwrap(), certificate)

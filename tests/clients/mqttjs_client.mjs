@@ -1,20 +1,20 @@
 // mqtt.js as a program.
 //
-// mqttjs_client.mjs sub VERSION PORT NAME COUNT QOS:FILTER...   prints "ready", then "topic qos payload" a message
-// mqttjs_client.mjs pub VERSION PORT NAME QOS:TOPIC...          publishes each topic to itself
+// mqttjs_client.mjs sub VERSION URL NAME COUNT QOS:FILTER...   prints "ready", then "topic qos payload" a message
+// mqttjs_client.mjs pub VERSION URL NAME QOS:TOPIC...          publishes each topic to itself
 //
-// VERSION is the protocol's level: 4 is MQTT 3.1.1. Whatever goes wrong ends it with an exit code that is not 0.
+// VERSION is the protocol's level: 4 is MQTT 3.1.1; URL is mqtt:// or ws://. Whatever goes wrong ends it with an exit code that is not 0.
 
 import mqtt from 'mqtt'
 
-const [role, version, port, name, ...rest] = process.argv.slice(2)
+const [role, version, url, name, ...rest] = process.argv.slice(2)
 const count = role === 'sub' ? Number(rest.shift()) : 0
 const topics = rest.map((argument) => {
   const [, qos, topic] = argument.match(/^([012]):(.*)$/)
   return [topic, { qos: Number(qos) }]
 })
 
-const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+const client = await mqtt.connectAsync(url, {
   clientId: name,
   protocolVersion: Number(version),
   // A second connection would hide that the first was lost, and with it messages.

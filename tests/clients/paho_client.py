@@ -1,12 +1,13 @@
 """paho-mqtt as a program.
 
-paho_client.py sub VERSION PORT NAME COUNT QOS:FILTER...   prints "ready", then "topic qos payload" a message
-paho_client.py pub VERSION PORT NAME QOS:TOPIC...          publishes each topic to itself
+paho_client.py sub VERSION URL NAME COUNT QOS:FILTER...   prints "ready", then "topic qos payload" a message
+paho_client.py pub VERSION URL NAME QOS:TOPIC...          publishes each topic to itself
 
-VERSION is the protocol's level: 4 is MQTT 3.1.1. Whatever goes wrong ends it with an exit code that is not 0.
+VERSION is the protocol's level: 4 is MQTT 3.1.1; URL is mqtt:// or ws://. Whatever goes wrong ends it with an exit code that is not 0.
 """
 
 import sys
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 
@@ -56,11 +57,18 @@ def publisher(client, messages):
 
 
 def main():
-    role, version, port, name, *rest = sys.argv[1:]
+    role, version, url, name, *rest = sys.argv[1:]
+    broker = urlsplit(url)
     # A second connection would hide that the first was lost, and with it messages.
     client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id=name, protocol=int(version), reconnect_on_failure=False
+        mqtt.CallbackAPIVersion.VERSION2,
+        client_id=name,
+        protocol=int(version),
+        transport="websockets" if broker.scheme == "ws" else "tcp",
+        reconnect_on_failure=False,
     )
+    if broker.scheme == "ws":
+        client.ws_set_options(path=broker.path)
     count = int(rest.pop(0)) if role == "sub" else 0
     topics = [(int(qos), topic) for qos, topic in (argument.split(":", 1) for argument in rest)]
     if role == "sub":
@@ -74,7 +82,7 @@ def main():
         ordered = not flags.is_disconnect_packet_from_server and not reason.is_failure
 
     client.on_disconnect = disconnected
-    client.connect("127.0.0.1", int(port))
+    client.connect(broker.hostname, broker.port)
     client.loop_forever()
     if not ordered:
         sys.exit("the connection was lost or refused")

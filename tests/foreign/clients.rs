@@ -34,6 +34,11 @@ enum Program {
 }
 
 impl Program {
+    /// Whether it does that too.
+    fn speaks_websocket(self) -> bool {
+        matches!(self, Self::Paho | Self::MqttJs)
+    }
+
     /// Whether it can be run; where `CI` is set it must be.
     fn is_installed(self) -> bool {
         let (test, remedy) = match self {
@@ -62,17 +67,26 @@ impl Program {
     }
 }
 
+/// Where the broker listens.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) tcp: u16,
+    pub(crate) websocket: u16,
+}
+
 /// A program that speaks one version.
 #[derive(Clone, Copy)]
 pub(crate) struct Client {
     program: Program,
     version: Version,
+    in_websocket: bool,
 }
 
 /// As it is called in topics and client identifiers.
 impl Display for Client {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}{}", self.program, self.level())
+        let carried = if self.in_websocket { "Ws" } else { "" };
+        write!(f, "{:?}{carried}{}", self.program, self.level())
     }
 }
 
@@ -91,15 +105,22 @@ impl Client {
     pub(crate) fn all() -> Vec<Self> {
         let programs = [Program::Paho, Program::MqttJs, Program::Mosquitto, Program::Rumqttc];
         let installed = programs.into_iter().filter(|program| program.is_installed());
-        installed.flat_map(|program| VERSIONS.map(|version| Self { program, version })).collect()
+        let clients = installed.flat_map(|program| {
+            let ways = [Some(false), program.speaks_websocket().then_some(true)];
+            ways.into_iter().flatten().map(move |in_websocket| (program, in_websocket))
+        });
+        let of_version = |(program, in_websocket)| {
+            VERSIONS.map(|version| Self { program, version, in_websocket })
+        };
+        clients.flat_map(of_version).collect()
     }
 
     /// Publishes each topic as a message to itself, and returns when all have been acknowledged.
-    pub(crate) async fn publish(self, port: u16, topics: Vec<Topic>) {
-        let name = format!("{self}-pub");
+    pub(crate) async fn publish(self, ports: Ports, topics: Vec<Topic>) {
+        let (name, port) = (format!("{self}-pub"), ports.tcp);
         match self.program {
             Program::Paho | Program::MqttJs => {
-                let mut script = self.script("pub", port, &name);
+                let mut script = self.script("pub", ports, &name);
                 script.args(arguments(&topics));
                 run(script).await;
             }
@@ -121,14 +142,14 @@ impl Client {
     }
 
     /// Subscribes to the filters, and ends after `messages` messages for each.
-    pub(crate) fn subscribe(self, port: u16, filters: &[Topic], messages: usize) -> Subscriber {
-        let name = format!("{self}-sub");
+    pub(crate) fn subscribe(self, ports: Ports, filters: &[Topic], messages: usize) -> Subscriber {
+        let (name, port) = (format!("{self}-sub"), ports.tcp);
         let (to_test, lines) = mpsc::channel(LINES);
         let mut tasks = JoinSet::new();
         let count = messages * filters.len();
         match self.program {
             Program::Paho | Program::MqttJs => {
-                let mut script = self.script("sub", port, &name);
+                let mut script = self.script("sub", ports, &name);
                 script.arg(count.to_string()).args(arguments(filters));
                 tasks.spawn(listen(script, to_test));
             }
@@ -158,13 +179,17 @@ impl Client {
         if self.version.is_v5() { "5" } else { "4" }
     }
 
-    fn script(self, role: &str, port: u16, name: &str) -> Command {
+    fn script(self, role: &str, ports: Ports, name: &str) -> Command {
+        let url = match self.in_websocket {
+            true => format!("ws://127.0.0.1:{}/mqtt", ports.websocket),
+            false => format!("mqtt://127.0.0.1:{}", ports.tcp),
+        };
         let (interpreter, script) = match self.program {
             Program::MqttJs => ("node", "mqttjs_client.mjs"),
             _ => ("python3", "paho_client.py"),
         };
         let mut command = Command::new(interpreter);
-        command.current_dir(SCRIPTS).args([script, role, self.level(), &port.to_string(), name]);
+        command.current_dir(SCRIPTS).args([script, role, self.level(), &url, name]);
         command
     }
 

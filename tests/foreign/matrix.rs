@@ -7,8 +7,8 @@ use dockside_mqtt::{QoS, Version};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::clients::{Client, READY, Subscriber, Topic};
-use crate::peer::TestBroker;
+use super::clients::{Client, Ports, READY, Subscriber, Topic};
+use crate::websocket;
 
 /// What takes longer has failed; far more than a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,17 +18,18 @@ const QUALITIES: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce
 #[tokio::test]
 async fn every_client_hears_every_client_in_all_qualities() {
     let clients = Client::all();
-    let broker = TestBroker::start().await;
-    let port = broker.address.port();
+    let broker = websocket::broker(|_| {}).await;
+    let [tcp, websocket] = [0, 1].map(|n: usize| broker.addresses[n].port());
+    let ports = Ports { tcp, websocket };
     let deadline = Instant::now() + PATIENCE;
 
     let messages = clients.len() * QUALITIES.len();
     let mut listeners: Vec<_> =
-        clients.iter().map(|client| Listener::start(*client, port, messages + 1)).collect();
+        clients.iter().map(|client| Listener::start(*client, ports, messages + 1)).collect();
     for listener in &mut listeners {
         listener.wait_until_ready(deadline).await;
     }
-    timeout_at(deadline, publish_everything(&clients, port)).await.expect("published in time");
+    timeout_at(deadline, publish_everything(&clients, ports)).await.expect("published in time");
     for listener in &mut listeners {
         listener.hear(messages * QUALITIES.len(), deadline).await;
     }
@@ -49,11 +50,11 @@ async fn every_client_hears_every_client_in_all_qualities() {
 }
 
 /// All publishers at the same time.
-async fn publish_everything(clients: &[Client], port: u16) {
+async fn publish_everything(clients: &[Client], ports: Ports) {
     let mut publishers = JoinSet::new();
     for publisher in clients {
         let topics = clients.iter().flat_map(|subscriber| between(*subscriber, *publisher));
-        publishers.spawn(publisher.publish(port, topics.map(|(_, topic)| topic).collect()));
+        publishers.spawn(publisher.publish(ports, topics.map(|(_, topic)| topic).collect()));
     }
     while let Some(published) = publishers.join_next().await {
         published.expect("published");
@@ -95,9 +96,9 @@ struct Listener {
 
 impl Listener {
     /// Subscribes in each quality; it ends after so many messages of each.
-    fn start(client: Client, port: u16, messages: usize) -> Self {
+    fn start(client: Client, ports: Ports, messages: usize) -> Self {
         let filters = QUALITIES.map(|qos| (qos, format!("matrix/{client}/{}/#", qos.bits())));
-        let subscriber = client.subscribe(port, &filters, messages);
+        let subscriber = client.subscribe(ports, &filters, messages);
         Self { client, subscriber, heard: Vec::new() }
     }
 

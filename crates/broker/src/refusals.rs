@@ -29,6 +29,8 @@ pub(crate) enum Stage {
     Tcp,
     /// The TLS handshake.
     Tls,
+    /// The WebSocket that MQTT is in.
+    WebSocket,
     /// The CONNECT packet.
     Connect,
     /// User name and password.
@@ -48,6 +50,7 @@ impl Stage {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::WebSocket => "websocket",
             Self::Connect => "connect",
             Self::Password => "password",
             Self::Acl => "acl",

@@ -83,7 +83,7 @@ fn show(why: &Why, query: Option<&str>) {
 
 fn show_refusal(refusal: &Refusal) {
     let Refusal { time_ms, first_ms, count, address, stage, .. } = refusal;
-    let mut line = format!("{}  {stage:8}  {address}", time(*time_ms));
+    let mut line = format!("{}  {stage:9}  {address}", time(*time_ms));
     for (name, value) in
         [("client", &refusal.client_id), ("user", &refusal.user), ("topic", &refusal.topic)]
     {

@@ -18,8 +18,10 @@ pub(crate) use self::arrived::{Arrived, Cut};
 use self::connack::{Asked, Granted};
 use self::refusal::{Refusal, refuse};
 use crate::connection::{Begins, Client, Connection, SessionGuard};
+use crate::listener::websocket::Violation;
 use crate::metrics::{Limit, Rejected};
 use crate::record::Instance;
+use crate::refusals::Stage;
 use crate::sessions::Session;
 use crate::shared::Shared;
 
@@ -145,6 +147,11 @@ fn ended_early() -> Refusal {
     Refusal::silent(Rejected::Network, detail, remedy)
 }
 
+fn no_websocket(violation: Violation) -> Refusal {
+    let (detail, remedy) = (violation.detail(), violation.remedy());
+    Refusal::silent(Rejected::Protocol, detail, remedy).at(Stage::WebSocket)
+}
+
 /// Reads until the first packet, which must be a CONNECT [MQTT-3.1.0-1], is whole; returns its length.
 async fn read_connect<S>(io: &mut S, buffer: &mut Vec<u8>, maximum: u32) -> Result<usize, Refusal>
 where
@@ -163,7 +170,8 @@ where
         }
         match io.read_buf(buffer).await {
             Ok(count) if count > 0 => {}
-            _ => return Err(ended_early()),
+            Ok(_) => return Err(ended_early()),
+            Err(error) => return Err(Violation::of(&error).map_or_else(ended_early, no_websocket)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use dockside_mqtt::{ProtocolError, ReasonCode};
 
+use crate::listener::websocket::Violation;
 use crate::mailbox::Command;
 use crate::metrics::{Closed, Limit};
 use crate::refusals::{Cause, Stage};
@@ -17,6 +18,8 @@ pub(crate) enum Ended {
     Network,
     /// The client broke the protocol.
     Error(ProtocolError),
+    /// It broke that of the WebSocket, which says so itself.
+    WebSocket(Violation),
     /// The client was silent for too long.
     KeepAlive,
     /// New rules have no place for its user.
@@ -35,7 +38,7 @@ impl Ended {
     /// What a 5.0 client is told; nothing if it ended the connection itself.
     pub(super) fn reason(self) -> Option<ReasonCode> {
         match self {
-            Self::Client | Self::ClientWithWill | Self::Network => None,
+            Self::Client | Self::ClientWithWill | Self::Network | Self::WebSocket(_) => None,
             Self::Error(error) => Some(error.reason),
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
             Self::UserGone => Some(ReasonCode::NotAuthorized),
@@ -78,6 +81,9 @@ impl Ended {
                     matches!(error.reason, ReasonCode::PacketTooLarge | ReasonCode::QuotaExceeded);
                 let stage = if limit { Stage::Limit } else { Stage::Session };
                 (stage, Cause { reason: error.to_string().into(), remedy })
+            }
+            Self::WebSocket(violation) => {
+                (Stage::WebSocket, cause(violation.detail(), violation.remedy()))
             }
             Self::KeepAlive => (
                 Stage::Tcp,
@@ -142,7 +148,7 @@ impl Ended {
             Self::Client | Self::ClientWithWill => Closed::Client,
             Self::Network => Closed::Network,
             Self::Error(e) if e.reason == ReasonCode::PacketTooLarge => Closed::TooLarge,
-            Self::Error(_) => Closed::Protocol,
+            Self::Error(_) | Self::WebSocket(_) => Closed::Protocol,
             Self::KeepAlive => Closed::KeepAlive,
             Self::UserGone => Closed::Admin,
             Self::Told(Command::TakenOver) => Closed::Takeover,

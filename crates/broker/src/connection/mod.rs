@@ -42,6 +42,7 @@ use self::pacing::Pacing;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;
 use self::unsent::Unsent;
+use crate::listener::websocket::Violation;
 use crate::mailbox::{Command, Mailbox, Ticket};
 use crate::message::Delivery;
 use crate::metrics::Counts;
@@ -362,7 +363,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Err(_)) => return Err(Ended::Network),
+            Poll::Ready(Err(error)) => {
+                return Err(Violation::of(&error).map_or(Ended::Network, Ended::WebSocket));
+            }
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Network),
             Poll::Ready(Ok(())) => {}
         }

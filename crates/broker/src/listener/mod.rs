@@ -7,6 +7,7 @@ mod opening;
 mod proxy;
 pub(crate) mod tls;
 pub(crate) mod watched;
+pub(crate) mod websocket;
 
 pub(crate) use self::descriptors::Sockets;
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::proxy::{self, Header, NoHeader};
-use super::{Tls, Way, tls};
+use super::{Tls, Way, tls, websocket};
 use crate::connect::{self, Arrived, Cut};
 use crate::metrics::Rejected;
 use crate::refusals::{Cause, Stage};
@@ -116,12 +116,17 @@ async fn begun(socket: &TcpStream, arrived: &Arrived, shared: &Shared) -> Option
     None
 }
 
-/// MQTT in what is open now.
+/// MQTT in what is open now, or in a WebSocket in that.
 async fn carry<S>(io: S, arrived: Arrived, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    connect::serve(io, arrived, shared).await;
+    if !arrived.transport.is_websocket() {
+        return connect::serve(io, arrived, shared).await;
+    }
+    if let Some(io) = Box::pin(websocket::open(io, &arrived, &shared)).await {
+        connect::serve(io, arrived, shared).await;
+    }
 }
 
 /// The TLS handshake, and whose certificate the client has shown; none if it fails, which is recorded.

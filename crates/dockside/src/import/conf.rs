@@ -254,11 +254,14 @@ impl ListenerConf {
                 }
             },
         };
-        if self.protocol.as_deref().is_some_and(|protocol| protocol != "mqtt") {
-            let protocol = self.protocol.as_deref().unwrap_or_default();
-            notes.push(format!("{name}: protocol {protocol} is not offered yet"));
-            return None;
-        }
+        let (plain, encrypted) = match self.protocol.as_deref() {
+            None | Some("mqtt") => (Transport::Tcp, Transport::Tls),
+            Some("websockets") => (Transport::Ws, Transport::Wss),
+            Some(protocol) => {
+                notes.push(format!("{name}: protocol {protocol} is not offered"));
+                return None;
+            }
+        };
         if self.pre_shared_keys {
             notes.push(format!("{name}: TLS by pre-shared keys is not offered"));
             return None;
@@ -269,11 +272,11 @@ impl ListenerConf {
                 Listener {
                     certificate: certificate.into(),
                     key: key.into(),
-                    ..Listener::new(listen, Transport::Tls)
+                    ..Listener::new(listen, encrypted)
                 },
                 notes,
             ),
-            (None, None) => Some(Listener::new(listen, Transport::Tcp)),
+            (None, None) => Some(Listener::new(listen, plain)),
             _ => {
                 notes.push(format!("{name}: certfile and keyfile belong together"));
                 None

@@ -122,8 +122,14 @@ cafile /etc/clients.pem
 crlfile /etc/revoked.pem
 require_certificate true
 use_identity_as_username true
-listener 9001
+listener 9001 192.0.2.1
 protocol websockets
+listener 9002 192.0.2.2
+protocol websockets
+certfile /etc/site.pem
+keyfile /etc/site.key
+listener 9003
+protocol http_api
 listener 1884 eth0
 listener 0 /run/mosquitto.sock
 password_file none
@@ -136,6 +142,10 @@ allow_anonymous false
         "listen = \"0.0.0.0:1883\"",
         "listen = \"192.0.2.1:8883\"",
         "transport = \"tls\"",
+        "listen = \"192.0.2.1:9001\"",
+        "transport = \"ws\"",
+        "listen = \"192.0.2.2:9002\"",
+        "transport = \"wss\"",
         "certificate = \"/etc/site.pem\"",
         "listen = \"0.0.0.0:8885\"",
         "client_certificates = \"required\"",
@@ -147,7 +157,7 @@ allow_anonymous false
     }
     for note in [
         "listener 8884: client certificates",
-        "listener 9001: protocol websockets",
+        "listener 9003: protocol http_api",
         "listener 1884 eth0",
         "listener 0: a Unix socket",
         "password_file none: cannot be read",
