@@ -125,11 +125,9 @@ impl Broker {
             let socket = bind("mqtt.listen", address).await?;
             listeners.push(Listener::plain(socket));
         }
-        let certificates = files.certificates;
-        for (at, (listener, certificates)) in config.listeners.iter().zip(certificates).enumerate()
-        {
+        for (at, (listener, found)) in config.listeners.iter().zip(files.certificates).enumerate() {
             let socket = bind(&format!("listeners[{at}].listen"), listener.listen).await?;
-            let tls = match certificates {
+            let tls = match found {
                 None => None,
                 Some(certificates) => {
                     let acceptor = tls::acceptor(&certificates).map_err(|error| {
