@@ -149,7 +149,7 @@ async fn who_breaks_the_protocol_is_told_and_sent_away() {
         page.connect(connect(Version::V5, "page")).await;
         // What came before it holds.
         let ping = frame(BINARY, &encoded(&Packet::Pingreq, Version::V5));
-        page.send_bytes(&[&ping, bytes, &ping].concat()).await;
+        page.send_bytes(&[&ping[..], bytes, &ping].concat()).await;
         page.expect(&Packet::Pingresp).await;
         page.expect_close(code).await;
         until_why_says(&broker, reason).await;
