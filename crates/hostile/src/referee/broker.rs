@@ -1,4 +1,4 @@
-//! The broker as a process, and what the system and the broker itself tell about it.
+//! The broker as a process, and what it tells about itself.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -18,8 +18,8 @@ use super::settings::{Pair, configuration};
 /// Time in which it must listen, and answer a scrape.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Log that is read for panics, bytes; more is a flaw by itself.
-const LOG_READ: u64 = 64 << 20;
+/// Panics that are told.
+const PANICS: usize = 5;
 
 /// What follows the arguments, with as many descriptors as the first one says; `max` is as many as may be.
 const WITH_DESCRIPTORS: &str =
@@ -135,10 +135,15 @@ impl Broker {
     pub(super) fn panics(&self, from: u64) -> io::Result<Vec<String>> {
         let mut log = File::open(self.dir.join("broker.log"))?;
         log.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        log.take(LOG_READ).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        Ok(text.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect())
+        let mut panics = Vec::new();
+        for line in BufReader::new(log).split(b'\n') {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            if panics.len() < PANICS && line.contains("panicked") {
+                panics.push(line.into_owned());
+            }
+        }
+        Ok(panics)
     }
 
     /// The sum of a counter at `/metrics`; none if it is not there or nobody answers.
@@ -197,29 +202,6 @@ async fn scrape(admin: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// Resident memory of a process, MiB; 0 if it has ended.
-pub(super) fn resident_mib(id: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
-}
-
-/// Open descriptors of a process; 0 if it has ended.
-pub(super) fn descriptors(id: u32) -> usize {
-    fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
-}
-
-/// CPU time of a process (fields `utime` and `stime` of the kernel's `stat`, in hundredths of a second).
-pub(super) fn cpu_time(id: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The name, which may hold anything, ends with the last parenthesis; `utime` is the 12th field behind it.
-    let fields =
-        stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').skip(11).take(2);
-    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,17 +216,5 @@ mod tests {
         let Addresses { mqtt, tls, ws, admin } = addresses;
         let ports = [mqtt, tls, ws, admin].map(|address| address.unwrap().port());
         assert_eq!(ports, [1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn the_system_tells_about_this_process() {
-        let id = std::process::id();
-        assert!(resident_mib(id) > 0.5);
-        assert!(descriptors(id) >= 3);
-        let mut spent = cpu_time(id);
-        // Work until a tick of it is seen.
-        while spent.is_zero() {
-            spent = cpu_time(id);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The referee: one broker, one dock, and one attacker after the other.
 //!
-//! - [`settings`]: the bounds that the broker is given; [`broker`]: its process.
+//! - [`settings`]: the bounds that the broker is given; [`broker`]: its process; [`look`]: what the system tells about it.
 //! - [`dock`]: dock, witness, newcomer; [`book`]: what they saw.
 //! - [`verdict`]: what must not be; [`line`]: how it is told.
 
@@ -8,6 +8,7 @@ mod book;
 mod broker;
 mod dock;
 mod line;
+mod look;
 pub(crate) mod settings;
 mod verdict;
 
@@ -21,11 +22,13 @@ use clap::{Args, ValueEnum};
 use docksim::target::Target;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::book::Shared;
 use self::broker::Broker;
+use self::look::Peak;
 use self::verdict::{Allowed, Flaw, Seen, judge};
 use crate::attacks::Kind;
 use crate::report::Report;
@@ -80,8 +83,19 @@ pub(crate) struct Arguments {
 /// Everything; true if every verdict is good.
 ///
 /// # Errors
-/// The broker cannot be started.
+/// The broker cannot be started, or the referee is told to stop.
 pub(crate) async fn run(arguments: Arguments) -> io::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Broker and attacker end with the future.
+    tokio::select! {
+        outcome = all(arguments) => outcome,
+        _ = terminate.recv() => Err(io::ErrorKind::Interrupted.into()),
+        _ = interrupt.recv() => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
+async fn all(arguments: Arguments) -> io::Result<bool> {
     let beside = std::env::current_exe()?.with_file_name("dockside");
     let program = arguments.broker.clone().unwrap_or(beside).canonicalize()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64);
@@ -127,6 +141,8 @@ struct Site {
     broker: Broker,
     target: Target,
     shared: Arc<Shared>,
+    /// The fewest open descriptors that it has had between two attacks.
+    fewest: usize,
     _clients: JoinSet<()>,
 }
 
@@ -201,24 +217,26 @@ impl Referee {
         if let Some(why) = dock::newcomer(&target).await {
             return Err(io::Error::other(format!("the newcomer cannot fly: {why}")));
         }
-        Ok(Site { broker, target, shared, _clients: clients })
+        let fewest = settled_descriptors(broker.id()).await;
+        Ok(Site { broker, target, shared, fewest, _clients: clients })
     }
 
     /// One attack, and what was seen of it.
     async fn attack(&self, kind: Kind, site: &mut Site) -> io::Result<Seen> {
-        let Site { broker, target, shared, .. } = site;
+        let Site { broker, target, shared, fewest, .. } = site;
         let id = broker.id();
         let log_from = broker.log_bytes();
-        // A scrape or a newcomer may still be on its way out.
-        let descriptors = settled_descriptors(id).await;
+        // A scrape or a newcomer that is still on its way out is no room for a leak.
+        *fewest = settled_descriptors(id).await.min(*fewest);
+        let descriptors = *fewest;
         let peak = Peak::watch(id);
         shared.book().begin();
-        let (began, cpu) = (Instant::now(), broker::cpu_time(id));
+        let (began, cpu) = (Instant::now(), look::cpu_time(id));
         let attacker = self.send_attacker(kind, broker).await?;
-        let spent = broker::cpu_time(id).saturating_sub(cpu);
+        let spent = look::cpu_time(id).saturating_sub(cpu);
         let broker_cores = spent.as_secs_f64() / began.elapsed().as_secs_f64();
-        true_in_time(|| broker::descriptors(id) <= descriptors).await;
-        let after = broker::descriptors(id);
+        true_in_time(|| look::descriptors(id) <= descriptors).await;
+        let after = look::descriptors(id);
         let end = shared.book().next();
         true_in_time(|| shared.book().is_complete(end)).await;
         let flown = shared.book().flown(end);
@@ -284,33 +302,7 @@ async fn true_in_time(mut condition: impl FnMut() -> bool) -> bool {
 
 /// Open descriptors of a process, once they are the same at two looks.
 async fn settled_descriptors(id: u32) -> usize {
-    let mut before = broker::descriptors(id);
-    true_in_time(|| std::mem::replace(&mut before, broker::descriptors(id)) == before).await;
+    let mut before = look::descriptors(id);
+    true_in_time(|| std::mem::replace(&mut before, look::descriptors(id)) == before).await;
     before
-}
-
-/// The largest resident memory of a process, looked at again and again.
-struct Peak {
-    watching: AbortHandle,
-    mib: Arc<std::sync::atomic::AtomicU64>,
-}
-
-impl Peak {
-    fn watch(id: u32) -> Self {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        let mib = Arc::new(AtomicU64::new(0));
-        let largest = Arc::clone(&mib);
-        let watching = tokio::spawn(async move {
-            loop {
-                largest.fetch_max(broker::resident_mib(id).ceil() as u64, Ordering::Relaxed);
-                sleep(LOOK).await;
-            }
-        });
-        Self { watching: watching.abort_handle(), mib }
-    }
-
-    fn end(self) -> f64 {
-        self.watching.abort();
-        self.mib.load(std::sync::atomic::Ordering::Relaxed) as f64
-    }
 }
