@@ -32,7 +32,7 @@ impl From<SocketAddr> for Target {
 }
 
 /// TCP or TLS.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
@@ -63,8 +63,11 @@ impl Target {
         Ok(self)
     }
 
-    /// Connects.
-    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    /// Connects; the TLS handshake is done then, nothing of MQTT is sent.
+    ///
+    /// # Errors
+    /// Nobody listens, or the handshake fails.
+    pub async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let address = self.address;
         let unreachable = |error: io::Error| {
             io::Error::new(error.kind(), format!("no broker at {address}: {error}"))
