@@ -35,5 +35,6 @@ mod site;
 mod statements;
 mod stop;
 mod subscribe;
+mod survives;
 mod tls;
 mod wills;
