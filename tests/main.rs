@@ -14,6 +14,7 @@ mod events;
 mod expiry;
 mod flight_tasks;
 mod foreign;
+mod fuzzed;
 mod held_back;
 mod held_order;
 mod hostile;

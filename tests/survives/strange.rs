@@ -54,6 +54,9 @@ async fn a_client_identifier_may_hold_any_characters() {
     }
 }
 
+/// What is wrong; first byte, what is before and behind the properties; the reason code.
+type Wrong = (&'static str, u8, &'static [u8], &'static [u8], ReasonCode);
+
 /// A packet whose properties, in 5.0, are none: what is before and behind them.
 fn packet(version: Version, first: u8, before: &[u8], behind: &[u8]) -> Vec<u8> {
     let none: &[u8] = if version.is_v5() { b"\0" } else { b"" };
@@ -69,7 +72,7 @@ async fn what_is_against_the_rules_ends_its_connection_and_reaches_nobody() {
     let malformed = ReasonCode::MalformedPacket;
     let name = ReasonCode::TopicNameInvalid;
     let protocol = ReasonCode::ProtocolError;
-    let rows: [(&str, u8, &[u8], &[u8], ReasonCode); 14] = [
+    let rows: [Wrong; 14] = [
         ("a topic with U+0000", 0x30, b"\0\x03a\0b", b"x", malformed),
         ("no UTF-8", 0x30, b"\0\x02\xc3\x28", b"x", malformed),
         ("a topic longer than its packet", 0x30, b"\0\xffa", b"x", malformed),
