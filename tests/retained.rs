@@ -9,7 +9,7 @@ use crate::peer::{Peer, TestBroker, VERSIONS, at, connect, id, publish};
 const QUALITIES: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// Publishes a retained message and waits until the broker has it.
-async fn retain(peer: &mut Peer, topic: &str, payload: &[u8], qos: QoS) {
+pub(crate) async fn retain(peer: &mut Peer, topic: &str, payload: &[u8], qos: QoS) {
     let message = Publish { retain: true, ..publish(topic, payload, qos, 5) };
     peer.send(&Packet::Publish(message)).await;
     let ack = || Ack::new(id(5), ReasonCode::Success);

@@ -121,6 +121,10 @@ impl Default for Log {
     }
 }
 
+fn defaults() -> Figment {
+    Figment::from(Serialized::defaults(Config::default()))
+}
+
 impl Config {
     /// Reads all sources, and the files that they name.
     ///
@@ -140,8 +144,17 @@ impl Config {
         Self::read(arguments).map(|(config, _)| config)
     }
 
+    /// What a file with this text says alone, without environment and command line; files that it names are
+    /// not looked at.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn from_toml(text: &str) -> Result<Self, Vec<Problem>> {
+        Self::settled(defaults().merge(Toml::string(text))).map(|(config, _)| config)
+    }
+
     fn read(arguments: &Arguments) -> Result<(Self, Figment), Vec<Problem>> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        let mut figment = defaults();
         if let Some(file) = &arguments.file {
             sources::check_readable(file).map_err(|problem| vec![problem])?;
             figment = figment.merge(Toml::file_exact(file));
@@ -150,6 +163,10 @@ impl Config {
         for flag in arguments.flags() {
             figment = figment.merge(flag);
         }
+        Self::settled(figment)
+    }
+
+    fn settled(figment: Figment) -> Result<(Self, Figment), Vec<Problem>> {
         let config: Self = figment
             .extract()
             .map_err(|errors| errors.into_iter().map(sources::describe).collect::<Vec<_>>())?;
@@ -258,6 +275,17 @@ mod tests {
         assert!(!config.access.groups.is_empty() && !config.access.gateways.is_empty());
         let policy = dockside_access::policy::Policy::new(&config.access, None);
         assert!(policy.is_ok());
+    }
+
+    #[test]
+    fn a_problem_is_one_line_whatever_a_key_is_called() {
+        for key in ["a\\nb", "a\\r\\u0085b", "\\u001b[2J", "mqtt\".\"a\\tb"] {
+            let problems = Config::from_toml(&format!("\"{key}\" = 1")).unwrap_err();
+            assert_eq!(problems.len(), 1);
+            let line = problems[0].to_string();
+            assert!(line.contains("unknown key"), "{line}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
     }
 
     #[test]

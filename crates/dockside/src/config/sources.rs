@@ -12,6 +12,21 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem(String);
 
+impl Problem {
+    /// One line, whatever characters a key has: this is shown in terminals and logs.
+    fn of(text: &str) -> Self {
+        let mut line = String::with_capacity(text.len());
+        for character in text.chars() {
+            if character.is_control() {
+                line.extend(character.escape_default());
+            } else {
+                line.push(character);
+            }
+        }
+        Self(line)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -69,7 +84,7 @@ pub(super) fn locate(
     let line = |problem: &dockside_broker::config::Problem| {
         let key = problem.key.split('[').next().unwrap_or_default();
         let source = figment.find_metadata(key).map_or("defaults".to_owned(), origin);
-        Problem(format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
+        Problem::of(&format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
     };
     problems.iter().map(line).collect()
 }
@@ -88,7 +103,7 @@ pub(super) fn check_readable(file: &Path) -> Result<(), Problem> {
         Ok(_) => Ok(()),
         Err(error) => {
             let file = file.display();
-            Err(Problem(format!("command line (--config): {file} cannot be read: {error}")))
+            Err(Problem::of(&format!("command line (--config): {file} cannot be read: {error}")))
         }
     }
 }
@@ -116,9 +131,9 @@ pub(super) fn describe(error: figment::Error) -> Problem {
         kind => (key, one_line(&kind.to_string())),
     };
     if key.is_empty() {
-        return Problem(format!("{source}: {what}"));
+        return Problem::of(&format!("{source}: {what}"));
     }
-    Problem(format!("{source}: {key}: {what}"))
+    Problem::of(&format!("{source}: {key}: {what}"))
 }
 
 /// TOML draws its syntax errors over several lines.

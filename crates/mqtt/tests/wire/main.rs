@@ -11,7 +11,7 @@ mod good_v3;
 mod good_v5;
 mod headers;
 mod properties;
-#[path = "../../fuzz/src/property.rs"]
+#[path = "../../../fuzz/properties/decode.rs"]
 mod property;
 mod random;
 mod reasons;
