@@ -188,7 +188,7 @@ mod tests {
             "PROXY TCP6 192.0.2.1 198.51.100.7 50000 1883\r\n",
             "PROXY UDP4 192.0.2.1 198.51.100.7 50000 1883\r\n",
             "PROXY UNKNOWN\rX",
-            "PROXY \r\n",
+            "PROXY \r\n1234567",
         ] {
             assert_eq!(read(header.as_bytes()).0, Some(Err(NoHeader::Broken)), "{header:?}");
         }
