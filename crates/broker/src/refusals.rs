@@ -6,9 +6,11 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::arrivals::Pace;
 use crate::clock;
 
 /// Entries that are kept.
@@ -17,6 +19,9 @@ const ENTRIES: usize = 1_000;
 /// Entries of one address; what comes beyond them is counted without saying whose it was. A client
 /// that makes up names pushes nobody out that comes from elsewhere.
 const OF_ONE_ADDRESS: usize = 700;
+
+/// Lines a second that refusals may have in the log, with a second's worth at once.
+const LINES_A_SECOND: u32 = 20;
 
 /// Bytes of a text that a client chose.
 const TEXT_BYTES: usize = 256;
@@ -119,7 +124,22 @@ impl Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     state: Mutex<State>,
+    said: Mutex<Said>,
     hasher: RandomState,
+}
+
+/// What the log has been given lately.
+#[derive(Debug)]
+struct Said {
+    since: Instant,
+    pace: Pace,
+    left_out: u64,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { since: Instant::now(), pace: Pace::fresh(LINES_A_SECOND, 0), left_out: 0 }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +179,9 @@ impl Refusals {
         if sparingly && !count.is_power_of_two() {
             return;
         }
+        if !self.may_be_said() {
+            return;
+        }
         let (reason, remedy) = (cause.reason, cause.remedy);
         let text = |text: Option<&str>| text.map(shortened);
         let (client_id, user, topic) = (text(client_id), text(user), text(topic));
@@ -168,6 +191,25 @@ impl Refusals {
         }
         let stage = stage.as_str();
         tracing::info!(%address, client_id, user, topic, stage, count, %reason, remedy, "refused or dropped");
+    }
+
+    /// Whether the log has room for another line: hostile clients fill no disk with their refusals, which are all
+    /// counted, and the last of them in the list. What was left out is said with the next line that has room.
+    fn may_be_said(&self) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = u64::try_from(said.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if !said.pace.take(LINES_A_SECOND, now_ms) {
+            said.left_out += 1;
+            return false;
+        }
+        let left_out = std::mem::take(&mut said.left_out);
+        if left_out > 0 {
+            tracing::info!(
+                left_out,
+                "more was refused or dropped than the log has lines for; see `dockside why`"
+            );
+        }
+        true
     }
 
     /// The newest first; with a query only those that concern it.

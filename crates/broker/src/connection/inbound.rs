@@ -12,13 +12,14 @@ use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
 use super::answers::Answer;
 use super::ended::Ended;
 use super::{Connection, Reading, Turn};
-use crate::access::Denied;
+use crate::access::{Denied, Permit};
 use crate::keep::What;
 use crate::mailbox::Ticket;
 use crate::metrics::Limit;
-use crate::publish::{self, Way};
+use crate::publish::{self, Routable, Way};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
+use crate::shared::Shared;
 use crate::writer::Completion;
 
 const NOT_ALLOWED_TO_PUBLISH: (&str, &str) = (
@@ -166,16 +167,9 @@ impl<S> Connection<S> {
         };
         let follows = publish.qos == QoS::AtMostOnce && self.fence > self.completed;
         let way = publish::way(&shared, &permit, publish, follows);
-        if !self.keeps_pace() {
-            return Ok(Handled::Later);
-        }
-        let waiter = (&mut self.shares, (self.client.instance, turn.waker));
-        let Some(routable) = publish::take_charge(&shared, permit, publish, way, waiter) else {
-            shared.limits.reached(Limit::Budget);
-            self.reading = Reading::Budget;
+        let Some(routable) = self.in_its_turn(&shared, permit, publish, way, turn) else {
             return Ok(Handled::Later);
         };
-        self.is_through();
         let Ok(room) = self.room_to_retain(topic, publish, way)? else {
             shared.limits.reached(Limit::Retained);
             turn.batch.carry_charge(&routable);
@@ -216,6 +210,29 @@ impl<S> Connection<S> {
         }
         self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)
+    }
+
+    /// Waits for its pace, and for its share of the way: then reading pauses.
+    fn in_its_turn<'p>(
+        &mut self,
+        shared: &Shared,
+        permit: Permit<'p>,
+        publish: &Publish<'_>,
+        way: Way,
+        turn: &Turn<'_>,
+    ) -> Option<Routable<'p>> {
+        if !self.keeps_pace() {
+            return None;
+        }
+        let waiter = (&mut self.shares, (self.client.instance, turn.waker));
+        let routable = publish::take_charge(shared, permit, publish, way, waiter);
+        if routable.is_some() {
+            self.is_through();
+        } else {
+            shared.limits.reached(Limit::Budget);
+            self.reading = Reading::Budget;
+        }
+        routable
     }
 
     /// Asks for room if a message is to be retained. Only 5.0 has a code to say that there is none, so
