@@ -17,7 +17,7 @@ fn events(sn: &str) -> String {
 }
 
 /// Publishes at QoS 1 and returns the acknowledgement's reason, which 3.1.1 does not have.
-async fn publish_for(peer: &mut Peer, topic: &str, payload: &[u8]) -> ReasonCode {
+pub(crate) async fn publish_for(peer: &mut Peer, topic: &str, payload: &[u8]) -> ReasonCode {
     peer.send(&Packet::Publish(publish(topic, payload, QoS::AtLeastOnce, 5))).await;
     let bytes = peer.packet().await;
     match crate::peer::read(&bytes, peer.version) {

@@ -36,6 +36,7 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.listener_problems();
+        self.users.problems(&mut problems);
         admin_problems(&self.admin, &mut problems);
         limit_problems(&self.mqtt, &self.limits, &mut problems);
         log_problems(&self.live_log, &mut problems);
@@ -49,7 +50,7 @@ impl Config {
         let mut check_address = |key: &str, address: SocketAddr| {
             if !open && !address.ip().is_loopback() {
                 let remedy = format!(
-                    "{address} can be reached from the network and nobody has to log in; set users.password_file, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
+                    "{address} can be reached from the network and nobody has to log in; set users.password_file, users.jwt or users.http, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
                 );
                 problems.push(Problem::new(key, remedy));
             }

@@ -3,6 +3,7 @@
 
 mod admit;
 mod connack;
+mod no_login;
 mod refusal;
 
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use dockside_mqtt::topic::Filter;
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode};
 
 use super::answers::Answer;
-use super::ending::Ended;
+use super::ended::Ended;
 use super::inbound::Handled;
 use super::{Connection, Reading, Turn};
 use crate::publish;

@@ -10,7 +10,7 @@ use dockside_mqtt::session::Arrival;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec};
 
 use super::answers::Answer;
-use super::ending::Ended;
+use super::ended::Ended;
 use super::{Connection, Reading, Turn};
 use crate::access::Denied;
 use crate::keep::What;

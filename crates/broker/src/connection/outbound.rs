@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::aliases::Alias;
 use super::answers::Answer;
-use super::ending::Ended;
+use super::ended::Ended;
 use super::{Connection, READ_BYTES, Reading, Turn};
 use crate::mailbox::{Command, Ticket};
 use crate::message::{Delivery, Message, Origin};
