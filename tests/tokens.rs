@@ -3,11 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use dockside_access::jwt::Algorithm;
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use ring::hmac;
 use serde_json::{Value, json};
 
 const SECRET: &str = "a secret for tests, of 32 bytes or more";

@@ -97,13 +97,16 @@ async fn everything_but_a_clear_yes_is_a_no() {
         "endless" => Answer::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(1 << 20))),
         "500" => Answer::Now("500 Internal Server Error", ALLOW.to_owned()),
         "429" => Answer::Now("429 Too Many Requests", ALLOW.to_owned()),
-        "302" => {
-            Answer::Raw("HTTP/1.1 302 Found\r\nLocation: /allow\r\nContent-Length: 0\r\n\r\n".into())
+        "302" => Answer::Raw(
+            "HTTP/1.1 302 Found\r\nLocation: /allow\r\nContent-Length: 0\r\n\r\n".into(),
+        ),
+        "307" => Answer::Raw(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: /allow\r\nContent-Length: 0\r\n\r\n"
+                .into(),
+        ),
+        "head" => {
+            Answer::Raw(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n{ALLOW}", "x".repeat(1 << 17)))
         }
-        "307" => {
-            Answer::Raw("HTTP/1.1 307 Temporary Redirect\r\nLocation: /allow\r\nContent-Length: 0\r\n\r\n".into())
-        }
-        "head" => Answer::Raw(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n{ALLOW}", "x".repeat(1 << 17))),
         "cut" => Answer::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{ALLOW}")),
         "noise" => Answer::Raw("what?\r\n\r\n".to_owned()),
         _ => allow(),
@@ -125,7 +128,8 @@ async fn everything_but_a_clear_yes_is_a_no() {
     assert!(why(&site, "404").await.contains("neither allow nor deny"));
     assert!(why(&site, "403").await.contains("says no"));
     let asked = server.asked();
-    let asked_of = |name: &str| asked.iter().filter(|question| question["username"] == name).count();
+    let asked_of =
+        |name: &str| asked.iter().filter(|question| question["username"] == name).count();
     assert_eq!(asked_of("500"), 2, "what could not be found out is not remembered");
     assert!(asked.iter().all(Value::is_object), "no redirection was followed: {asked:?}");
 }

@@ -68,8 +68,12 @@ impl Announced {
 
     /// Forgets the announcements of gateways that are nobody's any more.
     pub fn retain(&mut self, is_owned: impl Fn(&str) -> bool) {
-        let gone: Vec<_> =
-            self.by_gateway.keys().filter(|sn| !is_owned(sn) && !self.is_own(sn)).cloned().collect();
+        let gone: Vec<_> = self
+            .by_gateway
+            .keys()
+            .filter(|sn| !is_owned(sn) && !self.is_own(sn))
+            .cloned()
+            .collect();
         for gateway in gone {
             self.announce(&gateway, []);
         }
@@ -150,11 +154,10 @@ mod tests {
         assert_eq!(announced.gateway("DOCK2"), None);
         assert!(!announced.logged_in("DOCK2") && !announced.logged_in("DOCK3"));
         announced.announce("DOCK1", ["DOCK2", "DOCK3", "A"]);
-        assert_eq!(["DOCK2", "DOCK3", "A"].map(|sn| announced.gateway(sn)), [
-            None,
-            None,
-            Some("DOCK1")
-        ]);
+        assert_eq!(
+            ["DOCK2", "DOCK3", "A"].map(|sn| announced.gateway(sn)),
+            [None, None, Some("DOCK1")]
+        );
     }
 
     #[test]

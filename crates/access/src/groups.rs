@@ -59,7 +59,8 @@ mod tests {
             (json!(true), None),
             (json!("x".repeat(257)), None),
         ] {
-            let found = Groups::parse(Some(&value)).map(|g| ["a", "b"].map(|name| g.contains(name)));
+            let found =
+                Groups::parse(Some(&value)).map(|g| ["a", "b"].map(|name| g.contains(name)));
             assert_eq!(found, expected, "{value}");
         }
         assert_eq!(Groups::parse(None), Some(Groups::default()));

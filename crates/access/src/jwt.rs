@@ -213,7 +213,9 @@ pub fn looks_like_one(password: &[u8]) -> bool {
     else {
         return false;
     };
-    !header.is_empty() && !payload.is_empty() && [header, payload, signature].into_iter().all(is_part)
+    !header.is_empty()
+        && !payload.is_empty()
+        && [header, payload, signature].into_iter().all(is_part)
 }
 
 fn head(token: &[u8]) -> Option<Head> {

@@ -132,7 +132,7 @@ fn a_token_has_its_time() {
         (json!({ "exp": 1e300 }), Ok(u64::MAX)),
         (json!({ "exp": -1 }), Err(Refused::Claim)),
         (json!({ "exp": "1900000000" }), Err(Refused::Claim)),
-        (json!({ "exp": [NOW_S + 60] }), Err(Refused::Claim)),
+        (json!({ "exp": [NOW_S + 60] }), Err(Refused::Malformed)),
         (json!({ "exp": null }), Err(Refused::NoExpiry)),
         (json!({ "nbf": NOW_S + 5 }), Ok(NOW_MS + 65_000)),
         (json!({ "nbf": NOW_S + 6 }), Err(Refused::NotYet)),
@@ -149,7 +149,7 @@ fn a_token_says_whose_it_is() {
         (json!({ "sub": null }), Err(Refused::NoUser)),
         (json!({ "sub": "" }), Err(Refused::Claim)),
         (json!({ "sub": 7 }), Err(Refused::Claim)),
-        (json!({ "sub": ["DOCK1"] }), Err(Refused::Claim)),
+        (json!({ "sub": ["DOCK1"] }), Err(Refused::Malformed)),
         (json!({ "sub": "a\u{0}b" }), Err(Refused::Claim)),
         (json!({ "sub": "x".repeat(257) }), Err(Refused::Claim)),
         (json!({ "sub": "auth0|7:ü" }), Ok("auth0|7:ü")),
@@ -170,7 +170,8 @@ fn groups_are_a_list_or_one_or_none() {
     for claim in [json!(["applications", "b"]), json!("applications")] {
         assert!(groups(&json!({ "groups": claim })).unwrap().contains("applications"));
     }
-    for claim in [json!(7), json!([7]), json!({ "applications": true }), json!([["applications"]])] {
+    for claim in [json!(7), json!([7]), json!({ "applications": true }), json!([["applications"]])]
+    {
         assert_eq!(groups(&json!({ "groups": claim })), Err(Refused::Claim));
     }
     let demands = Demands { groups_claim: String::new(), ..demands(Algorithm::Hs256) };
@@ -210,7 +211,7 @@ fn what_cannot_be_read_or_is_not_known_is_no_token() {
     let sign = |message: &[u8]| hmac_of(key_file(Algorithm::Hs256), message);
     let list = token_with(&json!({ "alg": "HS256" }), &json!([good()]), sign);
     let huge = token(Algorithm::Hs256, &with(&json!({ "x": "x".repeat(20_000) })));
-    let deep = (0..4_000).fold(json!(1), |inner, _| Value::Array(vec![inner]));
+    let deep = (0..400).fold(json!(1), |inner, _| Value::Array(vec![inner]));
     let deep = token(Algorithm::Hs256, &with(&json!({ "x": deep })));
     let critical = token_with(&critical, &good(), sign);
     for token in [&critical, &list, &huge, &deep, "", ".", "..", "a.b.c", "e30.e30."] {
@@ -238,11 +239,8 @@ fn only_three_parts_of_base64url_look_like_a_token() {
 }
 
 /// Of 1024 bits, on secp256k1, on P-384.
-const OTHER_KEYS: [(Algorithm, &str); 3] = [
-    (Algorithm::Rs256, RSA_1024),
-    (Algorithm::Es256, SECP256K1),
-    (Algorithm::Es256, P_384),
-];
+const OTHER_KEYS: [(Algorithm, &str); 3] =
+    [(Algorithm::Rs256, RSA_1024), (Algorithm::Es256, SECP256K1), (Algorithm::Es256, P_384)];
 
 const RSA_1024: &str = "\
 -----BEGIN PUBLIC KEY-----

@@ -246,6 +246,10 @@ fn groups_that_a_login_tells_of_count_for_rules_and_for_the_preset() {
     assert!(gateway.may_publish("thing/product/SN2/events"));
     assert!(!gateway.may_publish("thing/product/SN1/services"));
     let guest = site.rights_in("SN2", groups("guests"), "c");
-    assert!(!guest.may_subscribe("thing/product/SN2/#") && gateway.may_subscribe("thing/product/SN2/#"));
-    assert!(!site.rights_in("", groups("applications"), "c").may_publish("thing/product/SN1/services"));
+    assert!(
+        !guest.may_subscribe("thing/product/SN2/#") && gateway.may_subscribe("thing/product/SN2/#")
+    );
+    assert!(
+        !site.rights_in("", groups("applications"), "c").may_publish("thing/product/SN1/services")
+    );
 }

@@ -38,8 +38,7 @@ impl Files {
     pub(crate) fn read(config: &Config) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut keep = |found: Vec<Problem>| problems.extend(found);
-        let policy =
-            policy(config, config.users.are_known_elsewhere()).map_err(&mut keep).ok();
+        let policy = policy(config, config.users.are_known_elsewhere()).map_err(&mut keep).ok();
         let elsewhere = Elsewhere::read(&config.users).map_err(&mut keep).ok();
         let token = config.admin_token().map_err(|problem| keep(vec![problem])).ok();
         let users = admin_users(config).map_err(&mut keep).ok();

@@ -111,7 +111,8 @@ impl Http {
             None => builder,
             Some(text) => builder.tls_config(tls(text)?).https_only(true),
         };
-        let agent = Agent::with_parts(builder.build(), DefaultConnector::default(), InPlace::default());
+        let agent =
+            Agent::with_parts(builder.build(), DefaultConnector::default(), InPlace::default());
         Ok(Self {
             agent,
             url: config.url.as_str().into(),

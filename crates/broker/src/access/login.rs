@@ -169,7 +169,11 @@ impl Access {
             return login.map_err(NoLogin::Token);
         }
         let Some(user) = connect.username else {
-            return if self.allow_anonymous { Ok(Login::of(None)) } else { Err(NoLogin::Anonymous) };
+            return if self.allow_anonymous {
+                Ok(Login::of(None))
+            } else {
+                Err(NoLogin::Anonymous)
+            };
         };
         if let Some(http) = &self.elsewhere.http
             && !is_in_file

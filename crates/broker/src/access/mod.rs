@@ -217,9 +217,8 @@ impl Access {
             return None;
         }
         let mut announced = self.announced_mut();
-        let free = |sn: &&String| {
-            is_serial_number(sn) && !policy.is_owned(sn) && !announced.is_own(sn)
-        };
+        let free =
+            |sn: &&String| is_serial_number(sn) && !policy.is_owned(sn) && !announced.is_own(sn);
         let (free, owned): (Vec<_>, Vec<_>) = aircraft.iter().partition(free);
         let owned = owned.into_iter().filter(|sn| !owns(sn));
         let outcome = announced.announce(gateway, free.into_iter().map(String::as_str));

@@ -168,7 +168,8 @@ impl Http {
         if !self.is_on() {
             return Ok(None);
         }
-        let uri: Uri = self.url.parse().map_err(|_| "is no address of the form http://HOST/PATH")?;
+        let uri: Uri =
+            self.url.parse().map_err(|_| "is no address of the form http://HOST/PATH")?;
         let authority = uri.authority().ok_or("is no address of the form http://HOST/PATH")?;
         if authority.as_str().contains('@') {
             return Err("must not hold a user name or a password: this file is no place for them");
@@ -236,7 +237,13 @@ mod tests {
         users.jwt.user_claim.clear();
         users.jwt.leeway_s = 3_601;
         (users.http.timeout_ms, users.http.cache_ms, users.http.connections) = (0, 3_600_001, 65);
-        let expected = ["jwt.user_claim", "jwt.leeway_s", "http.timeout_ms", "http.cache_ms", "http.connections"];
+        let expected = [
+            "jwt.user_claim",
+            "jwt.leeway_s",
+            "http.timeout_ms",
+            "http.cache_ms",
+            "http.connections",
+        ];
         assert_eq!(keys(&users), expected.map(|key| format!("users.{key}")));
     }
 

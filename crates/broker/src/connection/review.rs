@@ -39,7 +39,9 @@ impl<S> Connection<S> {
         let Announcement { gateway, aircraft } = announcement;
         let identity = &self.client.identity;
         let Some(user) = identity.user() else { return };
-        let Some(outcome) = self.shared.access.announce(identity, gateway, aircraft) else { return };
+        let Some(outcome) = self.shared.access.announce(identity, gateway, aircraft) else {
+            return;
+        };
         for sn in &outcome.owned {
             let reason =
                 format!("announced {sn} as its aircraft, which is another user's by configuration");
