@@ -16,7 +16,7 @@ use crate::access::Denied;
 use crate::keep::What;
 use crate::mailbox::Ticket;
 use crate::metrics::Limit;
-use crate::publish::{self, Way};
+use crate::publish::{self, Accepted, Way};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
 use crate::writer::Completion;
@@ -197,6 +197,21 @@ impl<S> Connection<S> {
         let ticket =
             if accepted.is_recorded || self.must_wait(publish) { self.await_kept() } else { 0 };
         self.acknowledge(publish, ticket, ReasonCode::Success);
+        self.follow_up(accepted, (topic, publish.payload), ticket, turn);
+        self.release_answers(self.completed, turn)?;
+        Ok(Handled::Yes)
+    }
+
+    /// What plugins found in a publish: which aircraft are announced, what nobody answers, and replies,
+    /// which are owed or wait for their time.
+    fn follow_up(
+        &mut self,
+        accepted: Accepted,
+        event: (&str, &[u8]),
+        ticket: Ticket,
+        turn: &mut Turn<'_>,
+    ) {
+        let (topic, _) = event;
         if let Some(announcement) = accepted.announcement {
             self.announce(topic, &announcement);
         }
@@ -207,15 +222,12 @@ impl<S> Connection<S> {
             match reply.after {
                 After::Kept => self.owe_reply(&reply, ticket, turn),
                 After::User(_) | After::Client(_) => {
-                    let event = (topic, publish.payload);
-                    let now_ms = shared.clock.now_ms();
+                    let now_ms = self.shared.clock.now_ms();
                     let whose = (self.client.peer, accepted.gateway.clone(), reply);
-                    shared.awaited.wait(event, whose, now_ms);
+                    self.shared.awaited.wait(event, whose, now_ms);
                 }
             }
         }
-        self.release_answers(self.completed, turn)?;
-        Ok(Handled::Yes)
     }
 
     /// Asks for room if a message is to be retained. Only 5.0 has a code to say that there is none, so
