@@ -3,12 +3,12 @@
 //! Several gateways may announce the same aircraft: it changes docks in flight, or somebody lies. Only
 //! the first counts, until it announces without it or is nobody's any more; then the next one does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Aircraft of one gateway; a dock has one, a remote controller one or two.
 pub const AIRCRAFT_AT_MOST: usize = 16;
 
-/// Gateways that have announced aircraft.
+/// Gateways that have announced aircraft, and gateways that are known by their login only.
 pub const GATEWAYS_AT_MOST: usize = 100_000;
 
 /// Who has announced which aircraft.
@@ -17,6 +17,8 @@ pub struct Announced {
     by_gateway: HashMap<Box<str>, Vec<Box<str>>>,
     /// Gateways by aircraft, the one that counts first.
     by_aircraft: HashMap<Box<str>, Vec<Box<str>>>,
+    /// Serial numbers that are users' who have logged in and whom no configuration names.
+    own: HashSet<Box<str>>,
 }
 
 /// What an announcement changed.
@@ -66,16 +68,40 @@ impl Announced {
 
     /// Forgets the announcements of gateways that are nobody's any more.
     pub fn retain(&mut self, is_owned: impl Fn(&str) -> bool) {
-        let gone: Vec<_> =
-            self.by_gateway.keys().filter(|gateway| !is_owned(gateway)).cloned().collect();
+        let gone: Vec<_> = self
+            .by_gateway
+            .keys()
+            .filter(|sn| !is_owned(sn) && !self.is_own(sn))
+            .cloned()
+            .collect();
         for gateway in gone {
             self.announce(&gateway, []);
         }
     }
 
+    /// A user has logged in that is known by that only, and its name is a serial number: from now on
+    /// nobody has it as an aircraft. Whether somebody had. Beyond [`GATEWAYS_AT_MOST`] it is not
+    /// remembered.
+    pub fn logged_in(&mut self, serial_number: &str) -> bool {
+        if self.own.len() >= GATEWAYS_AT_MOST || self.own.contains(serial_number) {
+            return false;
+        }
+        self.own.insert(serial_number.into());
+        self.by_aircraft.contains_key(serial_number)
+    }
+
+    /// Whether a serial number is a user's that has logged in.
+    #[must_use]
+    pub fn is_own(&self, serial_number: &str) -> bool {
+        self.own.contains(serial_number)
+    }
+
     /// The gateway whose announcement of this aircraft counts.
     #[must_use]
     pub fn gateway(&self, aircraft: &str) -> Option<&str> {
+        if self.is_own(aircraft) {
+            return None;
+        }
         self.by_aircraft.get(aircraft).and_then(|gateways| gateways.first()).map(|sn| &**sn)
     }
 
@@ -118,6 +144,20 @@ mod tests {
         announced.announce("DOCK2", ["A"]);
         announced.retain(|gateway| gateway == "DOCK2");
         assert_eq!(announced.gateway("A"), Some("DOCK2"));
+    }
+
+    #[test]
+    fn who_has_logged_in_is_nobodys_aircraft() {
+        let mut announced = Announced::default();
+        announced.announce("DOCK1", ["DOCK2"]);
+        assert!(announced.logged_in("DOCK2"));
+        assert_eq!(announced.gateway("DOCK2"), None);
+        assert!(!announced.logged_in("DOCK2") && !announced.logged_in("DOCK3"));
+        announced.announce("DOCK1", ["DOCK2", "DOCK3", "A"]);
+        assert_eq!(
+            ["DOCK2", "DOCK3", "A"].map(|sn| announced.gateway(sn)),
+            [None, None, Some("DOCK1")]
+        );
     }
 
     #[test]

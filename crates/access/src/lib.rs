@@ -3,6 +3,8 @@
 //! # Layout
 //! - [`hash`]: stored passwords (argon2id as PHC strings, mosquitto's `$7$` and `$6$`).
 //! - [`password_file`]: the file they stand in.
+//! - [`jwt`]: tokens that are given as passwords.
+//! - [`groups`]: groups that a token or a server says a user is in.
 //! - [`throttle`]: how long an attempt waits after failed ones.
 //! - [`pattern`]: topics and filters of a rule, with `%u`, `%c` and `%s`.
 //! - [`config`]: what an operator writes about access.
@@ -13,7 +15,9 @@
 
 pub mod announced;
 pub mod config;
+pub mod groups;
 pub mod hash;
+pub mod jwt;
 pub mod password_file;
 pub mod pattern;
 pub mod policy;

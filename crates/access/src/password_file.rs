@@ -116,6 +116,11 @@ pub fn with_user(text: &str, user: &str, hash: Option<&Hash>) -> String {
     out
 }
 
+/// Whether a text can be a user's name, or a group's: 1 to 256 bytes without control characters.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=USER_BYTES_AT_MOST).contains(&text.len()) && !text.contains(char::is_control)
+}
+
 /// Whether a name can stand in the file.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::announced::Announced;
 use crate::config::{Access, Effect, Preset, Rule};
+use crate::groups::Groups;
 use crate::password_file::PasswordFile;
 use crate::pattern::{Asker, Pattern};
 use crate::preset::{self, APPLICATIONS};
@@ -40,7 +41,8 @@ pub struct Problem {
 }
 
 impl Policy {
-    /// Compiles what the operator wrote; `users` is there if a password file is configured.
+    /// Compiles what the operator wrote; `users` is there if clients have to log in: those of the
+    /// password file, or none if users are known elsewhere only.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -87,22 +89,23 @@ impl Policy {
         Ok(Self { users, groups, gateways, listed, rules })
     }
 
-    /// The users; none if everybody may come in.
+    /// The users of the password file; none if everybody may come in.
     #[must_use]
     pub fn users(&self) -> Option<&PasswordFile> {
         self.users.as_ref()
     }
 
     /// Whether a user owns a serial number by configuration: what the table says, or its own name,
-    /// unless the table gives that to another, or the user is an application.
+    /// unless the table gives that to another, or the user is an application. `groups` are those that
+    /// the configuration does not know of.
     #[must_use]
-    pub fn owns(&self, user: &str, serial_number: &str) -> bool {
+    pub fn owns(&self, user: &str, groups: &Groups, serial_number: &str) -> bool {
         match self.gateways.get(user) {
             Some(owned) => owned.contains(serial_number),
             None => {
                 user == serial_number
                     && !self.listed.contains(serial_number)
-                    && !self.is_in(user, APPLICATIONS)
+                    && !self.is_in(user, groups, APPLICATIONS)
             }
         }
     }
@@ -112,15 +115,21 @@ impl Policy {
     pub fn is_owned(&self, serial_number: &str) -> bool {
         self.listed.contains(serial_number)
             || (self.users.as_ref().is_some_and(|users| users.contains(serial_number))
-                && self.owns(serial_number, serial_number))
+                && self.owns(serial_number, &Groups::default(), serial_number))
     }
 
-    fn is_in(&self, user: &str, group: &str) -> bool {
-        self.groups.get(user).is_some_and(|groups| groups.iter().any(|known| known == group))
+    fn is_in(&self, user: &str, groups: &Groups, group: &str) -> bool {
+        groups.contains(group)
+            || self.groups.get(user).is_some_and(|groups| groups.iter().any(|known| known == group))
     }
 
-    fn speaks_about(&self, rule: &Rule, user: Option<&str>, client_id: &str) -> bool {
-        let in_group = |group: &String| user.is_some_and(|user| self.is_in(user, group));
+    fn speaks_about(
+        &self,
+        rule: &Rule,
+        (user, groups): (Option<&str>, &Groups),
+        client_id: &str,
+    ) -> bool {
+        let in_group = |group: &String| user.is_some_and(|user| self.is_in(user, groups, group));
         rule.user.as_ref().is_none_or(|name| user == Some(name))
             && rule.group.as_ref().is_none_or(in_group)
             && rule.client_id.as_ref().is_none_or(|id| id == client_id)
@@ -161,24 +170,27 @@ pub struct Rights {
     policy: Arc<Policy>,
     announced: Arc<RwLock<Announced>>,
     user: Option<Arc<str>>,
+    groups: Groups,
     client_id: Arc<str>,
     /// The rules that speak about this client, by place.
     rules: Box<[u16]>,
 }
 
 impl Rights {
-    /// The rights of a client that logged in as `user`, or did not.
+    /// The rights of a client that logged in as `user`, or did not; `groups` are those that the
+    /// configuration does not know of.
     #[must_use]
     pub fn new(
         policy: Arc<Policy>,
         announced: Arc<RwLock<Announced>>,
-        user: Option<Arc<str>>,
+        (user, groups): (Option<Arc<str>>, Groups),
         client_id: Arc<str>,
     ) -> Self {
-        let about = |rule: &Compiled| policy.speaks_about(&rule.rule, user.as_deref(), &client_id);
+        let whom = (user.as_deref(), &groups);
+        let about = |rule: &Compiled| policy.speaks_about(&rule.rule, whom, &client_id);
         let rules = policy.rules.iter().zip(0..).filter(|(rule, _)| about(rule));
         let rules = rules.map(|(_, at)| at).collect();
-        Self { policy, announced, user, client_id, rules }
+        Self { policy, announced, user, groups, client_id, rules }
     }
 
     /// Whether it may publish on a topic name.
@@ -202,6 +214,12 @@ impl Rights {
         self.user.as_ref()
     }
 
+    /// The groups that the configuration does not know of.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// The first rule that speaks about the request decides; without one, only a broker without
     /// users lets everybody do everything.
     fn decide(&self, speaks: impl Fn(&Compiled, &Asker<'_>) -> bool) -> bool {
@@ -220,13 +238,13 @@ impl Rights {
 
     fn owns(&self, serial_number: &str) -> bool {
         let Some(user) = self.user.as_deref() else { return false };
-        if self.policy.owns(user, serial_number) {
+        if self.policy.owns(user, &self.groups, serial_number) {
             return true;
         }
         let announced = self.announced.read().unwrap_or_else(PoisonError::into_inner);
         let gateway = announced.gateway(serial_number);
         // A serial number that has become somebody's own is not the announcer's any more.
-        gateway.is_some_and(|gateway| self.policy.owns(user, gateway))
+        gateway.is_some_and(|gateway| self.policy.owns(user, &self.groups, gateway))
             && !self.policy.is_owned(serial_number)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 
 use dockside_access::announced::Announced;
 use dockside_access::config::Access;
+use dockside_access::groups::Groups;
 use dockside_access::password_file::PasswordFile;
 use dockside_access::policy::{Policy, Rights};
 
@@ -27,8 +28,14 @@ impl Site {
     }
 
     fn rights(&self, user: &str, client_id: &str) -> Rights {
+        self.rights_in(user, Groups::default(), client_id)
+    }
+
+    /// With groups that only its login has told of.
+    fn rights_in(&self, user: &str, groups: Groups, client_id: &str) -> Rights {
         let user = (!user.is_empty()).then(|| user.into());
-        Rights::new(Arc::clone(&self.policy), Arc::clone(&self.announced), user, client_id.into())
+        let (policy, announced) = (Arc::clone(&self.policy), Arc::clone(&self.announced));
+        Rights::new(policy, announced, (user, groups), client_id.into())
     }
 }
 
@@ -221,5 +228,28 @@ fn what_cannot_be_is_named_by_its_key() {
     assert_eq!(
         keys(true, access),
         ["rules[0].publish", "rules[1]", "rules[2].group", "rules[2].subscribe", "gateways.pilot"]
+    );
+}
+
+/// Groups of a token or a server count like those of the configuration.
+#[test]
+fn groups_that_a_login_tells_of_count_for_rules_and_for_the_preset() {
+    let groups = |name: &str| Groups::parse(Some(&serde_json::json!([name]))).unwrap();
+    let rules = "groups = { guests = [] }
+        rules = [{ effect = 'deny', group = 'guests', subscribe = ['thing/product/+/osd'] }]";
+    let site = Site::new(&["SN1"], rules);
+    let application = site.rights_in("BACKEND", groups("applications"), "c");
+    assert!(application.may_publish("thing/product/SN1/services"));
+    assert!(application.may_subscribe("thing/product/#"));
+    assert!(!application.may_publish("thing/product/BACKEND/events"), "it owns no serial number");
+    let gateway = site.rights_in("SN2", groups("others"), "c");
+    assert!(gateway.may_publish("thing/product/SN2/events"));
+    assert!(!gateway.may_publish("thing/product/SN1/services"));
+    let guest = site.rights_in("SN2", groups("guests"), "c");
+    assert!(
+        !guest.may_subscribe("thing/product/SN2/#") && gateway.may_subscribe("thing/product/SN2/#")
+    );
+    assert!(
+        !site.rights_in("", groups("applications"), "c").may_publish("thing/product/SN1/services")
     );
 }

@@ -150,7 +150,8 @@ impl Broker {
         let opened = open_store(&config, Arc::new(clock), &log)?;
         let OpenStore { kept, ledger, reading, board, docks, clock, first_number } = opened;
         let reading = (reading, board, docks, clock, first_number);
-        let shared = Arc::new(Shared::new(config, files.policy, log, reading, plugins));
+        let access = (files.policy, files.elsewhere);
+        let shared = Arc::new(Shared::new(config, access, log, reading, plugins));
         metrics::set_constants(shared.sockets.connections);
         let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
         restore::restore(&shared, &mut dispatcher, kept);

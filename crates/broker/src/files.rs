@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dockside_access::password_file::PasswordFile;
 use dockside_access::policy::Policy;
 
+use crate::access::Elsewhere;
 use crate::config::{Config, Listener, Problem};
 use crate::listener::authorities::Authorities;
 use crate::listener::tls::{Certificates, Pair};
@@ -18,6 +19,7 @@ const PASSWORD_FILE_BYTES: u64 = 64 << 20;
 /// What the files say.
 pub(crate) struct Files {
     pub(crate) policy: Arc<Policy>,
+    pub(crate) elsewhere: Elsewhere,
     /// Certificates of the listeners, and who signs their clients'; none for those without TLS.
     pub(crate) certificates: Vec<Option<Certificates>>,
     pub(crate) admin: AdminKeys,
@@ -37,7 +39,8 @@ impl Files {
     pub(crate) fn read(config: &Config) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut keep = |found: Vec<Problem>| problems.extend(found);
-        let policy = policy(config).map_err(&mut keep).ok();
+        let policy = policy(config, config.has_others()).map_err(&mut keep).ok();
+        let elsewhere = Elsewhere::read(&config.users).map_err(&mut keep).ok();
         let token = config.admin_token().map_err(|problem| keep(vec![problem])).ok();
         let users = admin_users(config).map_err(&mut keep).ok();
         let mut certificates = Vec::new();
@@ -51,10 +54,10 @@ impl Files {
                 Err(problems) => keep(problems),
             }
         }
-        match (policy, token, users) {
-            (Some(policy), Some(token), Some(users)) if problems.is_empty() => {
-                let admin = AdminKeys { token, users };
-                Ok(Self { policy: Arc::new(policy), certificates, admin })
+        match (policy, elsewhere, token, users) {
+            (Some(policy), Some(elsewhere), Some(token), Some(users)) if problems.is_empty() => {
+                let (policy, admin) = (Arc::new(policy), AdminKeys { token, users });
+                Ok(Self { policy, elsewhere, certificates, admin })
             }
             _ => Err(problems),
         }
@@ -108,11 +111,11 @@ impl Config {
 /// Shorter tokens can be guessed.
 const TOKEN_CHARACTERS: usize = 16;
 
-/// The password file and the rules.
-pub(crate) fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
+/// The password file and the rules. With users that are in no file clients have to log in, though
+/// none may be in it.
+pub(crate) fn policy(config: &Config, has_others: bool) -> Result<Policy, Vec<Problem>> {
     let users = password_file("users.password_file", &config.users.password_file)?;
-    // Who logs in otherwise is under rules as well.
-    let users = users.or_else(|| config.asks_for_login().then(PasswordFile::default));
+    let users = users.or_else(|| has_others.then(PasswordFile::default));
     Policy::new(&config.access, users).map_err(|problems| {
         let named = |p: dockside_access::policy::Problem| {
             Problem::new(format!("access.{}", p.key), p.remedy)
@@ -162,13 +165,20 @@ fn password_file(key: &str, file: &Path) -> Result<Option<PasswordFile>, Vec<Pro
 
 /// Reads a file that nobody else should; says so in the log if others can.
 pub(crate) fn read_secret(file: &Path, bytes_at_most: u64) -> Result<String, String> {
+    let text = read_text(file, bytes_at_most)?;
+    if fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
+        let name = file.display();
+        tracing::warn!("{name} can be read or written by every user of this machine; chmod o= it");
+    }
+    Ok(text)
+}
+
+/// Reads a file that everybody may.
+pub(crate) fn read_text(file: &Path, bytes_at_most: u64) -> Result<String, String> {
     let name = file.display();
     let metadata = fs::metadata(file).map_err(|error| format!("{name} cannot be read: {error}"))?;
     if metadata.len() > bytes_at_most {
         return Err(format!("{name} is larger than {bytes_at_most} bytes"));
-    }
-    if metadata.permissions().mode() & 0o007 != 0 {
-        tracing::warn!("{name} can be read or written by every user of this machine; chmod o= it");
     }
     fs::read_to_string(file).map_err(|error| format!("{name} cannot be read: {error}"))
 }

@@ -34,9 +34,8 @@ impl Reloader {
     #[must_use]
     pub fn reload(&self, config: &Config) -> Reloaded {
         let mut reloaded = Reloaded::default();
-        // Who has to log in depends on the listeners too, and those are as they were at the start.
-        let listeners = self.shared.config.listeners.clone();
-        match files::policy(&Config { listeners, ..config.clone() }) {
+        // Tokens, servers and listeners are those of the start, whatever is configured now.
+        match files::policy(config, self.shared.access.has_others()) {
             // Listeners that the network reaches are open, and nobody would have to log in.
             Ok(policy) if policy.users().is_none() && self.shared.access.asks_for_login() => {
                 let remedy = "is gone from the configuration, and a broker that runs with users is not opened to everybody; restart it if that is meant";
@@ -45,6 +44,7 @@ impl Reloader {
             // Half a file, or a slip: it would end every connection.
             Ok(policy)
                 if policy.users().is_some_and(PasswordFile::is_empty)
+                    && !config.users.password_file.as_os_str().is_empty()
                     && self.shared.access.has_users() =>
             {
                 let remedy = format!(
@@ -84,6 +84,8 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("mqtt", old.mqtt != new.mqtt),
         ("listeners", old.listeners != new.listeners),
         ("users.cache_ms", old.users.cache_ms != new.users.cache_ms),
+        ("users.jwt", old.users.jwt != new.users.jwt),
+        ("users.http", old.users.http != new.users.http),
         ("admin", old.admin != new.admin),
         ("metrics", old.metrics != new.metrics),
         ("limits", old.limits != new.limits),

@@ -149,6 +149,9 @@ impl Asleep {
         if let Some((_, will)) = self.will.take_if(denied) {
             will.forget(shared, self.instance);
         }
+        if !identity.is_known() {
+            return Ok(());
+        }
         let revoked = self.session.subscriptions.remove_all(|f| !may_subscribe(identity, f));
         if !revoked.is_empty() {
             self.session.narrowed = true;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Access;
+use crate::access::{Access, Elsewhere};
 use crate::arrivals::{Addresses, Arrivals, Pace};
 use crate::awaited::Awaited;
 use crate::board::Board;
@@ -83,7 +83,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         config: Config,
-        policy: Arc<Policy>,
+        (policy, elsewhere): (Arc<Policy>, Elsewhere),
         log: Arc<LiveLog>,
         (reading, board, docks, clock, first_number): (Reading, Arc<Board>, Docks, Arc<Clock>, Seq),
         plugins: Vec<Arc<dyn Interceptor>>,
@@ -105,7 +105,7 @@ impl Shared {
             store_works: Arc::new(AtomicBool::new(true)),
             clock,
             sys: SysCounters::default(),
-            access: Access::new(&config, policy),
+            access: Access::new(&config, policy, elsewhere),
             refusals: Refusals::default(),
             interceptors: Interceptors::new(plugins),
             metrics: ConnectionMetrics::register(),

@@ -83,6 +83,12 @@ fn warn_of_open_listeners(config: &Config, broker: &Broker) {
             "passwords and tokens on {admin} (admin.listen) can be read on their way: no TLS"
         );
     }
+    if config.users.http.can_be_read_on_the_way() {
+        tracing::warn!(
+            "passwords to {} (users.http.url) can be read on their way: no TLS",
+            config.users.http.url
+        );
+    }
     for (transport, address) in broker.mqtt_addresses() {
         if address.ip().is_loopback() {
             continue;

@@ -3,9 +3,12 @@
 //! A publish cannot be routed without a [`Permit`]. A reload makes a new policy; connections notice
 //! by its generation and look at themselves again.
 
+mod attempts;
+mod http;
+mod login;
 mod verifier;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
@@ -14,6 +17,9 @@ use dockside_access::policy::{Policy, Rights, is_serial_number};
 use dockside_mqtt::packet::Connect;
 use metrics::{Counter, counter};
 
+pub(crate) use self::http::NotAllowed;
+use self::login::Origin;
+pub(crate) use self::login::{Elsewhere, Login, NoLogin, NoToken};
 pub(crate) use self::verifier::{Verifier, Wrong};
 use crate::config::Config;
 use crate::metrics::acl_check;
@@ -34,25 +40,6 @@ impl<'a> Permit<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Denied;
 
-/// Why a client cannot log in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum NoLogin {
-    /// It gave no user name, and that is not allowed.
-    Anonymous,
-    /// Its certificate has another user's name than it gave.
-    AnotherName,
-    /// What it gave is wrong.
-    Wrong(Wrong),
-}
-
-/// A client that has logged in, or need not, and the rules it did that under.
-#[derive(Debug)]
-pub(crate) struct Login {
-    user: Option<Arc<str>>,
-    by_certificate: bool,
-    generation: u64,
-}
-
 /// What became of an announcement.
 #[derive(Debug)]
 pub(crate) struct Announcing {
@@ -68,8 +55,8 @@ pub(crate) struct Announcing {
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     rights: Rights,
-    /// Who signs it knows the user, the password file need not.
-    by_certificate: bool,
+    origin: Origin,
+    ends_ms: u64,
     generation: u64,
 }
 
@@ -77,6 +64,17 @@ impl Identity {
     /// The user it logged in as; what it only called itself does not count.
     pub(crate) fn user(&self) -> Option<&Arc<str>> {
         self.rights.user()
+    }
+
+    /// When it is over, milliseconds since 1970; never if it has no end.
+    pub(crate) fn ends_ms(&self) -> u64 {
+        self.ends_ms
+    }
+
+    /// Whether all its groups are known, and so what it may do: those of a token or a server are not
+    /// kept, and a client has to log in before it gets anything.
+    pub(crate) fn is_known(&self) -> bool {
+        self.origin != Origin::Forgotten
     }
 
     /// Permits a publish. Only the broker speaks under `$SYS`.
@@ -103,11 +101,12 @@ pub(crate) struct Access {
     allow_anonymous: bool,
     takes_certificates: bool,
     verifier: Verifier,
+    elsewhere: Elsewhere,
     pub(crate) metrics: AccessMetrics,
 }
 
 impl Access {
-    pub(crate) fn new(config: &Config, policy: Arc<Policy>) -> Self {
+    pub(crate) fn new(config: &Config, policy: Arc<Policy>, elsewhere: Elsewhere) -> Self {
         Self {
             policy: RwLock::new(policy),
             generation: AtomicU64::new(0),
@@ -115,71 +114,73 @@ impl Access {
             allow_anonymous: config.mqtt.allow_anonymous,
             takes_certificates: config.takes_client_certificates(),
             verifier: Verifier::new(config.users.cache_ms),
+            elsewhere,
             metrics: AccessMetrics::register(),
         }
     }
 
-    /// Who a client is: the user of its certificate (`certified`), or that of its user name and
-    /// password. The latter waits: for its turn after failed attempts, and for a worker that hashes the
-    /// password.
+    /// Who a client is, `now_ms` (milliseconds since 1970): the user of its certificate
+    /// (`certified`), or that of its user name and password. The latter waits: for its turn after
+    /// failed attempts, and for a worker that hashes the password, or a server.
     pub(crate) async fn log_in(
         &self,
         connect: &Connect<'_>,
-        address: IpAddr,
+        peer: SocketAddr,
         certified: Option<&Arc<str>>,
+        now_ms: u64,
     ) -> Result<Login, NoLogin> {
         // Read before the policy: a client that came in under old rules looks at itself at once.
         let generation = self.generation.load(Ordering::Acquire);
-        let user = match certified {
-            Some(user) => Some(self.certified(connect, user)?),
-            None => self.user(connect, address).await?,
+        let login = match certified {
+            Some(user) => self.certified(connect, user)?,
+            None => self.who(connect, peer, now_ms).await?,
         };
-        Ok(Login { user, by_certificate: certified.is_some(), generation })
-    }
-
-    fn certified(&self, connect: &Connect<'_>, user: &Arc<str>) -> Result<Arc<str>, NoLogin> {
-        if connect.username.is_some_and(|name| *name != **user) {
-            self.metrics.certificate_fail.increment(1);
-            return Err(NoLogin::AnotherName);
+        let is_no_aircraft = login.origin != Origin::File && self.is_no_aircraft(&login);
+        if is_no_aircraft {
+            self.generation.fetch_add(1, Ordering::AcqRel);
         }
-        self.metrics.certificate_ok.increment(1);
-        Ok(Arc::clone(user))
+        Ok(Login { generation, is_no_aircraft, ..login })
     }
 
-    async fn user(
-        &self,
-        connect: &Connect<'_>,
-        address: IpAddr,
-    ) -> Result<Option<Arc<str>>, NoLogin> {
-        let policy = self.policy();
-        let Some(users) = policy.users() else { return Ok(None) };
-        let Some(user) = connect.username else {
-            return if self.allow_anonymous { Ok(None) } else { Err(NoLogin::Anonymous) };
-        };
-        let password = connect.password.unwrap_or_default();
-        let found = self.verifier.verify(users, user, password, address).await;
-        match &found {
-            Ok(_) => self.metrics.login_ok.increment(1),
-            Err(Wrong::Unverified) => self.metrics.login_error.increment(1),
-            Err(_) => self.metrics.login_fail.increment(1),
-        }
-        found.map(Some).map_err(NoLogin::Wrong)
-    }
-
-    /// What a user, or nobody, may do as this client.
+    /// What a user, or nobody, may do as this client, as far as that is known after a restart.
     pub(crate) fn restored(&self, user: Option<Arc<str>>, client_id: &Arc<str>) -> Identity {
         let generation = self.generation.load(Ordering::Acquire);
-        // How a user came is not kept: where that may have been by certificate, its session stays.
-        let by_certificate = user.is_some() && self.takes_certificates;
-        self.identity(Login { user, by_certificate, generation }, client_id)
+        let policy = self.policy();
+        let is_in_file = |user: &Arc<str>| policy.users().is_none_or(|users| users.contains(user));
+        let origin = match &user {
+            None => Origin::File,
+            Some(user) if is_in_file(user) || !self.elsewhere.exists() => self.origin_of_known(),
+            Some(_) => Origin::Forgotten,
+        };
+        let login = Login { generation, origin, ..Login::of(user) };
+        if origin != Origin::File {
+            self.is_no_aircraft(&login);
+        }
+        self.identity(login, client_id)
+    }
+
+    /// Where a user is known from that was here before, and whose groups are all known. How it came is
+    /// not kept: where that may have been by certificate, its session stays.
+    fn origin_of_known(&self) -> Origin {
+        if self.takes_certificates { Origin::Certificate } else { Origin::File }
+    }
+
+    /// A user that no configuration names may have a serial number for its name: from now on it is
+    /// nobody's aircraft. Whether it was.
+    fn is_no_aircraft(&self, login: &Login) -> bool {
+        let Some(user) = &login.user else { return false };
+        let policy = self.policy();
+        let is_gateway = is_serial_number(user) && policy.owns(user, &login.groups, user);
+        is_gateway && !policy.is_owned(user) && self.announced_mut().logged_in(user)
     }
 
     /// Who a client is under the rules of now.
     pub(crate) fn identity(&self, login: Login, client_id: &Arc<str>) -> Identity {
-        let Login { user, by_certificate, generation } = login;
+        let Login { user, groups, origin, ends_ms, generation, .. } = login;
         let announced = Arc::clone(&self.announced);
-        let rights = Rights::new(self.policy(), announced, user, Arc::clone(client_id));
-        Identity { rights, by_certificate, generation }
+        let whom = (user, groups);
+        let rights = Rights::new(self.policy(), announced, whom, Arc::clone(client_id));
+        Identity { rights, origin, ends_ms, generation }
     }
 
     /// Whether the rules are still those that this identity was made under.
@@ -191,21 +192,28 @@ impl Access {
     ///
     /// # Errors
     /// [`Denied`]: its user is gone, or it came without one and that is not allowed any more. A user
-    /// that came by certificate need not be in the password file.
+    /// that came by certificate, token or server need not be in the password file.
     pub(crate) fn renew(
         &self,
         identity: &Identity,
         client_id: &Arc<str>,
     ) -> Result<Identity, Denied> {
-        let (user, by_certificate) = (identity.user().cloned(), identity.by_certificate);
+        let user = identity.user().cloned();
         let generation = self.generation.load(Ordering::Acquire);
         let policy = self.policy();
+        let is_in_file = |user| policy.users().is_some_and(|users| users.contains(user));
+        let is_in_file = user.as_deref().is_some_and(is_in_file);
         let stays = match (policy.users(), &user) {
             (None, _) => true,
-            (Some(users), Some(user)) => by_certificate || users.contains(user),
+            (Some(_), Some(_)) => is_in_file || identity.origin != Origin::File,
             (Some(_), None) => self.allow_anonymous,
         };
-        let login = Login { user, by_certificate, generation };
+        let origin = match identity.origin {
+            Origin::Forgotten if is_in_file => self.origin_of_known(),
+            origin => origin,
+        };
+        let (groups, ends_ms) = (identity.rights.groups().clone(), identity.ends_ms);
+        let login = Login { groups, origin, ends_ms, generation, ..Login::of(user) };
         if stays { Ok(self.identity(login, client_id)) } else { Err(Denied) }
     }
 
@@ -213,18 +221,24 @@ impl Access {
     /// and only for serial numbers that are nobody's by configuration.
     pub(crate) fn announce(
         &self,
-        user: &str,
+        identity: &Identity,
         gateway: &str,
         aircraft: &[String],
     ) -> Option<Announcing> {
         let policy = self.policy();
-        if !policy.owns(user, gateway) {
+        let owns = |sn: &str| {
+            let user = identity.user();
+            user.is_some_and(|user| policy.owns(user, identity.rights.groups(), sn))
+        };
+        if !owns(gateway) {
             return None;
         }
-        let free = |sn: &&String| is_serial_number(sn) && !policy.is_owned(sn);
+        let mut announced = self.announced_mut();
+        let free =
+            |sn: &&String| is_serial_number(sn) && !policy.is_owned(sn) && !announced.is_own(sn);
         let (free, owned): (Vec<_>, Vec<_>) = aircraft.iter().partition(free);
-        let owned = owned.into_iter().filter(|sn| !policy.owns(user, sn));
-        let outcome = self.announced_mut().announce(gateway, free.into_iter().map(String::as_str));
+        let owned = owned.into_iter().filter(|sn| !owns(sn));
+        let outcome = announced.announce(gateway, free.into_iter().map(String::as_str));
         Some(Announcing {
             owned: owned.cloned().collect(),
             waiting: outcome.waiting,
@@ -239,9 +253,15 @@ impl Access {
     /// Gives back what logins have taken; called now and then.
     pub(crate) fn tidy(&self) {
         self.verifier.tidy();
+        self.elsewhere.tidy();
     }
 
-    /// Whether there is somebody to log in now.
+    /// Whether there may be users that are in no file, until the next start.
+    pub(crate) fn has_others(&self) -> bool {
+        self.elsewhere.exists() || self.takes_certificates
+    }
+
+    /// Whether there is somebody in the password file now.
     pub(crate) fn has_users(&self) -> bool {
         self.policy().users().is_some_and(|users| !users.is_empty())
     }
@@ -266,28 +286,47 @@ impl Access {
 
 /// Counters of access; publishes are counted by connections.
 pub(crate) struct AccessMetrics {
-    login_ok: Counter,
-    login_fail: Counter,
-    login_error: Counter,
-    certificate_ok: Counter,
-    certificate_fail: Counter,
+    file: LoginMetrics,
+    jwt: LoginMetrics,
+    http: LoginMetrics,
+    certificate: LoginMetrics,
     pub(crate) subscribe_allowed: Counter,
     pub(crate) subscribe_denied: Counter,
 }
 
+/// Logins of one kind.
+struct LoginMetrics {
+    ok: Counter,
+    fail: Counter,
+    error: Counter,
+}
+
 impl AccessMetrics {
     fn register() -> Self {
-        let login = |backend: &'static str, result: &'static str| counter!("dockside_auth_attempts_total", "backend" => backend, "result" => result);
-        let password = |result| login("password_file", result);
-        let certificate = |result| login("certificate", result);
         Self {
-            login_ok: password("ok"),
-            login_fail: password("fail"),
-            login_error: password("error"),
-            certificate_ok: certificate("ok"),
-            certificate_fail: certificate("fail"),
+            file: LoginMetrics::of("password_file"),
+            jwt: LoginMetrics::of("jwt"),
+            http: LoginMetrics::of("http"),
+            certificate: LoginMetrics::of("certificate"),
             subscribe_allowed: acl_check("subscribe", "allow"),
             subscribe_denied: acl_check("subscribe", "deny"),
         }
+    }
+}
+
+impl LoginMetrics {
+    fn of(backend: &'static str) -> Self {
+        let login = |result: &'static str| counter!("dockside_auth_attempts_total", "backend" => backend, "result" => result);
+        Self { ok: login("ok"), fail: login("fail"), error: login("error") }
+    }
+
+    /// An error is a login of which it could not be found out whether it is right.
+    fn count(&self, is_right: bool, is_error: bool) {
+        let counter = match (is_right, is_error) {
+            (true, _) => &self.ok,
+            (false, true) => &self.error,
+            (false, false) => &self.fail,
+        };
+        counter.increment(1);
     }
 }

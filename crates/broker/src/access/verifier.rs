@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use dockside_access::hash::{Hash, Memory};
 use dockside_access::password_file::PasswordFile;
-use dockside_access::throttle::{Throttle, TooMany};
+use dockside_access::throttle::TooMany;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use super::attempts::{Attempt, Attempts};
 
 /// Verifications at the same time; each may take a core and some 20 MiB.
 const WORKERS_AT_MOST: usize = 8;
@@ -44,8 +46,7 @@ pub(crate) struct Verifier {
     stranger: Arc<Semaphore>,
     /// What the workers work in, while there is work.
     memories: Arc<Mutex<Vec<Memory>>>,
-    throttle: Mutex<Throttle>,
-    started: Instant,
+    attempts: Attempts,
     remembered: Mutex<HashMap<Arc<str>, Remembered>>,
     remember_for: Duration,
     /// Of this process alone: what is remembered is worthless elsewhere.
@@ -77,8 +78,7 @@ impl Verifier {
             strangers: Semaphore::new(STRANGERS_AT_MOST),
             stranger: Arc::new(Semaphore::new(1)),
             memories: Arc::default(),
-            throttle: Mutex::default(),
-            started: Instant::now(),
+            attempts: Attempts::default(),
             remembered: Mutex::default(),
             remember_for: Duration::from_millis(cache_ms),
             key,
@@ -135,9 +135,8 @@ impl Verifier {
         user: &'a str,
     ) -> Result<(Place, Attempt<'a>), Wrong> {
         let place = self.place(stranger).await?;
-        let wait = lock(&self.throttle).admit(address, user, self.started.elapsed());
-        let wait = wait.map_err(|TooMany| Wrong::TooMany)?;
-        let attempt = Attempt { verifier: self, address, user, closed: false };
+        let begun = self.attempts.begin(address, user);
+        let (attempt, wait) = begun.map_err(|TooMany| Wrong::TooMany)?;
         if wait.is_zero() {
             return Ok((place, attempt));
         }
@@ -217,36 +216,6 @@ fn message(hash: &Hash, password: &[u8]) -> Vec<u8> {
 struct Place {
     _worker: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
-}
-
-/// An attempt in the throttle's books, closed whatever becomes of it.
-struct Attempt<'a> {
-    verifier: &'a Verifier,
-    address: IpAddr,
-    user: &'a str,
-    closed: bool,
-}
-
-impl Attempt<'_> {
-    fn looked_at(mut self, right: bool) {
-        let mut throttle = lock(&self.verifier.throttle);
-        if right {
-            throttle.succeeded(self.address, self.user);
-        } else {
-            throttle.failed(self.address, self.user, self.verifier.started.elapsed());
-        }
-        drop(throttle);
-        self.closed = true;
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.closed {
-            let now = self.verifier.started.elapsed();
-            lock(&self.verifier.throttle).abandoned(self.address, self.user, now);
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

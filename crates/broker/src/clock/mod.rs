@@ -87,7 +87,12 @@ impl Clock {
     /// Milliseconds since 1970, for what must be understood after a restart: the wall clock, or what has
     /// passed since it was believed last.
     pub(crate) fn kept_ms(&self) -> u64 {
-        self.kept_from_ms.load(Ordering::Relaxed) + self.now_ms()
+        self.kept_at(self.now_ms())
+    }
+
+    /// As [`Clock::kept_ms`], for a [`Clock::now_ms`] that was read just now.
+    pub(crate) fn kept_at(&self, now_ms: u64) -> u64 {
+        self.kept_from_ms.load(Ordering::Relaxed) + now_ms
     }
 
     /// As [`Clock::now_ms`], for an instant that was read just now.

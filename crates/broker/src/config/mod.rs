@@ -2,6 +2,7 @@
 
 mod listen;
 mod problems;
+mod users;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::listen::{ClientCertificates, ClientIdentity, Listen, Listener, Transport};
 pub use self::problems::Problem;
+pub use self::users::{Algorithm, Http, Jwt, Users};
 
 /// Configuration of the broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,16 +64,6 @@ pub struct Mqtt {
     pub sys_interval_s: u32,
     /// How long a will waits at least for its client after a restart, seconds.
     pub will_grace_s: u32,
-}
-
-/// Who may connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Users {
-    /// `user:hash`, a line a user; empty: nobody has to log in.
-    pub password_file: PathBuf,
-    /// How long a password that was right is remembered, milliseconds; 0 is not at all.
-    pub cache_ms: u64,
 }
 
 /// Where operators look.
@@ -241,12 +233,6 @@ impl Default for Mqtt {
     }
 }
 
-impl Default for Users {
-    fn default() -> Self {
-        Self { password_file: PathBuf::new(), cache_ms: 300_000 }
-    }
-}
-
 impl Default for Admin {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 9464));
@@ -341,13 +327,5 @@ impl Mqtt {
 
     pub(crate) fn stop_timeout(&self) -> Duration {
         Duration::from_millis(self.stop_timeout_ms)
-    }
-}
-
-impl Users {
-    /// Whether clients have to log in.
-    #[must_use]
-    pub fn are_configured(&self) -> bool {
-        !self.password_file.as_os_str().is_empty()
     }
 }

@@ -21,10 +21,17 @@ impl Problem {
 }
 
 impl Config {
-    /// Whether clients have to log in, with a password or a certificate, where they are not let in anonymously.
+    /// Whether clients have to log in, with a password, a token or a certificate, where they are not let in
+    /// anonymously.
     #[must_use]
     pub fn asks_for_login(&self) -> bool {
         self.users.are_configured() || self.takes_client_certificates()
+    }
+
+    /// Whether there may be users that are in no file: who signs their tokens or certificates knows them, or
+    /// a server.
+    pub(crate) fn has_others(&self) -> bool {
+        self.users.are_known_elsewhere() || self.takes_client_certificates()
     }
 
     /// Whether a client can log in with a certificate.
@@ -47,6 +54,7 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.listener_problems();
+        self.users.problems(&mut problems);
         admin_problems(&self.admin, &mut problems);
         limit_problems(&self.mqtt, &self.limits, &mut problems);
         log_problems(&self.live_log, &mut problems);
@@ -60,16 +68,16 @@ impl Config {
         // Then rules are in force, and whoever has no certificate is refused.
         let others_log_in = self.takes_client_certificates();
         let mut check_address = |key: &str, address: SocketAddr| {
-            let remedy = if others_log_in {
-                format!(
-                    "nobody could log in at {address}: there is no users.password_file, and it asks for no client certificates; set one of them, or listen on loopback"
-                )
-            } else {
-                format!(
-                    "{address} can be reached from the network and nobody has to log in; set users.password_file, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
-                )
-            };
             if !open {
+                let remedy = if others_log_in {
+                    format!(
+                        "nobody could log in at {address}: there is no users.password_file, users.jwt or users.http, and it asks for no client certificates; set one of them, or listen on loopback"
+                    )
+                } else {
+                    format!(
+                        "{address} can be reached from the network and nobody has to log in; set users.password_file, users.jwt or users.http, or mqtt.allow_anonymous = true if that is meant, or listen on loopback"
+                    )
+                };
                 problems.push(Problem::new(key, remedy));
             }
         };

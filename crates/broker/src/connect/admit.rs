@@ -10,13 +10,13 @@ use dockside_mqtt::{ProtocolError, ReasonCode, Version};
 
 use super::Arrived;
 use super::connack::{Asked, Granted};
+use super::no_login::no_login;
 use super::refusal::Refusal;
-use crate::access::{Identity, NoLogin, Wrong};
+use crate::access::Identity;
 use crate::connection::Client;
 use crate::mailbox::Mailbox;
 use crate::metrics::{Limit, Rejected};
 use crate::publish;
-use crate::refusals::Stage;
 use crate::registry::{Owner, Pending};
 use crate::shared::Shared;
 use crate::will::WillMessage;
@@ -50,16 +50,21 @@ impl Drop for ClientSlot {
     }
 }
 
-/// Decides [MQTT-3.1.4-2]; waits only for the verification of a password.
+/// Decides [MQTT-3.1.4-2]; waits only for its login.
 pub(super) async fn admit(
     connect: &Connect<'_>,
     arrived: &Arrived,
     shared: &Arc<Shared>,
 ) -> Result<Admitted, Refusal> {
     check(connect)?;
-    let address = arrived.peer.ip().to_canonical();
-    let login = shared.access.log_in(connect, address, arrived.certified.as_ref()).await;
+    let (peer, certified) = (arrived.peer, arrived.certified.as_ref());
+    let login = shared.access.log_in(connect, peer, certified, shared.clock.kept_ms()).await;
     let login = login.map_err(|why| no_login(connect, why))?;
+    if login.is_no_aircraft {
+        // Somebody had announced it, and has lost it.
+        shared.registry.wake_all();
+        shared.sessions.review(shared, None);
+    }
     let instance = shared.new_instance();
     // [MQTT-3.1.3-6] [MQTT-3.1.3-7]; what a client gives may be of any length [MQTT-3.1.3-5].
     let assigned = connect
@@ -98,13 +103,16 @@ fn client(
     (id, instance, identity): (Arc<str>, u64, Identity),
     granted: &Granted,
 ) -> Client {
+    // A token or a certificate says whose it is, with a user name or without.
+    let name = connect.username.filter(|name| !name.is_empty());
+    let user = name.map(Arc::from).or_else(|| identity.user().cloned());
     Client {
         id,
         id_is_assigned: connect.client_id.is_empty(),
         instance,
         version: connect.version,
         identity,
-        user: connect.username.map(Arc::from).or_else(|| arrived.certified.clone()),
+        user,
         peer: arrived.peer,
         transport: arrived.transport,
         keep_alive: granted.silence(),
@@ -112,48 +120,6 @@ fn client(
         session_expiry: granted.session_expiry,
         topic_aliases: granted.topic_aliases,
         wants_reasons: Asked::by(connect).wants_reasons,
-    }
-}
-
-fn no_login(connect: &Connect<'_>, why: NoLogin) -> Refusal {
-    let wrong = (ReasonCode::BadUserNameOrPassword, "bad user name or password");
-    match why {
-        NoLogin::Anonymous => {
-            let told = (ReasonCode::NotAuthorized, "no user name");
-            let remedy =
-                "give the client a user name and a password (mqtt.allow_anonymous is false)";
-            Refusal::told(connect, Rejected::NotAuthorized, told, remedy).at(Stage::Password)
-        }
-        NoLogin::AnotherName => {
-            let remedy = "leave the client's user name out, or make it the one in its certificate (the common name; with client_identity = \"san\" the first DNS name)";
-            let told = (wrong.0, "another user name than the client's certificate has");
-            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
-        }
-        NoLogin::Wrong(Wrong::User) => {
-            let remedy = "there is no such user: add it with `dockside passwd FILE USER` and reload, or correct the client's user name";
-            let told = (wrong.0, "no such user");
-            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
-        }
-        NoLogin::Wrong(Wrong::Password) if connect.password.is_none() => {
-            let told = (wrong.0, "a user name without a password");
-            let remedy = "give the client its password";
-            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
-        }
-        NoLogin::Wrong(Wrong::Password) => {
-            let remedy = "correct the client's password, or set it with `dockside passwd FILE USER` and reload";
-            let told = (wrong.0, "wrong password");
-            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
-        }
-        NoLogin::Wrong(Wrong::TooMany) => {
-            let told = (ReasonCode::ConnectionRateExceeded, "too many failed attempts");
-            let remedy = "correct the client's password; it is let in again some seconds after its last attempt";
-            Refusal::told(connect, Rejected::BadCredentials, told, remedy)
-        }
-        NoLogin::Wrong(Wrong::Unverified) => {
-            let told = (ReasonCode::ServerUnavailable, "the password could not be verified");
-            let remedy = "the machine is short of memory or threads; the log says more";
-            Refusal::told(connect, Rejected::Unavailable, told, remedy).at(Stage::Password)
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod admit;
 mod arrived;
 mod connack;
+mod no_login;
 mod refusal;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Why a connection ended, for the client, for the engineer and for the counters.
+//! Why a connection ended, and what is said of it: to the client, to an engineer, in metrics.
 
 use dockside_mqtt::{ProtocolError, ReasonCode};
 
@@ -24,6 +24,8 @@ pub(crate) enum Ended {
     KeepAlive,
     /// New rules have no place for its user.
     UserGone,
+    /// The token that it logged in with is over.
+    Expired,
     /// The broker wants it to end.
     Told(Command),
 }
@@ -41,7 +43,7 @@ impl Ended {
             Self::Client | Self::ClientWithWill | Self::Network | Self::WebSocket(_) => None,
             Self::Error(error) => Some(error.reason),
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
-            Self::UserGone => Some(ReasonCode::NotAuthorized),
+            Self::UserGone | Self::Expired => Some(ReasonCode::NotAuthorized),
             Self::Told(command) => Some(command.reason()),
         }
     }
@@ -50,16 +52,15 @@ impl Ended {
     pub(super) fn detail(self) -> Option<&'static str> {
         match self {
             Self::Error(error) => Some(error.detail),
+            Self::Expired => Some("the token has expired"),
             _ => None,
         }
     }
 
     /// What an engineer is told; nothing of what is as it should be.
     pub(super) fn cause(self) -> Option<(Stage, Cause)> {
-        let cause = |reason: &'static str, remedy| Cause { reason: reason.into(), remedy };
         Some(match self {
             Self::Client | Self::ClientWithWill => return None,
-            Self::Told(Command::Quiet | Command::Stop) => return None,
             Self::Network => (
                 Stage::Tcp,
                 cause(
@@ -99,34 +100,14 @@ impl Ended {
                     "if that is not meant, add the user with `dockside passwd FILE USER` and reload",
                 ),
             ),
-            Self::Told(Command::TakenOver) => (
-                Stage::Session,
+            Self::Expired => (
+                Stage::Password,
                 cause(
-                    "another connection took its client identifier over",
-                    "a reconnect; if it goes on and on, two clients use one client identifier",
+                    "the token that it logged in with has expired",
+                    "renew the token and connect again",
                 ),
             ),
-            Self::Told(Command::Stalled) => (
-                Stage::Limit,
-                cause(
-                    "what it published could not be kept: the store does not work",
-                    "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
-                ),
-            ),
-            Self::Told(Command::Refused) => (
-                Stage::Limit,
-                cause(
-                    "what it sent cannot be kept, though the store works",
-                    "see the log, and report what it says",
-                ),
-            ),
-            Self::Told(Command::SlowConsumer) => (
-                Stage::Limit,
-                cause(
-                    "reads too slowly for the messages it subscribed to",
-                    "subscribe to less or read faster; the bounds are limits.mailbox_messages and limits.mailbox_bytes",
-                ),
-            ),
+            Self::Told(command) => return cause_of(command),
         })
     }
 
@@ -151,10 +132,50 @@ impl Ended {
             Self::Error(_) | Self::WebSocket(_) => Closed::Protocol,
             Self::KeepAlive => Closed::KeepAlive,
             Self::UserGone => Closed::Admin,
+            Self::Expired => Closed::Expired,
             Self::Told(Command::TakenOver) => Closed::Takeover,
             Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
             Self::Told(Command::Stalled | Command::Refused) => Closed::StoreStalled,
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
         }
     }
+}
+
+/// What an engineer is told of an end that the broker wanted.
+fn cause_of(command: Command) -> Option<(Stage, Cause)> {
+    Some(match command {
+        Command::Quiet | Command::Stop => return None,
+        Command::TakenOver => (
+            Stage::Session,
+            cause(
+                "another connection took its client identifier over",
+                "a reconnect; if it goes on and on, two clients use one client identifier",
+            ),
+        ),
+        Command::Stalled => (
+            Stage::Limit,
+            cause(
+                "what it published could not be kept: the store does not work",
+                "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
+            ),
+        ),
+        Command::Refused => (
+            Stage::Limit,
+            cause(
+                "what it sent cannot be kept, though the store works",
+                "see the log, and report what it says",
+            ),
+        ),
+        Command::SlowConsumer => (
+            Stage::Limit,
+            cause(
+                "reads too slowly for the messages it subscribed to",
+                "subscribe to less or read faster; the bounds are limits.mailbox_messages and limits.mailbox_bytes",
+            ),
+        ),
+    })
+}
+
+fn cause(reason: &'static str, remedy: &'static str) -> Cause {
+    Cause { reason: reason.into(), remedy }
 }

@@ -16,7 +16,7 @@ use crate::access::{Denied, Permit};
 use crate::keep::What;
 use crate::mailbox::Ticket;
 use crate::metrics::Limit;
-use crate::publish::{self, Routable, Way};
+use crate::publish::{self, Accepted, Routable, Way};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::retained::{Full, Room};
 use crate::shared::Shared;
@@ -191,6 +191,21 @@ impl<S> Connection<S> {
         let ticket =
             if accepted.is_recorded || self.must_wait(publish) { self.await_kept() } else { 0 };
         self.acknowledge(publish, ticket, ReasonCode::Success);
+        self.follow_up(accepted, (topic, publish.payload), ticket, turn);
+        self.release_answers(self.completed, turn)?;
+        Ok(Handled::Yes)
+    }
+
+    /// What plugins found in a publish: which aircraft are announced, what nobody answers, and replies,
+    /// which are owed or wait for their time.
+    fn follow_up(
+        &mut self,
+        accepted: Accepted,
+        event: (&str, &[u8]),
+        ticket: Ticket,
+        turn: &mut Turn<'_>,
+    ) {
+        let (topic, _) = event;
         if let Some(announcement) = accepted.announcement {
             self.announce(topic, &announcement);
         }
@@ -201,15 +216,12 @@ impl<S> Connection<S> {
             match reply.after {
                 After::Kept => self.owe_reply(&reply, ticket, turn),
                 After::User(_) | After::Client(_) => {
-                    let event = (topic, publish.payload);
-                    let now_ms = shared.clock.now_ms();
+                    let now_ms = self.shared.clock.now_ms();
                     let whose = (self.client.peer, accepted.gateway.clone(), reply);
-                    shared.awaited.wait(event, whose, now_ms);
+                    self.shared.awaited.wait(event, whose, now_ms);
                 }
             }
         }
-        self.release_answers(self.completed, turn)?;
-        Ok(Handled::Yes)
     }
 
     /// Waits for its pace, and for its share of the way: then reading pauses.

@@ -7,6 +7,7 @@
 mod aliases;
 mod answers;
 mod client;
+mod deadlines;
 mod ended;
 mod ending;
 mod filters;
@@ -23,13 +24,12 @@ use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use dockside_mqtt::packet::Packet;
 use dockside_mqtt::{PacketId, ReasonCode, Version, codec};
 use dockside_store::Seq;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::aliases::Aliases;
@@ -208,39 +208,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.unread = rest;
         let alarm = self.client.keep_alive.map(tokio::time::sleep);
         let mut alarm = pin!(alarm);
+        let mut token = self.token_timer();
         let ended = std::future::poll_fn(|cx| {
             let turn = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
             match turn {
                 Poll::Ready(ended) => Poll::Ready(ended),
-                Poll::Pending => self.keep_alive(cx, alarm.as_mut().as_pin_mut()),
+                Poll::Pending => match self.keep_alive(cx, alarm.as_mut().as_pin_mut()) {
+                    Poll::Ready(ended) => Poll::Ready(ended),
+                    Poll::Pending => self.token_end(cx, token.as_mut()),
+                },
             }
         })
         .await;
         // Boxed: no connection's task holds all its life what its end takes.
         Box::pin(self.end(ended)).await;
-    }
-
-    /// Ends a connection that was silent for one and a half keep alives [MQTT-3.1.2-22]. While the
-    /// broker itself does not read, the client has nothing to answer for.
-    fn keep_alive(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Ended> {
-        let (Some(mut alarm), Some(keep_alive)) = (alarm, self.client.keep_alive) else {
-            return Poll::Pending;
-        };
-        loop {
-            let now_ms = self.now_ms;
-            if !self.may_read() || self.unsent.len() >= UNSENT_BYTES {
-                self.last_read_ms = now_ms;
-            }
-            let silent = Duration::from_millis(now_ms.saturating_sub(self.last_read_ms));
-            let Some(left) = keep_alive.checked_sub(silent).filter(|left| !left.is_zero()) else {
-                return Poll::Ready(Ended::KeepAlive);
-            };
-            if alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            alarm.as_mut().reset(Instant::now() + left);
-            self.now_ms = self.shared.clock.now_ms();
-        }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Ended> {
@@ -283,6 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ) -> Result<bool, Ended> {
         self.round_began = Instant::now();
         self.now_ms = self.shared.clock.at(self.round_began.into_std());
+        self.check_token()?;
         let taken = self.mailbox.take(&mut self.backlog, &mut self.session.cursor, turn.waker);
         let stopping = self.obey(taken.command)?;
         self.completed = taken.completed;

@@ -37,8 +37,11 @@ impl<S> Connection<S> {
     /// their topics, on all connections of the user.
     pub(super) fn announce(&self, topic: &str, announcement: &Announcement) {
         let Announcement { gateway, aircraft } = announcement;
-        let Some(user) = self.client.identity.user() else { return };
-        let Some(outcome) = self.shared.access.announce(user, gateway, aircraft) else { return };
+        let identity = &self.client.identity;
+        let Some(user) = identity.user() else { return };
+        let Some(outcome) = self.shared.access.announce(identity, gateway, aircraft) else {
+            return;
+        };
         for sn in &outcome.owned {
             let reason =
                 format!("announced {sn} as its aircraft, which is another user's by configuration");

@@ -100,7 +100,7 @@ fn describe() {
     );
     c!("dockside_store_commits_total", "Transactions that were committed");
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
-    c!("dockside_auth_attempts_total", "Logins with a user name or a certificate, by result");
+    c!("dockside_auth_attempts_total", "Logins, by who decides them and by result");
     c!("dockside_acl_checks_total", "Publishes and subscriptions, by the rules of access");
     g!("dockside_config_last_reload_successful", "Whether the last reload took everything over");
     g!(
@@ -170,11 +170,12 @@ pub(crate) enum Closed {
     StoreStalled,
     TooLarge,
     Admin,
+    Expired,
     Shutdown,
 }
 
 impl Closed {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Client, "client"),
         (Self::KeepAlive, "keepalive"),
         (Self::Takeover, "takeover"),
@@ -184,6 +185,7 @@ impl Closed {
         (Self::StoreStalled, "store_stalled"),
         (Self::TooLarge, "too_large"),
         (Self::Admin, "admin"),
+        (Self::Expired, "expired"),
         (Self::Shutdown, "shutdown"),
     ];
 }

@@ -245,7 +245,7 @@ mod tests {
     /// Every key of every table, as `table.key`.
     fn keys(table: &toml::Table) -> Vec<String> {
         let of = |(name, value): (&String, &toml::Value)| match value.as_table() {
-            Some(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
+            Some(table) => keys(table).iter().map(|key| format!("{name}.{key}")).collect(),
             None => vec![name.clone()],
         };
         let keys = table.iter().flat_map(of);
