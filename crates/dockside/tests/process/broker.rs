@@ -35,7 +35,7 @@ impl Process {
     /// One that the system lets have so many descriptors.
     pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut shell = Command::new("sh");
+        let mut shell = without_configuration("sh");
         let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
         shell.current_dir(dir.path()).arg("-c").arg(script).arg(DOCKSIDE);
         Self::start_command(shell, dir, "")
@@ -151,8 +151,13 @@ pub(crate) fn passwd(dir: &Path, user: &str, password: &str) -> Output {
 
 /// The command in a directory of its own, without the environment's configuration.
 pub(crate) fn command(dir: &Path) -> Command {
-    let mut command = Command::new(DOCKSIDE);
+    let mut command = without_configuration(DOCKSIDE);
     command.current_dir(dir);
+    command
+}
+
+fn without_configuration(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOCKSIDE_")) {
         command.env_remove(name);
     }
