@@ -56,10 +56,9 @@ impl Ended {
 
     /// What an engineer is told; nothing of what is as it should be.
     pub(super) fn cause(self) -> Option<(Stage, Cause)> {
-        let cause = |reason: &'static str, remedy| Cause { reason: reason.into(), remedy };
         Some(match self {
             Self::Client | Self::ClientWithWill => return None,
-            Self::Told(Command::Quiet | Command::Stop) => return None,
+            Self::Told(command) => return told(command),
             Self::Network => (
                 Stage::Tcp,
                 cause(
@@ -103,34 +102,6 @@ impl Ended {
                     "renew the token and connect again",
                 ),
             ),
-            Self::Told(Command::TakenOver) => (
-                Stage::Session,
-                cause(
-                    "another connection took its client identifier over",
-                    "a reconnect; if it goes on and on, two clients use one client identifier",
-                ),
-            ),
-            Self::Told(Command::Stalled) => (
-                Stage::Limit,
-                cause(
-                    "what it published could not be kept: the store does not work",
-                    "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
-                ),
-            ),
-            Self::Told(Command::Refused) => (
-                Stage::Limit,
-                cause(
-                    "what it sent cannot be kept, though the store works",
-                    "see the log, and report what it says",
-                ),
-            ),
-            Self::Told(Command::SlowConsumer) => (
-                Stage::Limit,
-                cause(
-                    "reads too slowly for the messages it subscribed to",
-                    "subscribe to less or read faster; the bounds are limits.mailbox_messages and limits.mailbox_bytes",
-                ),
-            ),
         })
     }
 
@@ -149,4 +120,43 @@ impl Ended {
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
         }
     }
+}
+
+fn cause(reason: &'static str, remedy: &'static str) -> Cause {
+    Cause { reason: reason.into(), remedy }
+}
+
+/// The cause of an end that the broker wanted.
+fn told(command: Command) -> Option<(Stage, Cause)> {
+    Some(match command {
+        Command::Quiet | Command::Stop => return None,
+        Command::TakenOver => (
+            Stage::Session,
+            cause(
+                "another connection took its client identifier over",
+                "a reconnect; if it goes on and on, two clients use one client identifier",
+            ),
+        ),
+        Command::Stalled => (
+            Stage::Limit,
+            cause(
+                "what it published could not be kept: the store does not work",
+                "free space on the file system of data.dir, or see to its disk; the client sends again when it is back",
+            ),
+        ),
+        Command::Refused => (
+            Stage::Limit,
+            cause(
+                "what it sent cannot be kept, though the store works",
+                "see the log, and report what it says",
+            ),
+        ),
+        Command::SlowConsumer => (
+            Stage::Limit,
+            cause(
+                "reads too slowly for the messages it subscribed to",
+                "subscribe to less or read faster; the bounds are limits.mailbox_messages and limits.mailbox_bytes",
+            ),
+        ),
+    })
 }
