@@ -256,7 +256,7 @@ fn nobody_hears_of_a_secret() {
     fs::write(site.file("site.pem"), &key).unwrap();
     site.signal("HUP");
     site.wait_for_log("; what was there before stays");
-    site.wait_for_log("the certificate that was read before stays in use");
+    site.wait_for_log("what was read before stays in use");
     let checked = site.command(&["check"]);
     assert_eq!(checked.status.code(), Some(64));
     let right = format!("Authorization: Bearer {TOKEN}\r\n");
