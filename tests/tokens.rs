@@ -1,5 +1,7 @@
 //! Tokens and the keys that sign them. The keys are for tests and open nothing.
 
+use std::fmt::Display;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use dockside_access::jwt::Algorithm;
@@ -8,7 +10,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SECRET: &str = "a secret for tests, of 32 bytes or more";
 const RS256: &str = include_str!("keys/rs256.pem");
@@ -26,19 +28,19 @@ pub(crate) fn key_file(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// A token as its issuer makes it.
-pub(crate) fn token(algorithm: Algorithm, claims: &Value) -> String {
+/// A token as its issuer makes it; claims are JSON.
+pub(crate) fn token(algorithm: Algorithm, claims: &dyn Display) -> String {
     let header = json!({ "alg": algorithm.as_str(), "typ": "JWT" });
     token_with(&header, claims, |message| sign(algorithm, message))
 }
 
 /// A token with this header and whatever signs it.
 pub(crate) fn token_with(
-    header: &Value,
-    claims: &Value,
+    header: &dyn Display,
+    claims: &dyn Display,
     sign: impl FnOnce(&[u8]) -> Vec<u8>,
 ) -> String {
-    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let part = |json: &dyn Display| URL_SAFE_NO_PAD.encode(json.to_string());
     let message = format!("{}.{}", part(header), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
     format!("{message}.{signature}")

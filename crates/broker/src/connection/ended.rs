@@ -61,6 +61,7 @@ impl Ended {
     pub(super) fn cause(self) -> Option<(Stage, Cause)> {
         Some(match self {
             Self::Client | Self::ClientWithWill => return None,
+            Self::Told(command) => return told(command),
             Self::Network => (
                 Stage::Tcp,
                 cause(
@@ -107,7 +108,6 @@ impl Ended {
                     "renew the token and connect again",
                 ),
             ),
-            Self::Told(command) => return cause_of(command),
         })
     }
 
@@ -141,8 +141,12 @@ impl Ended {
     }
 }
 
-/// What an engineer is told of an end that the broker wanted.
-fn cause_of(command: Command) -> Option<(Stage, Cause)> {
+fn cause(reason: &'static str, remedy: &'static str) -> Cause {
+    Cause { reason: reason.into(), remedy }
+}
+
+/// The cause of an end that the broker wanted.
+fn told(command: Command) -> Option<(Stage, Cause)> {
     Some(match command {
         Command::Quiet | Command::Stop => return None,
         Command::TakenOver => (
@@ -174,8 +178,4 @@ fn cause_of(command: Command) -> Option<(Stage, Cause)> {
             ),
         ),
     })
-}
-
-fn cause(reason: &'static str, remedy: &'static str) -> Cause {
-    Cause { reason: reason.into(), remedy }
 }
