@@ -4,8 +4,8 @@
 //! dispatcher never wait for one; the dispatcher gives it back. Without it only reading from that
 //! connection stops.
 //!
-//! A connection that has something on its way gets more only as long as four times as much is free, and a quarter of
-//! the budget stays so: one flooder holds a fifth, and whoever has nothing on its way finds room, a large packet too.
+//! A connection that has something on its way gets more only as long as sixteen times as much is free, and a quarter
+//! of the budget stays so: one flooder holds a seventeenth, and whoever has nothing on its way finds room, a large packet too.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -17,8 +17,11 @@ use crate::record::Instance;
 /// What a message costs besides its bytes: rumqttd counts only those, but keeps more.
 const OVERHEAD: u64 = 256;
 
-/// A connection has at most this part of what is free, and a part like this is for those who have nothing.
-const PART: u64 = 4;
+/// A connection has at most this part of what is free: what is before others' messages in a lane is what they wait for.
+const PART: u64 = 16;
+
+/// This part is for those who have nothing on their way.
+const KEPT_FREE: u64 = 4;
 
 /// A bound on bytes, and who waits for some.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ impl Budget {
     /// The charge of a message of `size` bytes: never more than a quarter of the budget, which is
     /// there for those who have nothing on their way, so that the largest packet passes too.
     pub(crate) fn charge(&self, size: usize) -> u64 {
-        (size as u64 + OVERHEAD).min(self.total / PART)
+        (size as u64 + OVERHEAD).min(self.total / KEPT_FREE)
     }
 
     /// Takes a charge for a session if it is there; otherwise wakes `waker` when some has been
@@ -103,7 +106,9 @@ impl Budget {
             let free = self.total.checked_sub(taken - given)?;
             let fits = match on_its_way {
                 0 => charge <= free,
-                _ => (on_its_way + charge) * PART <= free && charge + self.total / PART <= free,
+                _ => {
+                    (on_its_way + charge) * PART <= free && charge + self.total / KEPT_FREE <= free
+                }
             };
             fits.then_some(taken + charge)
         };
@@ -199,8 +204,8 @@ mod tests {
         let mut flooder = Share::default();
         while take(&budget, 100, &mut flooder) {}
         let held = budget.used();
-        assert!(held <= (1 << 20) / 5, "{held}");
-        assert!(held > (1 << 20) / 6, "{held}");
+        assert!(held <= (1 << 20) / 17, "{held}");
+        assert!(held > (1 << 20) / 18, "{held}");
         // What it gets back it may take again, and no more.
         for _ in 0..1_000 {
             budget.give_back(356);

@@ -60,6 +60,9 @@ const UNSENT_BYTES: usize = 256 << 10;
 /// The ticket of the job that begins a session, or gives it a new connection.
 const BEGUN: Ticket = 1;
 
+/// Bytes that a turn reads before other tasks get theirs: some thousand small messages.
+const TURN_BYTES: u64 = 64 << 10;
+
 /// Rounds of a turn before other tasks get theirs.
 const ROUNDS: usize = 16;
 
@@ -235,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut outcome = Ok(true);
         let mut rounds = 0;
         while let Ok(true) = outcome {
-            if rounds == ROUNDS {
+            if rounds == ROUNDS || turn.counts.bytes_received >= TURN_BYTES {
                 cx.waker().wake_by_ref();
                 break;
             }

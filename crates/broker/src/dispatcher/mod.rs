@@ -29,8 +29,9 @@ use crate::shared::Shared;
 /// Records handled before other tasks get their turn.
 const RECORDS_A_TURN: usize = 32;
 
-/// Deliveries that are gathered before they go to their mailboxes.
-const DELIVERIES_AT_ONCE: usize = 10_000;
+/// Entries and deliveries before other tasks get their turn: a flood of messages for many sessions, each of them short,
+/// would hold a worker and every task that waits for it.
+const STEPS_A_TURN: usize = 5_000;
 
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
@@ -45,8 +46,8 @@ struct Outlets {
     by_slot: HashMap<Slot, Outlet>,
     /// Outlets with something in their outbox.
     filled: Vec<Slot>,
-    /// Deliveries in all outboxes.
-    undelivered: usize,
+    /// Deliveries of this turn.
+    put: usize,
 }
 
 struct Outlet {
@@ -73,7 +74,7 @@ impl directory::Outlets for Outlets {
 
     fn put(&mut self, slot: Slot, delivery: Delivery) {
         let Some(outlet) = self.by_slot.get_mut(&slot) else { return };
-        self.undelivered += 1;
+        self.put += 1;
         if outlet.outbox.is_empty() {
             self.filled.push(slot);
         }
@@ -84,7 +85,6 @@ impl directory::Outlets for Outlets {
 impl Outlets {
     /// Fills the mailboxes; what did not go in comes back.
     fn fill(&mut self) -> Undelivered {
-        self.undelivered = 0;
         let mut undelivered = Undelivered::default();
         for slot in self.filled.drain(..) {
             if let Some(outlet) = self.by_slot.get_mut(&slot) {
@@ -138,7 +138,7 @@ impl Dispatcher {
                 Err(dead) => return dead,
             };
             for _ in 0..RECORDS_A_TURN {
-                self.record(&record);
+                self.record(&record).await;
                 match now_or_never(reader.next()).await {
                     Some(Ok(next)) => record = next,
                     Some(Err(dead)) => return dead,
@@ -149,16 +149,29 @@ impl Dispatcher {
                 }
             }
             if !record.is_empty() {
-                self.record(&record);
+                self.record(&record).await;
             }
-            self.fill_mailboxes();
-            tokio::task::yield_now().await;
+            self.end_turn().await;
         }
     }
 
-    fn record(&mut self, bytes: &Bytes) {
+    async fn end_turn(&mut self) {
+        self.fill_mailboxes();
+        self.outlets.put = 0;
+        tokio::task::yield_now().await;
+    }
+
+    async fn record(&mut self, bytes: &Bytes) {
         let Some(record) = Record::parse(bytes) else { return };
-        self.entries(record.entries);
+        let mut entries = 0;
+        for entry in record.entries {
+            self.entry(entry);
+            entries += 1;
+            if entries + self.outlets.put >= STEPS_A_TURN {
+                self.end_turn().await;
+                entries = 0;
+            }
+        }
         let budget = match record.lane {
             Lane::Direct => &self.shared.direct_budget,
             Lane::Writer => &self.shared.writer_budget,
@@ -168,41 +181,39 @@ impl Dispatcher {
         }
     }
 
-    fn entries(&mut self, entries: Entries<'_>) {
-        for entry in entries {
-            match entry {
-                Entry::Publish(published) => self.publish(&published),
-                Entry::Subscribe(subscribed) => {
-                    let now_ms = self.shared.clock.now_ms();
-                    self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
-                    self.count_subscriptions();
-                    // Retained messages count for their bound once they are in the mailbox.
-                    self.fill_mailboxes();
+    fn entry(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Publish(published) => self.publish(&published),
+            Entry::Subscribe(subscribed) => {
+                let now_ms = self.shared.clock.now_ms();
+                self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
+                self.count_subscriptions();
+                // Retained messages count for their bound once they are in the mailbox.
+                self.fill_mailboxes();
+            }
+            Entry::Unsubscribe(instance, filter) => self.unsubscribe(instance, filter),
+            Entry::Revoke(instance, number) => {
+                if let Some(Aside::Filters(filters)) = self.shared.log.fetch(number) {
+                    filters.iter().for_each(|filter| self.unsubscribe(instance, filter));
                 }
-                Entry::Unsubscribe(instance, filter) => self.unsubscribe(instance, filter),
-                Entry::Revoke(instance, number) => {
-                    if let Some(Aside::Filters(filters)) = self.shared.log.fetch(number) {
-                        filters.iter().for_each(|filter| self.unsubscribe(instance, filter));
-                    }
+            }
+            Entry::Awake(instance) => self.directory.attached(instance, &mut self.outlets),
+            Entry::End(instance) => self.end(instance),
+            Entry::Begin(instance, number) => self.begin(instance, number),
+            Entry::Attach(instance, number) => self.attach(instance, number),
+            Entry::Large(number, seq) => self.large(number, seq),
+            // The writer keeps it back.
+            Entry::Keep(_) => {}
+            Entry::Return(number) => {
+                if let Some(Aside::Returned(returned)) = self.shared.log.fetch(number) {
+                    self.give_to_others(&returned);
                 }
-                Entry::Awake(instance) => self.directory.attached(instance, &mut self.outlets),
-                Entry::End(instance) => self.end(instance),
-                Entry::Begin(instance, number) => self.begin(instance, number),
-                Entry::Attach(instance, number) => self.attach(instance, number),
-                Entry::Large(number, seq) => self.large(number, seq),
-                // The writer keeps it back.
-                Entry::Keep(_) => {}
-                Entry::Return(number) => {
-                    if let Some(Aside::Returned(returned)) = self.shared.log.fetch(number) {
-                        self.give_to_others(&returned);
-                    }
-                }
-                Entry::Barrier(number) => {
-                    self.fill_mailboxes();
-                    if let Some(Aside::Barrier(waiting)) = self.shared.log.fetch(number) {
-                        // Whoever waited may have given up.
-                        let _ = waiting.send(());
-                    }
+            }
+            Entry::Barrier(number) => {
+                self.fill_mailboxes();
+                if let Some(Aside::Barrier(waiting)) = self.shared.log.fetch(number) {
+                    // Whoever waited may have given up.
+                    let _ = waiting.send(());
                 }
             }
         }
@@ -275,9 +286,6 @@ impl Dispatcher {
         }
         if !outcome.wanted && !published.except_publisher && !published.retain {
             self.metrics.no_subscriber.increment(1);
-        }
-        if self.outlets.undelivered >= DELIVERIES_AT_ONCE {
-            self.fill_mailboxes();
         }
     }
 
