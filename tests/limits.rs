@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use dockside::config::Config;
-use dockside_mqtt::packet::{Connect, Packet, Publish};
+use dockside_mqtt::packet::{Connect, Packet, Publish, Subscribe};
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -151,6 +151,28 @@ async fn so_many_connections_are_accepted_in_a_second() {
     assert!(reached(&broker, "connects_per_second").await > before);
 }
 
+/// A pause that begins while something else is waited for ends by itself.
+#[tokio::test]
+async fn what_came_with_a_subscribe_is_published_after_its_pause() {
+    let broker = start(|config| config.limits.messages_per_second = 10).await;
+    let mut peer = broker.connect(Version::V5, "a").await;
+    let mut bytes = Vec::new();
+    let mut say =
+        |packet: &Packet<'_>| dockside_mqtt::codec::encode(&mut bytes, packet, Version::V5);
+    for _ in 0..10 {
+        say(&Packet::Publish(publish("x", b"", QoS::AtMostOnce, 0)));
+    }
+    say(&Packet::Subscribe(Subscribe {
+        packet_id: crate::peer::id(1),
+        properties: Properties::EMPTY,
+        filters: vec![("t", at(QoS::AtMostOnce))],
+    }));
+    say(&Packet::Publish(publish("t", b"late", QoS::AtMostOnce, 0)));
+    peer.send_bytes(&bytes).await;
+    assert_eq!(peer.packet().await[0], 0x90, "SUBACK");
+    assert_eq!(peer.receive().await.payload, b"late");
+}
+
 /// Reading pauses: nothing is lost and everything comes in its order.
 #[tokio::test]
 async fn a_client_publishes_so_many_messages_in_a_second() {
@@ -200,7 +222,7 @@ async fn topics_have_so_many_bytes_and_levels() {
 async fn packets_have_so_many_bytes() {
     let broker = start(|config| {
         config.limits.packet_bytes = 1_000;
-        config.limits.connect_packet_bytes = 200;
+        config.limits.connect_packet_bytes = 1_000;
     })
     .await;
     let before =
@@ -210,7 +232,7 @@ async fn packets_have_so_many_bytes() {
     let too_large = [0; 1_000];
     peer.send(&Packet::Publish(publish("t", &too_large, QoS::AtMostOnce, 0))).await;
     peer.expect_ended(ReasonCode::PacketTooLarge).await;
-    let name = "a".repeat(200);
+    let name = "a".repeat(2_000);
     let mut long = broker.socket(Version::V5).await;
     let asks = Connect { client_id: &name, ..connect(Version::V5, "") };
     assert_eq!(long.connect(asks).await, ReasonCode::PacketTooLarge);

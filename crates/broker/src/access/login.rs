@@ -153,6 +153,9 @@ fn server(config: &crate::config::Http) -> Result<Option<Http>, Problem> {
     http.map(Some).map_err(|detail| wrong(format!("{}: {detail}", file.display())))
 }
 
+/// Longest name of a user.
+const NAME_BYTES: usize = 256;
+
 impl Access {
     /// Who a client is whose certificate is this user's: it needs no password.
     pub(super) fn certified(
@@ -194,9 +197,15 @@ impl Access {
                 Err(NoLogin::Anonymous)
             };
         };
+        // Nobody's name is like that, and what remembers failures would hold it.
+        if user.len() > NAME_BYTES || user.contains(char::is_control) {
+            self.metrics.file.count(false, false);
+            return Err(NoLogin::Wrong(Wrong::User));
+        }
         if let Some(http) = &self.elsewhere.http
             && !is_in_file
             && !user.is_empty()
+            && !password.is_empty()
         {
             let login = http::Login { user, password, client_id: connect.client_id, peer };
             let groups = http.ask(login).await;

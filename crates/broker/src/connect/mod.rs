@@ -78,7 +78,7 @@ where
     let used = match read {
         Ok(Ok(used)) => used,
         Ok(Err(refusal)) => {
-            if buffer.len() > maximum as usize {
+            if refusal.is_too_large() {
                 shared.limits.reached(Limit::ConnectPacketBytes);
             }
             return Err(refusal);

@@ -43,6 +43,11 @@ impl Refusal {
         Self::new(None, why, ProtocolError::protocol(detail), remedy)
     }
 
+    /// Whether it asked for more than it may have.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.error.reason == ReasonCode::PacketTooLarge
+    }
+
     /// The broker stops.
     pub(super) fn unavailable() -> Self {
         Self::silent(Rejected::Unavailable, "the broker stops", "")

@@ -343,7 +343,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(true);
         }
         if !self.may_read() {
-            return Ok(false);
+            // A pause that has only begun is waited for in the next round.
+            return Ok(self.reading == Reading::Pace);
         }
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {

@@ -46,8 +46,8 @@ struct Outlets {
     by_slot: HashMap<Slot, Outlet>,
     /// Outlets with something in their outbox.
     filled: Vec<Slot>,
-    /// Deliveries of this turn.
-    put: usize,
+    /// Entries and deliveries of this turn.
+    steps: usize,
 }
 
 struct Outlet {
@@ -74,7 +74,7 @@ impl directory::Outlets for Outlets {
 
     fn put(&mut self, slot: Slot, delivery: Delivery) {
         let Some(outlet) = self.by_slot.get_mut(&slot) else { return };
-        self.put += 1;
+        self.steps += 1;
         if outlet.outbox.is_empty() {
             self.filled.push(slot);
         }
@@ -157,19 +157,17 @@ impl Dispatcher {
 
     async fn end_turn(&mut self) {
         self.fill_mailboxes();
-        self.outlets.put = 0;
+        self.outlets.steps = 0;
         tokio::task::yield_now().await;
     }
 
     async fn record(&mut self, bytes: &Bytes) {
         let Some(record) = Record::parse(bytes) else { return };
-        let mut entries = 0;
         for entry in record.entries {
             self.entry(entry);
-            entries += 1;
-            if entries + self.outlets.put >= STEPS_A_TURN {
+            self.outlets.steps += 1;
+            if self.outlets.steps >= STEPS_A_TURN {
                 self.end_turn().await;
-                entries = 0;
             }
         }
         let budget = match record.lane {

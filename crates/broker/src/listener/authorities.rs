@@ -50,6 +50,9 @@ pub(crate) struct BadFile {
     pub(crate) detail: String,
 }
 
+/// The extension by which a list is for a part of an authority's certificates (RFC 5280 section 5.2.5).
+const SCOPE: &str = "2.5.29.28";
+
 impl Authorities {
     /// Reads the files of a listener that asks for certificates; none if it does not.
     pub(crate) fn read(listener: &Listener) -> Result<Option<Self>, BadFile> {
@@ -183,6 +186,12 @@ impl Files {
             let (_, list) =
                 parsed.map_err(|_| bad_crl(&self.crl, "holds something that is no list"))?;
             let issuer = list.issuer();
+            if list.extensions().iter().any(|extension| extension.oid.to_id_string() == SCOPE) {
+                let detail = format!(
+                    "the list of \"{issuer}\" is for a part of its certificates only (issuingDistributionPoint), and others would be let in unseen; make one for all of them"
+                );
+                return Err(bad_crl(&self.crl, detail));
+            }
             if list.next_update().is_some_and(|next| next < ASN1Time::now()) {
                 let file = self.crl.display();
                 tracing::warn!(

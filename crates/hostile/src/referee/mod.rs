@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: the bounds that the broker is given; [`broker`]: its process; [`look`]: what the system tells about it.
 //! - [`dock`]: dock, witness, newcomer; [`book`]: what they saw.
-//! - [`verdict`]: what must not be; [`line`]: how it is told.
+//! - [`verdict`]: what must not be; [`mod@line`]: how it is told.
 
 mod book;
 mod broker;

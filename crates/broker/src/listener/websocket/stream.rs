@@ -12,7 +12,7 @@ use super::frames::{self, End, Header, Incoming, NORMAL};
 const FRAME_BYTES: usize = 64 << 10;
 
 /// Reads that bring MQTT nothing before other tasks get their turn.
-const READS: usize = 16;
+const READS: usize = 2;
 
 /// An open WebSocket, as what it carries.
 #[derive(Debug)]
@@ -151,10 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
             {
                 this.closing = Closing::Wanted(code);
             }
-            this.answer(cx)?;
+            let answered = this.answer(cx);
             if count > 0 {
+                // What came is handled, though the client may be gone: a DISCONNECT may be in it.
                 return Poll::Ready(Ok(()));
             }
+            answered?;
         }
         // Whoever sends nothing but pings does not hold up others.
         cx.waker().wake_by_ref();
