@@ -68,9 +68,14 @@ impl TestBroker {
         let reloader = broker.reloader();
         let (clock, admin) = (broker.clock(), broker.admin_address());
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(broker.run(async {
-            let _ = stopped.await;
-        }));
+        let running = tokio::spawn(async {
+            let ended = broker.run(async { stopped.await.unwrap_or_default() }).await;
+            if let Err(dead) = &ended {
+                // Whoever waits for a packet only hears that none came.
+                eprintln!("the broker ended by itself: {dead}");
+            }
+            ended
+        });
         Self { address, addresses, admin, reloader, clock, stop, running, _dir: dir }
     }
 

@@ -1,5 +1,6 @@
 //! Broken and hostile clients: their connection ends, nobody else notices.
 
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::packet::Packet;
 use dockside_mqtt::{QoS, Version, codec};
 use proptest::prelude::*;
@@ -145,9 +146,7 @@ async fn a_subscription_bomb_is_defused() {
 #[tokio::test]
 async fn a_storm_of_wills_does_not_overflow_the_live_log() {
     let broker = TestBroker::start_with(|config| {
-        config.live_log.segment_bytes = 65_536;
-        config.live_log.direct_budget_bytes = 65_536;
-        config.live_log.writer_budget_bytes = 65_536;
+        config.live_log = LiveLog::smallest();
     })
     .await;
     let mut witness = broker.connect(Version::V5, "witness").await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use dockside::config::Config;
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::packet::{Connect, Packet, Publish, Subscribe};
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -337,8 +338,7 @@ async fn a_mailbox_has_a_bound() {
 #[tokio::test]
 async fn a_flooder_gets_its_share_of_the_way_and_no_more() {
     let broker = start(|config| {
-        config.live_log.direct_budget_bytes = 1 << 16;
-        config.live_log.writer_budget_bytes = 1 << 16;
+        config.live_log = LiveLog::smallest();
     })
     .await;
     let before = reached(&broker, "live_log_budget").await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::{QoS, Version};
 
 use crate::peer::{TestBroker, at};
@@ -55,28 +56,31 @@ async fn order_holds_from_many_to_many() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn publishers_wait_for_a_small_budget() {
     let broker = TestBroker::start_with(|config| {
-        config.live_log.segment_bytes = 65_536;
-        config.live_log.direct_budget_bytes = 65_536;
-        config.live_log.writer_budget_bytes = 65_536;
+        config.live_log = LiveLog::smallest();
     })
     .await;
-    let payload = vec![1; 50_000];
+    // In the live log itself, and beside it.
+    let payloads = [vec![1; 60_000], vec![2; 300_000]];
     let mut receiver = broker.connect(Version::V311, "r").await;
     receiver.subscribe("big/#", at(QoS::AtLeastOnce)).await;
     let mut senders = Vec::new();
     for n in 0..CLIENTS {
         let mut sender = broker.connect(Version::V311, &format!("s{n}")).await;
-        let payload = payload.clone();
+        let payloads = payloads.clone();
         senders.push(tokio::spawn(async move {
             for _ in 0..10 {
-                sender.publish("big/0", &payload, QoS::AtMostOnce).await;
-                sender.publish("big/1", &payload, QoS::AtLeastOnce).await;
+                for payload in &payloads {
+                    sender.publish("big/0", payload, QoS::AtMostOnce).await;
+                    sender.publish("big/1", payload, QoS::AtLeastOnce).await;
+                }
             }
         }));
     }
-    for _ in 0..CLIENTS * 20 {
-        assert_eq!(receiver.receive().await.payload.len(), payload.len());
+    let mut received = 0;
+    for _ in 0..CLIENTS * 40 {
+        received += receiver.receive().await.payload.len();
     }
+    assert_eq!(received, CLIENTS * 20 * 360_000);
     for sender in senders {
         sender.await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! New users and rules while the broker runs: who stays, who goes, and what is left as it was.
 
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::packet::{Connect, Disconnect, Packet, Will};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -126,9 +127,7 @@ async fn what_waits_is_under_new_rules_too() {
         )
     };
     let small = |config: &mut dockside::config::Config| {
-        config.live_log.segment_bytes = 65_536;
-        config.live_log.direct_budget_bytes = 65_536;
-        config.live_log.writer_budget_bytes = 65_536;
+        config.live_log = LiveLog::smallest();
         config.limits.inflight = 1;
     };
     for version in VERSIONS {
@@ -139,7 +138,7 @@ async fn what_waits_is_under_new_rules_too() {
         for user in ["ann", "bob"] {
             let asks = keep(&login(version, user, PASSWORD), user, &list);
             let (mut peer, _) = site.broker.enter(asks).await;
-            let long = "x".repeat(240);
+            let long = "x".repeat(3_000);
             let filters: Vec<_> = (0..999).map(|n| format!("a/{n}/{long}")).collect();
             for filters in filters.chunks(100) {
                 let filters: Vec<_> = filters.iter().map(|f| (&**f, at(QoS::AtMostOnce))).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::packet::{Codes, Packet, Unsubscribe};
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version, codec};
@@ -129,14 +130,12 @@ async fn clients_that_say_nothing_hold_up_nobody() {
 #[tokio::test]
 async fn messages_for_nobody_are_held_by_nobody() {
     let broker = TestBroker::start_with(|config| {
-        config.live_log.segment_bytes = 65_536;
-        config.live_log.direct_budget_bytes = 65_536;
-        config.live_log.writer_budget_bytes = 65_536;
+        config.live_log = LiveLog::smallest();
     })
     .await;
     let mut sender = broker.connect(Version::V5, "sender").await;
     let topics: Vec<_> = (0..20_000).map(|n| format!("nobody/{}", n % 7)).collect();
-    publish_to(&mut sender, &topics, &[b'x'; 40]).await;
+    publish_to(&mut sender, &topics, &[b'x'; 140]).await;
     for n in 0..200 {
         sender.publish("nobody/8", &[n; 1_000], QoS::ExactlyOnce).await;
     }

@@ -75,7 +75,8 @@ impl Budget {
     }
 
     /// The charge of a message of `size` bytes: never more than a quarter of the budget, which is
-    /// there for those who have nothing on their way, so that the largest packet passes too.
+    /// there for those who have nothing on their way, so that the largest packet passes too. What is charged too
+    /// little for lies beside the log ([`LEAST_BUDGET`](crate::config::LEAST_BUDGET)).
     pub(crate) fn charge(&self, size: usize) -> u64 {
         (size as u64 + OVERHEAD).min(self.total / KEPT_FREE)
     }
@@ -174,6 +175,13 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
         assert!(budget.take(charge, &mut share, (1, &waker)));
         assert_eq!(budget.used(), 1_600);
+    }
+
+    #[test]
+    fn whatever_lies_in_the_log_is_charged_in_full() {
+        let budget = Budget::new(crate::config::LEAST_BUDGET);
+        let most = crate::record::LARGE + crate::publish::EFFECTS_BYTES;
+        assert_eq!(budget.charge(most), most as u64 + OVERHEAD);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::shared::Shared;
 use crate::writer::Completion;
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
-const EFFECTS_BYTES: usize = 1024;
+pub(crate) const EFFECTS_BYTES: usize = 1024;
 
 /// Which way a publish goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

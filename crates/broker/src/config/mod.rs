@@ -205,6 +205,11 @@ pub enum Durability {
     Memory,
 }
 
+/// The least that a budget of [`LiveLog`] may be: a quarter of it, the most that is charged for a message, is more than
+/// any message has that lies in the log itself. With less, more would be on its way than was charged for, and the log
+/// would drop it.
+pub const LEAST_BUDGET: u64 = 512 << 10;
+
 /// The in-memory log between publishers and subscribers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -213,10 +218,23 @@ pub struct LiveLog {
     pub segment_bytes: usize,
     /// Segments that are kept.
     pub segments: usize,
-    /// Bytes of QoS 0 messages on their way to the dispatcher.
+    /// Bytes of QoS 0 messages on their way to the dispatcher: [`LEAST_BUDGET`] at least.
     pub direct_budget_bytes: u64,
-    /// Bytes of all other messages on their way to the dispatcher.
+    /// Bytes of all other messages on their way to the dispatcher: [`LEAST_BUDGET`] at least.
     pub writer_budget_bytes: u64,
+}
+
+impl LiveLog {
+    /// The smallest there may be.
+    #[must_use]
+    pub fn smallest() -> Self {
+        Self {
+            segment_bytes: LEAST_BUDGET as usize,
+            segments: 4,
+            direct_budget_bytes: LEAST_BUDGET,
+            writer_budget_bytes: LEAST_BUDGET,
+        }
+    }
 }
 
 impl Default for Mqtt {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Admin, ClientIdentity, Config, Limits, Listener, LiveLog, Mqtt, Store};
+use super::{Admin, ClientIdentity, Config, LEAST_BUDGET, Limits, Listener, LiveLog, Mqtt, Store};
 
 /// A value that cannot be: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ fn log_problems(log: &LiveLog, problems: &mut Vec<Problem>) {
         ("live_log.direct_budget_bytes", log.direct_budget_bytes),
         ("live_log.writer_budget_bytes", log.writer_budget_bytes),
     ] {
-        check(bytes >= 65_536, key, "must be at least 65536");
+        check(bytes >= LEAST_BUDGET, key, "must be at least 524288");
     }
     // A record is dropped with its segment; what is on its way must fit beside the one that
     // is being filled and the one that is being read.
