@@ -16,6 +16,8 @@ mod decode;
 mod envelope;
 #[path = "../crates/fuzz/properties/session/mod.rs"]
 mod session;
+#[path = "../crates/fuzz/properties/websocket.rs"]
+mod websocket;
 
 /// All of them together.
 const CORPORA_BYTES_AT_MOST: usize = 200 << 10;
@@ -23,11 +25,12 @@ const CORPORA_BYTES_AT_MOST: usize = 200 << 10;
 /// Panics where the property does not hold.
 type Holds = fn(&[u8]);
 
-const TARGETS: [(&str, Holds); 4] = [
+const TARGETS: [(&str, Holds); 5] = [
     ("configuration", configuration::holds),
     ("decode", decode::holds),
     ("envelope", envelope::holds),
     ("session", session::holds),
+    ("websocket", websocket::holds),
 ];
 
 fn fuzz() -> PathBuf {

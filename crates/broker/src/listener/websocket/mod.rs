@@ -1,16 +1,14 @@
 //! MQTT in the binary frames of a WebSocket (MQTT 5.0 section 6, RFC 6455).
 
-mod frames;
-mod request;
 mod stream;
 
 use std::time::Duration;
 
 use bytes::BufMut;
+pub(crate) use dockside_websocket::frames::Violation;
+use dockside_websocket::request::{self, Accepted, HEAD_BYTES, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-pub(crate) use self::frames::Violation;
-use self::request::{Accepted, HEAD_BYTES, Refused};
 pub(super) use self::stream::WebSocket;
 use crate::connect::{self, Arrived, Cut};
 use crate::connection::linger;

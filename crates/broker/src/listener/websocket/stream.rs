@@ -4,9 +4,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use dockside_websocket::frames::{self, End, Header, Incoming, NORMAL};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use super::frames::{self, End, Header, Incoming, NORMAL};
 
 /// Bytes of a frame to the client: an answer to a ping waits for one at most.
 const FRAME_BYTES: usize = 64 << 10;
@@ -120,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
     /// The client's Close is an end of what it sends, as that of the network connection is. What breaks the protocol is
-    /// an error of which [`Violation::of`](super::Violation::of) tells, until `poll_shutdown`; behind that it is thrown away.
+    /// an error of which [`Violation::of`](frames::Violation::of) tells, until `poll_shutdown`; behind that it is thrown away.
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

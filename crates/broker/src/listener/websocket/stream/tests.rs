@@ -4,8 +4,13 @@ use std::pin::pin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 
 use super::super::Violation;
-use super::super::frames::tests::frame;
 use super::*;
+
+/// A client's frame of less than 126 bytes, its mask being zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = 0x80 | u8::try_from(payload.len()).unwrap();
+    [&[first, length, 0, 0, 0, 0], payload].concat()
+}
 
 /// First bytes and payloads of a server's frames, all of them whole.
 fn frames(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {

@@ -21,11 +21,11 @@ const PONG: u8 = 0xa;
 const FIN: u8 = 0x80;
 
 /// The connection has done what it was there for (RFC 6455 section 7.4.1).
-pub(super) const NORMAL: u16 = 1000;
+pub const NORMAL: u16 = 1000;
 
 /// What ends a connection whose client does not keep to the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Violation {
+pub enum Violation {
     /// A frame without a mask.
     Unmasked,
     /// Bits that only an extension gives a meaning to.
@@ -36,7 +36,7 @@ pub(crate) enum Violation {
     Order,
     /// A control frame that is too long or in parts, or a Close that is none.
     Control,
-    /// A length of more than 63 bits.
+    /// A length of more than 63 bits, or not written as short as can be.
     Length,
     /// A text frame.
     Text,
@@ -44,7 +44,8 @@ pub(crate) enum Violation {
 
 impl Violation {
     /// What was wrong.
-    pub(crate) fn detail(self) -> &'static str {
+    #[must_use]
+    pub fn detail(self) -> &'static str {
         match self {
             Self::Unmasked => "a WebSocket frame without a mask",
             Self::Reserved => {
@@ -59,7 +60,8 @@ impl Violation {
     }
 
     /// What to do about it.
-    pub(crate) fn remedy(self) -> &'static str {
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::Text => {
                 "let the client send binary frames (in a page: an ArrayBuffer, not a string), or use an MQTT library"
@@ -71,7 +73,8 @@ impl Violation {
     }
 
     /// What the client is told in Close (RFC 6455 section 7.4.1).
-    pub(super) fn code(self) -> u16 {
+    #[must_use]
+    pub fn code(self) -> u16 {
         match self {
             Self::Text => 1003,
             _ => 1002,
@@ -79,7 +82,8 @@ impl Violation {
     }
 
     /// The violation that an error of a WebSocket tells of.
-    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
@@ -100,23 +104,25 @@ impl From<Violation> for io::Error {
 
 /// Why nothing more comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+pub enum End {
     /// The client said Close; what it is answered.
     Closed(u16),
+    /// The client broke the protocol.
     Broken(Violation),
 }
 
 /// What comes from a client.
 #[derive(Debug, Default)]
-pub(super) struct Incoming {
+pub struct Incoming {
     part: Part,
     /// Whether a message has begun whose last frame is not there.
     in_message: bool,
     /// Payload of the control frame that is coming in.
     control: Vec<u8>,
     /// What the last ping carried that is not answered; those before need no answer (RFC 6455 section 5.5.3).
-    pub(super) ping: Option<Vec<u8>>,
-    pub(super) end: Option<End>,
+    pub ping: Option<Vec<u8>>,
+    /// Why nothing more comes in, if so.
+    pub end: Option<End>,
 }
 
 /// Where in a frame it is.
@@ -135,7 +141,7 @@ impl Default for Part {
 impl Incoming {
     /// Takes what was read. What of it MQTT gets stands in front then; its length. Packets may be in parts, and many in
     /// one frame [MQTT-6.0.0-2].
-    pub(super) fn take(&mut self, read: &mut [u8]) -> usize {
+    pub fn take(&mut self, read: &mut [u8]) -> usize {
         let (mut at, mut kept) = (0, 0);
         while at < read.len() && self.end.is_none() {
             match &mut self.part {
@@ -227,7 +233,13 @@ fn header(bytes: &[u8], in_message: bool) -> Result<Option<Part>, Violation> {
         [] => u64::from(second & 0x7f),
         bytes => bytes.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
     };
-    if left > u64::MAX >> 1 {
+    // The shortest way to write it is the only one.
+    let least = match length_bytes {
+        0 => 0,
+        2 => 126,
+        _ => 1 << 16,
+    };
+    if left > u64::MAX >> 1 || left < least {
         return Err(Violation::Length);
     }
     Ok(Some(Part::Payload { opcode, mask, left }))
@@ -268,15 +280,16 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 }
 
 /// The header of a frame to a client, which has no mask.
-#[derive(Clone, Copy)]
-pub(super) struct Header {
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
     bytes: [u8; 10],
     count: usize,
 }
 
 impl Header {
     /// Of a message of `length` bytes of MQTT, in one frame [MQTT-6.0.0-1].
-    pub(super) fn data(length: usize) -> Self {
+    #[must_use]
+    pub fn data(length: usize) -> Self {
         Self::new(BINARY, length)
     }
 
@@ -297,20 +310,24 @@ impl Header {
         Self { bytes, count }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// As it goes over the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.count]
     }
 }
 
 /// The answer to a ping, which carries what that did.
-pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn pong(payload: &[u8]) -> Vec<u8> {
     [Header::new(PONG, payload.len()).as_bytes(), payload].concat()
 }
 
 /// The last frame.
-pub(super) fn close(code: u16) -> Vec<u8> {
+#[must_use]
+pub fn close(code: u16) -> Vec<u8> {
     [Header::new(CLOSE, 2).as_bytes(), &code.to_be_bytes()].concat()
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -5,7 +5,7 @@ use super::*;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A client's frame, written as plainly as can be.
-pub(in crate::listener::websocket) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         length @ 0..126 => out.push(0x80 | length as u8),
@@ -111,6 +111,8 @@ fn what_breaks_the_protocol_is_named() {
         (&frame(0x88, &999u16.to_be_bytes()), Violation::Control),
         (&frame(0x81, b"a"), Violation::Text),
         (&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], Violation::Length),
+        (&[0x82, 0xfe, 0, 125, 1, 2, 3, 4], Violation::Length),
+        (&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, 4], Violation::Length),
     ] {
         assert_eq!(end_of(bytes), Some(End::Broken(violation)), "{bytes:?}");
     }

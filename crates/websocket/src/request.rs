@@ -6,7 +6,7 @@ use httparse::{EMPTY_HEADER, Request, Status};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 /// Bytes that a request may have.
-pub(super) const HEAD_BYTES: usize = 8 << 10;
+pub const HEAD_BYTES: usize = 8 << 10;
 
 /// Headers that a request may have.
 const HEADERS: usize = 64;
@@ -20,7 +20,7 @@ const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 /// A request that is good.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Accepted {
+pub struct Accepted {
     /// Proves that its key was read.
     accept: String,
     protocol: &'static str,
@@ -28,18 +28,21 @@ pub(super) struct Accepted {
 
 /// A request that is not, what its client is told, and what an engineer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Refused {
+pub struct Refused {
     /// Status code and its name; none for whoever does not speak HTTP.
     status: Option<&'static str>,
     /// What the answer has besides: whole lines.
     headers: &'static str,
-    pub(super) detail: &'static str,
-    pub(super) remedy: &'static str,
+    /// What was wrong.
+    pub detail: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 impl Accepted {
     /// The answer; extensions are never agreed to [MQTT-6.0.0-4].
-    pub(super) fn response(&self) -> String {
+    #[must_use]
+    pub fn response(&self) -> String {
         let Self { accept, protocol } = self;
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -54,7 +57,8 @@ impl Refused {
     }
 
     /// The answer, for whoever understands one.
-    pub(super) fn response(&self) -> Option<String> {
+    #[must_use]
+    pub fn response(&self) -> Option<String> {
         let Self { status, headers, detail, remedy } = self;
         let status = (*status)?;
         let text = format!("{detail}: {remedy}\n");
@@ -67,7 +71,7 @@ impl Refused {
 }
 
 /// Beyond [`HEAD_BYTES`] or [`HEADERS`].
-pub(super) const TOO_LONG: Refused = Refused::new(
+pub const TOO_LONG: Refused = Refused::new(
     "431 Request Header Fields Too Large",
     "the WebSocket request is longer than 8 KiB or has more than 64 headers",
     "a page sends its site's cookies along: serve the page from another host name than the broker's, or let a proxy leave them out",
@@ -110,7 +114,10 @@ const NO_HTTP: Refused = Refused::new(
 );
 
 /// Whether what begins with this byte may become a request.
-pub(super) fn check_first(first: u8) -> Result<(), Refused> {
+///
+/// # Errors
+/// What the client speaks instead.
+pub fn check_first(first: u8) -> Result<(), Refused> {
     let (detail, remedy) = match first {
         b'A'..=b'Z' => return Ok(()),
         0x10 => (
@@ -127,7 +134,8 @@ pub(super) fn check_first(first: u8) -> Result<(), Refused> {
 }
 
 /// Where a request ends, if its end is there; `known` bytes of it have been looked at before.
-pub(super) fn end(head: &[u8], known: usize) -> Option<usize> {
+#[must_use]
+pub fn end(head: &[u8], known: usize) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
     let from = known.saturating_sub(END.len() - 1);
     let at = head[from..].windows(END.len()).position(|window| window == END)?;
@@ -135,7 +143,10 @@ pub(super) fn end(head: &[u8], known: usize) -> Option<usize> {
 }
 
 /// Judges a whole request.
-pub(super) fn read(head: &[u8]) -> Result<Accepted, Refused> {
+///
+/// # Errors
+/// Why it opens no WebSocket.
+pub fn read(head: &[u8]) -> Result<Accepted, Refused> {
     let mut headers = [EMPTY_HEADER; HEADERS];
     let mut request = Request::new(&mut headers);
     match request.parse(head) {
