@@ -203,7 +203,7 @@ async fn an_answer_is_remembered_for_the_same_question() {
     }
 }
 
-/// Two are asked about at once, 64 wait, and the others are told at once.
+/// Two are asked about at once, 128 of one address wait, and the others are told at once.
 #[tokio::test]
 async fn questions_at_once_and_logins_that_wait_are_bounded() {
     let server = Server::start(|_| Answer::Gated).await;
@@ -212,17 +212,17 @@ async fn questions_at_once_and_logins_that_wait_are_bounded() {
         config.users.http.timeout_ms = 60_000;
     })
     .await;
-    let names: Vec<_> = (0..70).map(|n| format!("DOCK{n}")).collect();
+    let names: Vec<_> = (0..134).map(|n| format!("DOCK{n}")).collect();
     let asks = names.iter().map(|name| (name.as_str(), PASSWORD));
     let mut answers = all_at_once(&site, asks).await;
     for _ in 0..4 {
         assert_eq!(answers.recv().await, Some(0x88));
     }
     server.open_the_gate();
-    for _ in 0..66 {
+    for _ in 0..130 {
         assert_eq!(answers.recv().await, Some(0));
     }
-    assert_eq!((server.most_at_once(), server.asked().len()), (2, 66));
+    assert_eq!((server.most_at_once(), server.asked().len()), (2, 130));
 }
 
 #[tokio::test]
@@ -253,6 +253,28 @@ async fn guesses_are_slowed() {
     // Beyond 10 s of waiting nothing is looked at.
     while answers.recv().await.unwrap() != 0x9F {}
     assert!(server.asked().len() < 20, "{}", server.asked().len());
+}
+
+/// The server was asked: its answer counts for whoever comes next, and the attempt for whoever guesses.
+#[tokio::test]
+async fn an_answer_counts_though_nobody_waits_for_it() {
+    let server = Server::start(|_| Answer::Gated).await;
+    let site = site(&server, |config| {
+        config.users.http.connections = 1;
+        config.users.http.timeout_ms = 60_000;
+    })
+    .await;
+    let mut impatient = site.broker.socket(Version::V5).await;
+    impatient.send(&Packet::Connect(Box::new(login(Version::V5, "DOCK1", PASSWORD)))).await;
+    while server.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(impatient);
+    // The only place is free when the answer is known.
+    let mut again = all_at_once(&site, [("DOCK1", PASSWORD)].into_iter()).await;
+    server.open_the_gate();
+    assert_eq!(again.recv().await, Some(0));
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]

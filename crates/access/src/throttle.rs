@@ -109,7 +109,8 @@ impl Throttle {
 }
 
 /// What one host can choose addresses from: in IPv6 the lower 64 bits.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),

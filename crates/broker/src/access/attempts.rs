@@ -38,20 +38,34 @@ impl Attempts {
         Ok((Attempt { attempts: self, address, user, closed: false }, wait))
     }
 
+    /// Closes an attempt that was handed over: it was looked at.
+    pub(super) fn looked_at(&self, address: IpAddr, user: &str, right: bool) {
+        let mut throttle = self.throttle();
+        if right {
+            throttle.succeeded(address, user);
+        } else {
+            throttle.failed(address, user, self.started.elapsed());
+        }
+    }
+
+    /// Closes an attempt that was handed over: it could not be looked at.
+    pub(super) fn abandoned(&self, address: IpAddr, user: &str) {
+        self.throttle().abandoned(address, user, self.started.elapsed());
+    }
+
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Attempt<'_> {
+    /// Somebody else closes it, whatever becomes of the client meanwhile: [`Attempts::looked_at`].
+    pub(super) fn hand_over(mut self) {
+        self.closed = true;
+    }
+
     pub(super) fn looked_at(mut self, right: bool) {
-        let mut throttle = self.attempts.throttle();
-        if right {
-            throttle.succeeded(self.address, self.user);
-        } else {
-            throttle.failed(self.address, self.user, self.attempts.started.elapsed());
-        }
-        drop(throttle);
+        self.attempts.looked_at(self.address, self.user, right);
         self.closed = true;
     }
 }
@@ -59,8 +73,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            let now = self.attempts.started.elapsed();
-            self.attempts.throttle().abandoned(self.address, self.user, now);
+            self.attempts.abandoned(self.address, self.user);
         }
     }
 }

@@ -3,9 +3,10 @@
 //! It is asked on threads of their own, a few at a time. Whatever is not a clear yes is a no: what
 //! cannot be asked, or does not answer in time, lets nobody in.
 
+mod line;
 mod remembered;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,12 +23,13 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout, time};
 
-use self::remembered::Remembered;
-use super::attempts::Attempts;
+use self::line::Line;
+use self::remembered::{Remembered, Tag};
+use super::attempts::{Attempt, Attempts};
 use crate::config::Http as Config;
 
-/// Logins that wait for their turn; more are refused unseen.
-const WAITING_AT_MOST: usize = 64;
+/// How long a login waits for its turn: clients give up at about that time.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer, and of its headers.
 const BODY_BYTES: u64 = 4 << 10;
@@ -79,15 +81,20 @@ impl NotAllowed {
 
 /// The way to the server, and what it said lately.
 pub(super) struct Http {
-    agent: Agent,
-    url: Arc<str>,
     timeout: Duration,
     places: Arc<Semaphore>,
-    line: Semaphore,
+    line: Line,
+    books: Arc<Books>,
+}
+
+/// What those who ask need, and where they write the answer.
+struct Books {
+    agent: Agent,
+    url: Box<str>,
     attempts: Attempts,
     remembered: Remembered,
     /// Whether the log has been told that it cannot be asked.
-    is_broken: Arc<AtomicBool>,
+    is_broken: AtomicBool,
 }
 
 impl Http {
@@ -113,22 +120,25 @@ impl Http {
         };
         let agent =
             Agent::with_parts(builder.build(), DefaultConnector::default(), InPlace::default());
-        Ok(Self {
+        let books = Books {
             agent,
             url: config.url.as_str().into(),
-            timeout,
-            places: Arc::new(Semaphore::new(config.connections)),
-            line: Semaphore::new(WAITING_AT_MOST),
             attempts: Attempts::default(),
             remembered: Remembered::new(Duration::from_millis(config.cache_ms)),
-            is_broken: Arc::default(),
+            is_broken: AtomicBool::new(false),
+        };
+        Ok(Self {
+            timeout,
+            places: Arc::new(Semaphore::new(config.connections)),
+            line: Line::default(),
+            books: Arc::new(books),
         })
     }
 
     /// The groups that the server gives somebody whom it lets in.
     pub(super) async fn ask(&self, login: Login<'_>) -> Result<Groups, NotAllowed> {
         let password = std::str::from_utf8(login.password).map_err(|_| NotAllowed::NoText)?;
-        let answer = match self.remembered.get(&login) {
+        let answer = match self.books.remembered.get(&login) {
             Some(answer) => answer,
             None => self.ask_server(login, password).await?,
         };
@@ -139,40 +149,41 @@ impl Http {
     }
 
     async fn ask_server(&self, login: Login<'_>, password: &str) -> Result<Answer, NotAllowed> {
-        let mut place = self.place().await?;
         let address = login.peer.ip().to_canonical();
+        let mut place = self.place(address).await?;
         // With the place in hand, so that many attempts at once gain nothing.
-        let begun = self.attempts.begin(address, login.user);
+        let begun = self.books.attempts.begin(address, login.user);
         let (attempt, wait) = begun.map_err(|TooMany| NotAllowed::TooMany)?;
         if !wait.is_zero() {
             drop(place);
             tokio::time::sleep(wait).await;
-            place = self.place().await?;
+            place = self.place(address).await?;
         }
         // Another connection of this client may have been first.
-        let answer = match self.remembered.get(&login) {
-            Some(answer) => answer,
-            None => self.answer(login, password, place).await?,
-        };
-        attempt.looked_at(matches!(answer, Answer::Allow(_)));
-        self.remembered.insert(&login, answer.clone());
-        Ok(answer)
+        if let Some(answer) = self.books.remembered.get(&login) {
+            attempt.looked_at(matches!(answer, Answer::Allow(_)));
+            return Ok(answer);
+        }
+        self.answer(login, password, (place, attempt)).await
     }
 
-    /// A turn; who has to stand in line for it is one of a few.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, NotAllowed> {
-        let _in_line = self.line.try_acquire().map_err(|_| NotAllowed::Busy)?;
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        place.map_err(|_| NotAllowed::Broken)
+    /// A turn; who has to stand in line for it is one of a few, and not for long.
+    async fn place(&self, address: IpAddr) -> Result<OwnedSemaphorePermit, NotAllowed> {
+        let _in_line = self.line.enter(address).ok_or(NotAllowed::Busy)?;
+        let place = Arc::clone(&self.places).acquire_owned();
+        match tokio::time::timeout(LONGEST_WAIT, place).await {
+            Ok(place) => place.map_err(|_| NotAllowed::Broken),
+            Err(_) => Err(NotAllowed::Busy),
+        }
     }
 
     /// The place is taken until the server has answered or its time is up, though the client may
-    /// have gone meanwhile.
+    /// have gone meanwhile: its attempt counts all the same.
     async fn answer(
         &self,
         login: Login<'_>,
         password: &str,
-        place: OwnedSemaphorePermit,
+        (place, attempt): (OwnedSemaphorePermit, Attempt<'_>),
     ) -> Result<Answer, NotAllowed> {
         let question = Question {
             username: login.user,
@@ -181,13 +192,16 @@ impl Http {
             peer: login.peer.to_string(),
         };
         let question = serde_json::to_vec(&question).map_err(|_| NotAllowed::Broken)?;
-        let (agent, url) = (self.agent.clone(), Arc::clone(&self.url));
-        let is_broken = Arc::clone(&self.is_broken);
+        let whose = Whose {
+            address: login.peer.ip().to_canonical(),
+            user: login.user.into(),
+            tag: self.books.remembered.tag(&login),
+        };
+        attempt.hand_over();
+        let books = Arc::clone(&self.books);
         let work = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let answer = post(&agent, &url, &question);
-            say(&is_broken, &url, answer.as_ref().err());
-            answer.map_err(|fault| fault.why)
+            books.ask(&question, &whose)
         });
         match tokio::time::timeout(self.timeout, work).await {
             Ok(Ok(answer)) => answer,
@@ -198,7 +212,30 @@ impl Http {
 
     /// Forgets what is over; called now and then.
     pub(super) fn tidy(&self) {
-        self.remembered.tidy();
+        self.books.remembered.tidy();
+    }
+}
+
+/// Whose attempt it is.
+struct Whose {
+    address: IpAddr,
+    user: Box<str>,
+    tag: Option<Tag>,
+}
+
+impl Books {
+    fn ask(&self, question: &[u8], whose: &Whose) -> Result<Answer, NotAllowed> {
+        let answer = post(&self.agent, &self.url, question);
+        say(&self.is_broken, &self.url, answer.as_ref().err());
+        match &answer {
+            Ok(answer) => {
+                let right = matches!(answer, Answer::Allow(_));
+                self.attempts.looked_at(whose.address, &whose.user, right);
+                self.remembered.insert(whose.tag, answer.clone());
+            }
+            Err(_) => self.attempts.abandoned(whose.address, &whose.user),
+        }
+        answer.map_err(|fault| fault.why)
     }
 }
 
@@ -268,9 +305,15 @@ fn understand(body: &[u8]) -> Answer {
     }
 }
 
+/// Without what may be a secret.
+fn without_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(url, _)| url)
+}
+
 /// Tells the log when the server stops and begins to work, not every time that it does not.
 fn say(is_broken: &AtomicBool, url: &str, fault: Option<&Fault>) {
     let was_broken = is_broken.swap(fault.is_some(), Ordering::Relaxed);
+    let url = without_query(url);
     match (was_broken, fault) {
         (false, Some(fault)) => {
             tracing::warn!("users.http.url {url}: nobody can be asked about: {}", fault.detail);

@@ -16,7 +16,8 @@ const ANSWERS_AT_MOST: usize = 10_000;
 /// What a denial is remembered for, of the time of a permission: somebody has just been added.
 const DENIAL_SHARE: u32 = 5;
 
-type Tag = [u8; 32];
+/// What was asked.
+pub(super) type Tag = [u8; 32];
 
 /// The answers of a short time.
 pub(super) struct Remembered {
@@ -46,12 +47,12 @@ impl Remembered {
     }
 
     /// It is not remembered for longer because it is asked for: who is thrown out stays out.
-    pub(super) fn insert(&self, login: &Login<'_>, answer: Answer) {
+    pub(super) fn insert(&self, tag: Option<Tag>, answer: Answer) {
         let remember_for = match answer {
             Answer::Allow(_) => self.remember_for,
             Answer::Deny(_) => self.remember_for / DENIAL_SHARE,
         };
-        let Some(tag) = self.tag(login).filter(|_| !remember_for.is_zero()) else { return };
+        let Some(tag) = tag.filter(|_| !remember_for.is_zero()) else { return };
         let until = Instant::now() + remember_for;
         let mut answers = self.answers();
         while answers.order.len() >= ANSWERS_AT_MOST {
@@ -73,7 +74,8 @@ impl Remembered {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tag(&self, login: &Login<'_>) -> Option<Tag> {
+    /// None if nothing can be remembered.
+    pub(super) fn tag(&self, login: &Login<'_>) -> Option<Tag> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [login.user.as_bytes(), login.password, login.client_id.as_bytes()] {
             // With its length, so that no two questions are the same bytes.
@@ -112,8 +114,8 @@ mod tests {
     async fn an_answer_is_remembered_for_its_question_and_its_time() {
         let remembered = Remembered::new(Duration::from_secs(10));
         let (ann, bob) = (login("ann", "secret", "c"), login("bob", "secret", "c"));
-        remembered.insert(&ann, ALLOW());
-        remembered.insert(&bob, Answer::Deny(NotAllowed::Denied));
+        remembered.insert(remembered.tag(&ann), ALLOW());
+        remembered.insert(remembered.tag(&bob), Answer::Deny(NotAllowed::Denied));
         for other in [
             login("ann", "Secret", "c"),
             login("ann", "secret", "d"),
@@ -135,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_remembered_where_that_is_not_wanted() {
         let never = Remembered::new(Duration::ZERO);
-        never.insert(&login("ann", "secret", "c"), ALLOW());
+        never.insert(never.tag(&login("ann", "secret", "c")), ALLOW());
         assert_eq!(never.get(&login("ann", "secret", "c")), None);
     }
 
@@ -144,8 +146,8 @@ mod tests {
         let remembered = Remembered::new(Duration::from_secs(10));
         let names: Vec<_> = (0..=ANSWERS_AT_MOST).map(|n| n.to_string()).collect();
         for name in &names {
-            remembered.insert(&login(name, "", ""), ALLOW());
-            remembered.insert(&login("again", "", ""), ALLOW());
+            remembered.insert(remembered.tag(&login(name, "", "")), ALLOW());
+            remembered.insert(remembered.tag(&login("again", "", "")), ALLOW());
         }
         let answers = remembered.answers();
         assert!(answers.by_tag.len() <= ANSWERS_AT_MOST && answers.order.len() <= ANSWERS_AT_MOST);
