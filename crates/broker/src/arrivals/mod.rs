@@ -20,19 +20,22 @@ pub(crate) struct Arrivals {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    /// Those that have said nothing at all go first.
+    /// Those that have said nothing at all.
     silent: BTreeMap<u64, Arc<Notify>>,
     begun: BTreeMap<u64, Arc<Notify>>,
 }
 
 impl Arrivals {
-    /// Gives a connection its place. Whether another one goes for it, because there are `limit` already: the oldest
-    /// that has said nothing, or else the oldest.
+    /// Gives a connection its place. Whether another one goes for it, because there are `limit` already: the oldest of
+    /// those that have said nothing or of those that have said something, whichever are more. So neither crowds out
+    /// the other.
     pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> (Arrival, bool) {
         let mut inner = self.inner();
         let is_full = inner.silent.len() + inner.begun.len() >= limit;
         if is_full {
-            let oldest = inner.silent.pop_first().or_else(|| inner.begun.pop_first());
+            let Inner { silent, begun, .. } = &mut *inner;
+            let more = if silent.len() >= begun.len() { silent } else { begun };
+            let oldest = more.pop_first();
             if let Some((_, goes)) = oldest {
                 goes.notify_one();
             }
@@ -99,7 +102,22 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_that_has_said_nothing_goes_and_without_one_the_oldest() {
+    fn those_who_say_a_byte_do_not_crowd_out_those_who_are_about_to() {
+        let arrivals = Arc::<Arrivals>::default();
+        let (silent, _) = arrivals.enter(4);
+        let mut begun = Vec::new();
+        for n in 0..20 {
+            let (arrival, full) = arrivals.enter(4);
+            assert_eq!(full, n > 2);
+            arrival.has_begun();
+            begun.push(arrival);
+        }
+        assert!(!goes(&silent));
+        assert_eq!(begun.iter().filter(|arrival| goes(arrival)).count(), 17);
+    }
+
+    #[test]
+    fn the_oldest_of_those_that_are_more_goes() {
         let arrivals = Arc::<Arrivals>::default();
         let (first, full) = arrivals.enter(3);
         assert!(!full);

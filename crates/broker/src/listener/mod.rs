@@ -72,7 +72,6 @@ pub(crate) async fn accept(
     let mut said: Option<Instant> = None;
     loop {
         let Ok(permit) = Arc::clone(&sockets).acquire_owned().await else { return };
-        keep_pace(&shared).await;
         match listener.socket.accept().await {
             Ok((socket, peer)) => {
                 // A small reply must not wait for the acknowledgement of the packet before it.
@@ -80,6 +79,7 @@ pub(crate) async fn accept(
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
                 }
                 shared.sys.accepted();
+                keep_pace(&shared).await;
                 let mut arrived = Arrived::now(peer, listener.way.transport, &shared);
                 // Who is behind a proxy is not known yet, and the proxy itself may come as often as it likes.
                 if !listener.way.proxy {
@@ -105,8 +105,8 @@ pub(crate) async fn accept(
     }
 }
 
-/// Waits until another connection may be accepted (`limits.connects_per_second`); meanwhile clients wait in the
-/// system's queue.
+/// Waits until the connection that was accepted may be served (`limits.connects_per_second`); meanwhile those behind it
+/// wait in the system's queue.
 async fn keep_pace(shared: &Shared) {
     let per_second = shared.config.limits.connects_per_second;
     if per_second == 0 {
