@@ -6,6 +6,7 @@
 //!
 //! A connection that has something on its way gets more only as long as sixteen times as much is free, and a quarter
 //! of the budget stays so: one flooder holds a seventeenth, and whoever has nothing on its way finds room, a large packet too.
+//! Nor has it more messages on their way to the writer than that does in a few milliseconds.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -44,20 +45,23 @@ pub(crate) struct Share {
 
 #[derive(Clone, Copy, Default, Debug)]
 struct OnItsWay {
+    messages: u64,
     bytes: u64,
     up_to: u64,
 }
 
 impl Share {
-    fn bytes(&mut self, given: u64) -> u64 {
-        while self.older.bytes > 0 && self.older.up_to <= given {
+    /// Bytes and messages.
+    fn on_its_way(&mut self, given: u64) -> (u64, u64) {
+        while self.older.messages > 0 && self.older.up_to <= given {
             self.older = std::mem::take(&mut self.newer);
         }
-        self.older.bytes + self.newer.bytes
+        (self.older.bytes + self.newer.bytes, self.older.messages + self.newer.messages)
     }
 
     fn add(&mut self, charge: u64, up_to: u64) {
-        let part = if self.older.bytes == 0 { &mut self.older } else { &mut self.newer };
+        let part = if self.older.messages == 0 { &mut self.older } else { &mut self.newer };
+        part.messages += 1;
         part.bytes += charge;
         part.up_to = up_to;
     }
@@ -81,15 +85,15 @@ impl Budget {
         (size as u64 + OVERHEAD).min(self.total / KEPT_FREE)
     }
 
-    /// Takes a charge for a session if it is there; otherwise wakes `waker` when some has been
-    /// given back.
+    /// Takes a charge for a session if it is there, and the session has fewer messages than `at_most` on their way;
+    /// otherwise wakes `waker` when some has been given back.
     pub(crate) fn take(
         &self,
-        charge: u64,
+        ask: (u64, u64),
         share: &mut Share,
         (instance, waker): (Instance, &Waker),
     ) -> bool {
-        if self.try_take(charge, share) {
+        if self.try_take(ask, share) {
             return true;
         }
         let mut waiting = self.waiting.lock().expect("no panic while it is held");
@@ -97,19 +101,20 @@ impl Budget {
         drop(waiting);
         self.waited_for.store(true, Ordering::SeqCst);
         // Given back between the first try and the entry above: nobody would wake us.
-        self.try_take(charge, share)
+        self.try_take(ask, share)
     }
 
-    fn try_take(&self, charge: u64, share: &mut Share) -> bool {
+    fn try_take(&self, (charge, at_most): (u64, u64), share: &mut Share) -> bool {
         let given = self.given.load(Ordering::SeqCst);
-        let on_its_way = share.bytes(given);
+        let (bytes, messages) = share.on_its_way(given);
+        if messages > 0 && messages >= at_most {
+            return false;
+        }
         let fits = |taken: u64| {
             let free = self.total.checked_sub(taken - given)?;
-            let fits = match on_its_way {
+            let fits = match messages {
                 0 => charge <= free,
-                _ => {
-                    (on_its_way + charge) * PART <= free && charge + self.total / KEPT_FREE <= free
-                }
+                _ => (bytes + charge) * PART <= free && charge + self.total / KEPT_FREE <= free,
             };
             fits.then_some(taken + charge)
         };
@@ -158,7 +163,7 @@ mod tests {
     }
 
     fn take(budget: &Budget, size: usize, share: &mut Share) -> bool {
-        budget.take(budget.charge(size), share, (1, Waker::noop()))
+        budget.take((budget.charge(size), u64::MAX), share, (1, Waker::noop()))
     }
 
     #[test]
@@ -168,12 +173,12 @@ mod tests {
         let (budget, mut share) = (Budget::new(10_000), Share::default());
         let charge = budget.charge(1_344);
         assert_eq!(charge, 1_600);
-        assert!(budget.take(charge, &mut share, (1, &waker)));
-        assert!(!budget.take(charge, &mut share, (1, &waker)));
+        assert!(budget.take((charge, u64::MAX), &mut share, (1, &waker)));
+        assert!(!budget.take((charge, u64::MAX), &mut share, (1, &waker)));
         assert_eq!(woken.0.load(Ordering::SeqCst), 0);
         budget.give_back(charge);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-        assert!(budget.take(charge, &mut share, (1, &waker)));
+        assert!(budget.take((charge, u64::MAX), &mut share, (1, &waker)));
         assert_eq!(budget.used(), 1_600);
     }
 
@@ -207,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_has_so_many_messages_on_their_way_however_small() {
+        let budget = Budget::new(1 << 20);
+        let mut flooder = Share::default();
+        let one = |flooder: &mut Share| budget.take((256, 3), flooder, (1, Waker::noop()));
+        assert_eq!((0..5).filter(|_| one(&mut flooder)).count(), 3);
+        budget.give_back(256);
+        // What it has is counted in two parts.
+        assert!(one(&mut flooder) && !one(&mut flooder));
+        budget.give_back(3 * 256);
+        assert_eq!((0..5).filter(|_| one(&mut flooder)).count(), 3);
+        assert!(budget.take((256, 1), &mut Share::default(), (2, Waker::noop())), "others do");
+    }
+
+    #[test]
     fn a_flooder_leaves_room_for_everybody_else() {
         let budget = Budget::new(1 << 20);
         let mut flooder = Share::default();
@@ -227,6 +246,6 @@ mod tests {
         let used = budget.used();
         budget.give_back(used);
         assert!(take(&budget, 100, &mut flooder));
-        assert_eq!(flooder.bytes(0), 356, "what is back counts no more");
+        assert_eq!(flooder.on_its_way(0), (356, 1), "what is back counts no more");
     }
 }

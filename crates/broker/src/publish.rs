@@ -70,7 +70,8 @@ impl Batch {
         waiter: (Instance, &Waker),
     ) -> bool {
         let charge = shared.writer_budget.charge(size);
-        let taken = shared.writer_budget.take(charge, &mut shares.writer, waiter);
+        let ask = (charge, shared.writer.share());
+        let taken = shared.writer_budget.take(ask, &mut shares.writer, waiter);
         if taken {
             self.ordered_charge += charge;
         }
@@ -156,14 +157,14 @@ pub(crate) fn take_charge<'a>(
     way: Way,
     (shares, waiter): (&mut Shares, (Instance, &Waker)),
 ) -> Option<Routable<'a>> {
-    let (budget, share) = match way.lane {
-        Lane::Direct => (&shared.direct_budget, &mut shares.direct),
-        Lane::Writer => (&shared.writer_budget, &mut shares.writer),
+    let (budget, share, at_most) = match way.lane {
+        Lane::Direct => (&shared.direct_budget, &mut shares.direct, u64::MAX),
+        Lane::Writer => (&shared.writer_budget, &mut shares.writer, shared.writer.share()),
     };
     let effects = if way.is_claimed { EFFECTS_BYTES } else { 0 };
     let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
     let charge = budget.charge(size + effects);
-    budget.take(charge, share, waiter).then_some(Routable { permit, way, charge })
+    budget.take((charge, at_most), share, waiter).then_some(Routable { permit, way, charge })
 }
 
 /// Shows a publish to the plugins and puts it on its lane.

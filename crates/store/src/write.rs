@@ -1,6 +1,6 @@
 //! What takes part in a transaction.
 
-use rusqlite::{CachedStatement, OptionalExtension, params};
+use rusqlite::{CachedStatement, OptionalExtension, Params, params};
 
 use crate::{Error, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
 
@@ -204,7 +204,7 @@ impl Store {
         Ok(())
     }
 
-    /// A session has ended, with all that it waited for.
+    /// A session has ended; what it waited for goes with [`Store::forget_waiting`].
     ///
     /// # Errors
     /// What SQLite says.
@@ -217,27 +217,38 @@ impl Store {
             self.cached(sql)?.execute(params![signed(id)])?;
         }
         let sent = "DELETE FROM outgoing WHERE session = ?1 RETURNING seq";
-        for seq in self.numbers(sent, id)? {
-            self.release(seq)?;
-        }
-        self.end_reader(id)
-    }
-
-    /// Nobody reads for a reader any more: neither session nor share.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn end_reader(&mut self, id: ReaderId) -> Result<(), Error> {
-        self.cached("DELETE FROM share WHERE id = ?1")?.execute(params![signed(id)])?;
-        for seq in self.numbers("DELETE FROM queue WHERE reader = ?1 RETURNING seq", id)? {
+        for seq in self.numbers(sent, params![signed(id)])? {
             self.release(seq)?;
         }
         Ok(())
     }
 
-    fn numbers(&self, sql: &str, id: ReaderId) -> Result<Vec<Seq>, Error> {
+    /// A group has no member any more; what it waited for goes with [`Store::forget_waiting`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn end_share(&mut self, id: ReaderId) -> Result<(), Error> {
+        self.cached("DELETE FROM share WHERE id = ?1")?.execute(params![signed(id)])?;
+        Ok(())
+    }
+
+    /// Nobody reads for a reader any more: forgets that it waits for its oldest messages, so many at most. How many
+    /// there were; fewer than asked for are all.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn forget_waiting(&mut self, reader: ReaderId, at_most: usize) -> Result<usize, Error> {
+        let sql = "DELETE FROM queue WHERE reader = ?1 AND seq IN
+                     (SELECT seq FROM queue WHERE reader = ?1 ORDER BY seq LIMIT ?2)
+                   RETURNING seq";
+        let gone = self.numbers(sql, params![signed(reader), signed(at_most as u64)])?;
+        gone.iter().try_for_each(|seq| self.release(*seq))?;
+        Ok(gone.len())
+    }
+
+    fn numbers(&self, sql: &str, params: impl Params) -> Result<Vec<Seq>, Error> {
         let mut statement = self.cached(sql)?;
-        let rows = statement.query_map(params![signed(id)], |row| row.get::<_, Option<i64>>(0))?;
+        let rows = statement.query_map(params, |row| row.get::<_, Option<i64>>(0))?;
         let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
         Ok(rows.into_iter().flatten().map(i64::cast_unsigned).collect())
     }

@@ -8,7 +8,7 @@ use dockside_mqtt::{ProtocolError, QoS, ReasonCode};
 use super::answers::Answer;
 use super::ended::Ended;
 use super::inbound::Handled;
-use super::{Connection, Reading, Turn};
+use super::{Connection, Turn};
 use crate::metrics::Limit;
 use crate::publish;
 use crate::record::{Entry, Subscribed};
@@ -92,10 +92,7 @@ impl<S> Connection<S> {
     fn charge(&mut self, size: usize, turn: &mut Turn<'_>) -> bool {
         let waiter = (self.client.instance, turn.waker);
         let taken = turn.batch.charge_ordered(&self.shared, size, &mut self.shares, waiter);
-        if !taken {
-            self.shared.limits.reached(Limit::Budget);
-            self.reading = Reading::Budget;
-        }
+        self.has_share(taken);
         taken
     }
 

@@ -240,11 +240,20 @@ impl<S> Connection<S> {
         let routable = publish::take_charge(shared, permit, publish, way, waiter);
         if routable.is_some() {
             self.is_through();
-        } else {
-            shared.limits.reached(Limit::Budget);
-            self.reading = Reading::Budget;
         }
+        self.has_share(routable.is_some());
         routable
+    }
+
+    /// What is next has its share of the way, or reading pauses; a pause is counted once, however often it is tried.
+    pub(super) fn has_share(&mut self, has: bool) {
+        if !has {
+            self.reading = Reading::Budget;
+            if !self.waits_for_share {
+                self.shared.limits.reached(Limit::Budget);
+            }
+        }
+        self.waits_for_share = !has;
     }
 
     /// Asks for room if a message is to be retained. Only 5.0 has a code to say that there is none, so

@@ -87,6 +87,8 @@ pub(crate) struct Connection<S> {
     asked: Option<Seq>,
     completed: Ticket,
     reading: Reading,
+    /// What is next waits for its share of the way to the dispatcher.
+    waits_for_share: bool,
     pacing: Option<Box<Pacing>>,
     /// What it has on its way to the dispatcher.
     shares: Shares,
@@ -189,6 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             reading: Reading::Answer,
             pacing: Pacing::new(shared.config.limits.messages_per_second, now_ms),
             shares: Shares::default(),
+            waits_for_share: false,
             granted: Vec::new(),
             unread: Vec::new(),
             replies: VecDeque::new(),

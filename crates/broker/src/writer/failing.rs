@@ -6,7 +6,8 @@ use dockside_mqtt::QoS;
 use dockside_store::{Error, is_of_one_job};
 
 use super::held::{HeldBatch, Order};
-use super::work::{SPACE_TRIES, Work, publish_aside, published};
+use super::spare::SPACE_TRIES;
+use super::work::{Work, publish_aside, published};
 use super::{Batch, Completion};
 use crate::keep::Keep;
 use crate::mailbox::Command;

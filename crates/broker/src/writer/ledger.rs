@@ -10,6 +10,7 @@ use std::sync::Arc;
 use dockside_mqtt::QoS;
 use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seen, Seq, Store, Subscription};
 
+use self::leaving::Leaving;
 use super::history::History;
 use super::room::Room;
 use super::waiting::AllWaiting;
@@ -42,6 +43,9 @@ pub(crate) struct Ledger {
     ending: HashMap<Instance, Vec<Box<str>>>,
     /// Those of this transaction.
     ended: Vec<Instance>,
+    leaving: Leaving,
+    /// Messages that readers wait for since the transaction began.
+    queued: usize,
     history: History,
     room: Room,
     /// When the store was told the time.
@@ -72,7 +76,10 @@ impl Ledger {
                 }
             }
         }
-        let waiting = AllWaiting::new(&kept.waiting, limits);
+        let leaving = Leaving::new(kept);
+        let mut waiting = kept.waiting.clone();
+        waiting.retain(|reader, _| !leaving.contains(*reader));
+        let waiting = AllWaiting::new(&waiting, limits);
         Ok(Self {
             last_seq: store.first_number(),
             store,
@@ -83,6 +90,8 @@ impl Ledger {
             dropped: 0,
             ending: HashMap::new(),
             ended: Vec::new(),
+            leaving,
+            queued: 0,
             history,
             room,
             seen_ms: None,
@@ -98,11 +107,14 @@ impl Ledger {
 
     /// Ends the transaction; how many messages were dropped in it for want of room.
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
+        self.leave_some()?;
         let seen_ms = self.see()?;
         self.store.commit()?;
         self.room.committed();
         self.seen_ms = seen_ms;
         self.waiting.commit();
+        self.leaving.commit();
+        self.queued = 0;
         self.history.commit();
         for session in self.ended.drain(..) {
             self.ending.remove(&session);
@@ -132,6 +144,8 @@ impl Ledger {
         self.store.roll_back();
         self.ended.clear();
         self.waiting.roll_back();
+        self.leaving.roll_back();
+        self.queued = 0;
         self.dropped = 0;
         self.history.roll_back();
     }
@@ -234,6 +248,7 @@ impl Ledger {
     /// Counts one more for a reader; beyond its bounds it loses its oldest.
     fn make_room(&mut self, reader: ReaderId, bytes: usize) -> Result<(), Error> {
         self.waiting.change(reader, 1, bytes as i64);
+        self.queued += 1;
         loop {
             if !self.waiting.is_beyond(reader) {
                 return Ok(());
@@ -308,7 +323,7 @@ impl Ledger {
         self.ended.push(id);
         self.store.end_session(id)?;
         self.store.will(id, None)?;
-        self.waiting.forget(id);
+        self.leave_behind(id);
         self.routes.end(id);
         shared.iter().try_for_each(|filter| self.end_group(filter))
     }
@@ -325,7 +340,10 @@ impl Ledger {
         };
         self.store.subscribe(new.instance, &subscription)?;
         match self.routes.groups.of(new.filter) {
-            Some(group) => self.store.share(group, new.filter),
+            Some(group) => {
+                self.leave_group(group)?;
+                self.store.share(group, new.filter)
+            }
             None => Ok(()),
         }
     }
@@ -345,8 +363,14 @@ impl Ledger {
             return Ok(());
         }
         let group = crate::dispatcher::groups::id(filter);
-        self.waiting.forget(group);
-        self.store.end_reader(group)
+        self.leave_behind(group);
+        self.store.end_share(group)
+    }
+
+    fn leave_behind(&mut self, reader: ReaderId) {
+        if self.waiting.forget(reader) {
+            self.leaving.end(reader);
+        }
     }
 }
 
@@ -355,6 +379,7 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
     route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
 }
 
+mod leaving;
 mod site;
 mod space;
 pub(crate) use self::space::Space;

@@ -10,15 +10,18 @@
 //!
 //! Whoever rings does a group of one batch itself, on its own thread (`turn`).
 
+mod effort;
 mod failing;
 mod held;
 mod history;
 mod ledger;
 mod room;
+mod spare;
 mod turn;
 mod waiting;
 mod work;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 
@@ -38,6 +41,8 @@ pub(crate) struct WriterQueue {
     group: Mutex<Group>,
     thread: OnceLock<Thread>,
     desk: OnceLock<Arc<Desk>>,
+    /// [`Effort::share`](effort::Effort::share), 0 before the first group.
+    share: AtomicU64,
 }
 
 #[derive(Default)]
@@ -101,6 +106,18 @@ impl WriterQueue {
         first
     }
 
+    /// Messages that one connection may have on their way here.
+    pub(crate) fn share(&self) -> u64 {
+        match self.share.load(Ordering::Relaxed) {
+            0 => u64::MAX,
+            share => share,
+        }
+    }
+
+    fn worked(&self, work: &Work) {
+        self.share.store(work.effort.share(), Ordering::Relaxed);
+    }
+
     /// Lets the writer end when it has done everything.
     pub(crate) fn close(&self) {
         self.group.lock().expect("no panic while it is held").closed = true;
@@ -156,6 +173,7 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             continue;
         }
         work.group(&group.entries, &mut group.batches);
+        queue.worked(work);
         drop(at_desk);
         group.entries.clear();
         group.entries.shrink_to(IDLE_BYTES);

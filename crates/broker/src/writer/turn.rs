@@ -68,6 +68,7 @@ impl WriterQueue {
         }
         let started = Instant::now();
         let is_done = work.hasty_group(&group.entries, &mut group.batches);
+        self.worked(work);
         if !is_done || started.elapsed() > SLOW {
             work.pause_until = Some(Instant::now() + PAUSE);
         }

@@ -75,11 +75,13 @@ impl AllWaiting {
         largest.map(|(reader, _)| *reader)
     }
 
-    /// Nothing waits for a reader any more.
-    pub(super) fn forget(&mut self, reader: ReaderId) {
-        if let Some(Waiting { messages, bytes }) = self.readers.get(&reader).copied() {
-            self.change(reader, -(messages as i64), -(bytes as i64));
-        }
+    /// Nothing waits for a reader any more; whether something did.
+    pub(super) fn forget(&mut self, reader: ReaderId) -> bool {
+        let Some(Waiting { messages, bytes }) = self.readers.get(&reader).copied() else {
+            return false;
+        };
+        self.change(reader, -(messages as i64), -(bytes as i64));
+        true
     }
 
     pub(super) fn change(&mut self, reader: ReaderId, messages: i64, bytes: i64) {

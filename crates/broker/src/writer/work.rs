@@ -7,30 +7,28 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dockside_store::{Error, Seq, is_of_one_job};
 
+use super::effort::Effort;
 use super::held::Held;
-use super::history::FOLLOW;
-use super::room::LOOK;
 use super::{Batch, Completion, Ledger};
 use crate::keep::{Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
 use crate::record::{self, AsideNumber, Entries, Entry, Published};
 
-/// Times that room is made at once, and where nobody waits.
-pub(super) const SPACE_TRIES: usize = 8;
-const IDLE_SPACE_TRIES: usize = 64;
-
 pub(super) struct Work {
     pub(super) log: Arc<LiveLog>,
     pub(super) ledger: Ledger,
+    pub(super) effort: Effort,
     pub(super) held: Held,
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
     pub(super) hashes: RandomState,
     /// Flight tasks could not follow lately.
-    is_behind: bool,
+    pub(super) is_behind: bool,
     /// Room could not be made lately.
-    is_stuck: bool,
+    pub(super) is_stuck: bool,
+    /// Sessions that ended could not be forgotten, and nothing was committed since.
+    pub(super) cannot_leave: bool,
     /// Entries of the group that go on, with the numbers of their messages.
     pub(super) out: Vec<u8>,
     /// The charge of a group that is kept and has not gone on yet.
@@ -48,11 +46,13 @@ impl Work {
         Self {
             log,
             ledger,
+            effort: Effort::default(),
             held: Held::default(),
             metrics,
             hashes: RandomState::new(),
             is_behind: false,
             is_stuck: false,
+            cannot_leave: false,
             out: Vec::new(),
             kept: None,
             has_had_turns: false,
@@ -66,18 +66,6 @@ impl Work {
         if let Some(charge) = self.kept.take() {
             self.append(charge);
         }
-    }
-
-    /// What is done where no group waits; how long to sleep then.
-    pub(super) fn rest(&mut self) -> Duration {
-        match self.held.retry_in() {
-            Some(time) if time.is_zero() => self.retry(),
-            Some(_) => {}
-            None if std::mem::take(&mut self.has_had_turns) => self.trim(),
-            None => self.idle(),
-        }
-        self.sleeps = self.held.retry_in().unwrap_or_else(|| self.idle_after());
-        self.sleeps
     }
 
     /// Keeps what of a group must be kept, and lets all of it go on.
@@ -151,6 +139,7 @@ impl Work {
         let committed = done.and_then(|()| self.ledger.commit());
         match committed {
             Ok(dropped) => {
+                self.cannot_leave = false;
                 self.metrics.committed(dropped);
                 for number in kept {
                     self.log.fetch(number);
@@ -164,100 +153,9 @@ impl Work {
         }
     }
 
-    /// Events that are too old go in a transaction of their own, which may fail.
-    fn trim(&mut self) {
-        self.checkpoint_if_due();
-        if self.ledger.is_look_due() {
-            self.make_space(SPACE_TRIES);
-        }
-        if self.ledger.is_far_ahead() {
-            self.follow();
-        }
-        if !self.ledger.is_trim_due() {
-            return;
-        }
-        if !self.follow() {
-            return;
-        }
-        let ledger = &mut self.ledger;
-        let trimmed = ledger.begin().and_then(|()| ledger.trim()).and_then(|()| ledger.commit());
-        if let Err(error) = trimmed {
-            tracing::warn!(%error, "old events could not be removed; they are when more have come");
-            ledger.roll_back();
-        }
-    }
-
-    fn checkpoint_if_due(&mut self) {
-        if self.ledger.is_checkpoint_due() {
-            self.ledger.checkpoint();
-        }
-    }
-
     #[cfg(test)]
     pub(super) fn checkpoint(&mut self) {
         self.ledger.checkpoint();
-    }
-
-    /// Nothing has come for a while.
-    pub(super) fn idle(&mut self) {
-        self.checkpoint_if_due();
-        if self.ledger.is_far_ahead() {
-            self.follow();
-        }
-        if self.held.is_empty() && self.ledger.is_look_due() {
-            self.make_space(IDLE_SPACE_TRIES);
-        }
-    }
-
-    /// How long it may be idle before there is something to do.
-    pub(super) fn idle_after(&self) -> Duration {
-        if self.ledger.is_ahead() { FOLLOW } else { LOOK }
-    }
-
-    /// Lets flight tasks stand as the events say; whether they do.
-    fn follow(&mut self) -> bool {
-        if !self.held.is_empty() || !self.ledger.is_ahead() {
-            return self.held.is_empty();
-        }
-        match self.ledger.follow() {
-            Ok(()) => {
-                self.is_behind = false;
-                true
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_behind, true) {
-                    tracing::warn!(%error, "flight tasks cannot follow their events; it is tried again");
-                }
-                false
-            }
-        }
-    }
-
-    /// `store.max_bytes` and `store.min_free_bytes`: what goes for them is counted, so that somebody can be
-    /// told.
-    pub(super) fn make_space(&mut self, tries: usize) {
-        // More may have come since the last look than goes at once.
-        for _ in 0..tries {
-            match self.ledger.make_space() {
-                Ok(space) => {
-                    self.is_stuck = false;
-                    if self.metrics.looked(&space) {
-                        tracing::warn!(
-                            "the file system has less free space than store.min_free_bytes: the oldest events go, then the oldest messages of the largest queue; free some"
-                        );
-                    }
-                    if !space.goes_on() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut self.is_stuck, true) {
-                        tracing::warn!(%error, "room could not be made in the store; it is tried again");
-                    }
-                    return self.ledger.roll_back();
-                }
-            }
-        }
     }
 
     /// Entries into `out`, but those for the store only.
@@ -267,8 +165,10 @@ impl Work {
         is_open: &mut bool,
         kept: &mut Vec<u64>,
     ) -> Result<(), Error> {
+        let (began, mut count) = (Instant::now(), 0);
         let mut rest = Entries::new(entries);
         while let Some(bytes) = rest.take_up_to(1) {
+            count += 1;
             let Some(entry) = record::parse(bytes) else { continue };
             if !*is_open && self.must_keep_entry(&entry) {
                 self.ledger.begin()?;
@@ -283,6 +183,7 @@ impl Work {
                 }
             }
         }
+        self.effort.took(count, began.elapsed());
         Ok(())
     }
 

@@ -16,12 +16,18 @@ pub(crate) struct Space {
     pub(crate) gave_back: bool,
     pub(crate) events: usize,
     pub(crate) messages: usize,
+    /// Messages of readers that had ended.
+    pub(crate) left: usize,
 }
 
 impl Space {
+    fn of(usage: Usage) -> Self {
+        Self { usage, is_disk_short: false, gave_back: false, events: 0, messages: 0, left: 0 }
+    }
+
     /// Whether another look may find more.
     pub(crate) fn goes_on(&self) -> bool {
-        self.gave_back || self.events + self.messages > 0
+        self.gave_back || self.events + self.messages + self.left > 0
     }
 }
 
@@ -84,14 +90,13 @@ impl Ledger {
         self.store.checkpoint();
     }
 
-    /// Makes room, in transactions of its own: the oldest events go, then the oldest messages of the
-    /// reader that most wait for.
+    /// Makes room, in transactions of its own: what readers have left that have ended goes, then the oldest events, then
+    /// the oldest messages of the reader that most wait for.
     pub(crate) fn make_space(&mut self) -> Result<Space, Error> {
         self.room.begin_look();
         let usage = self.store.usage()?;
         let look = self.room.look(&usage);
-        let mut space =
-            Space { usage, is_disk_short: false, gave_back: false, events: 0, messages: 0 };
+        let mut space = Space::of(usage);
         match look {
             Look::Enough => {}
             Look::Loose => Room::give_back(&mut self.store)?,
@@ -106,10 +111,16 @@ impl Ledger {
                     let _ = self.follow();
                 }
                 self.store.begin()?;
-                space.events = self.store.drop_oldest_events(SPACE_ROWS)?;
-                space.messages = if space.events == 0 { self.drop_of_largest()? } else { 0 };
+                space.left = self.leave(SPACE_ROWS as usize)?;
+                if space.left == 0 {
+                    space.events = self.store.drop_oldest_events(SPACE_ROWS)?;
+                }
+                if space.left + space.events == 0 {
+                    space.messages = self.drop_of_largest()?;
+                }
                 self.store.commit()?;
                 self.waiting.commit();
+                self.leaving.commit();
             }
         }
         Ok(space)

@@ -28,7 +28,7 @@ fn published<'a>(topic: &'a str, payload: &'a [u8]) -> Published<'a> {
     }
 }
 
-fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
+pub(in crate::writer) fn publish(ledger: &mut Ledger, topic: &str, payload: &[u8]) -> Seq {
     ledger.publish(&published(topic, payload)).unwrap()
 }
 
