@@ -387,7 +387,7 @@ async fn barrier(shared: &Shared) {
     let number = shared.log.put_aside(Aside::Barrier(passed));
     let mut entry = Vec::new();
     record::append(&mut entry, &Entry::Barrier(number));
-    shared.append_ordered(&entry, 0, None);
+    shared.append_ordered(&entry);
     // An error means that the dispatcher is gone, and with it everything to wait for.
     let _ = passing.await;
 }

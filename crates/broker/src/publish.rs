@@ -87,8 +87,13 @@ impl Batch {
         }
     }
 
-    /// Hands both lanes over, the direct one first; `completion` hears when the writer is done.
-    pub(crate) fn hand_over(&mut self, shared: &Shared, completion: Option<Completion>) {
+    /// Hands both lanes over for a connection, the direct one first; `completion` hears when the writer is done.
+    pub(crate) fn hand_over(
+        &mut self,
+        shared: &Shared,
+        from: Instance,
+        completion: Option<Completion>,
+    ) {
         if !self.direct.is_empty() {
             shared.append_direct(&self.direct, self.direct_charge);
             self.direct.clear();
@@ -99,7 +104,7 @@ impl Batch {
             record::append(&mut self.ordered, &Entry::End(0));
         }
         if !self.ordered.is_empty() || completion.is_some() {
-            shared.append_ordered(&self.ordered, self.ordered_charge, completion);
+            shared.append_of(from, &self.ordered, self.ordered_charge, completion);
             self.ordered.clear();
             self.ordered_charge = 0;
         }

@@ -57,7 +57,7 @@ fn retain(shared: &Shared, messages: &[dockside_store::KeptRetained]) {
         }
     }
     if !gone.is_empty() {
-        shared.append_ordered(&gone, 0, None);
+        shared.append_ordered(&gone);
     }
 }
 

@@ -155,7 +155,7 @@ impl Asleep {
         let revoked = self.session.subscriptions.remove_all(|f| !may_subscribe(identity, f));
         if !revoked.is_empty() {
             self.session.narrowed = true;
-            shared.append_ordered(&revoke(shared, self.instance, revoked), 0, None);
+            shared.append_ordered(&revoke(shared, self.instance, revoked));
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ pub(crate) fn end_session(shared: &Shared, instance: Instance, returned: Vec<Del
     let mut entries = Vec::new();
     record::append(&mut entries, &Entry::End(instance));
     append_return(shared, &mut entries, returned);
-    shared.append_ordered(&entries, 0, None);
+    shared.append_ordered(&entries);
 }
 
 /// The entry that ends subscriptions, whose filters travel beside the log.
@@ -346,7 +346,7 @@ impl Sessions {
             let mut entries = Vec::new();
             under_way(asleep.instance, &asleep.session.outgoing, &mut entries);
             if !entries.is_empty() {
-                shared.append_ordered(&entries, 0, None);
+                shared.append_ordered(&entries);
             }
         }
     }

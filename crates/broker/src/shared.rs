@@ -154,7 +154,7 @@ impl Shared {
             keep::append_aside(&self.log, &mut entries, KeepAside::NotRetained(topic, seq));
         }
         if !entries.is_empty() {
-            self.append_ordered(&entries, 0, None);
+            self.append_ordered(&entries);
         }
     }
 
@@ -165,14 +165,20 @@ impl Shared {
         }
     }
 
-    /// Queues entries for the writer.
-    pub(crate) fn append_ordered(
+    /// Queues entries for the writer that are the broker's own, or about a session.
+    pub(crate) fn append_ordered(&self, entries: &[u8]) {
+        self.append_of(0, entries, 0, None);
+    }
+
+    /// Queues entries of a connection for the writer.
+    pub(crate) fn append_of(
         &self,
+        from: Instance,
         entries: &[u8],
         charge: u64,
         completion: Option<Completion>,
     ) {
-        if self.writer.append(entries, charge, completion) {
+        if self.writer.append(from, entries, charge, completion) {
             self.doorbell.notify_one();
         }
     }

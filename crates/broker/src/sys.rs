@@ -154,7 +154,7 @@ impl SysTree {
             }
         }
         if !entries.is_empty() {
-            shared.append_ordered(&entries, 0, None);
+            shared.append_ordered(&entries);
         }
     }
 

@@ -66,7 +66,7 @@ impl WillMessage {
     pub(crate) fn forget(&self, shared: &Shared, publisher: Instance) {
         let mut entry = Vec::new();
         keep::append_aside(&shared.log, &mut entry, KeepAside::Will(publisher, None));
-        shared.append_ordered(&entry, 0, None);
+        shared.append_ordered(&entry);
     }
 
     /// Publishes it, with all its properties [MQTT-3.1.2-8]; retained if it says so [MQTT-3.1.2-14]
@@ -88,6 +88,6 @@ impl WillMessage {
         append_by_reference(shared, &mut entry, &published);
         // Gone with its publication, or not at all.
         keep::append_aside(&shared.log, &mut entry, KeepAside::Will(publisher, None));
-        shared.append_ordered(&entry, 0, None);
+        shared.append_ordered(&entry);
     }
 }

@@ -1,43 +1,87 @@
-//! When the write-ahead log is moved into the file. It waits for the disk, so it has an hour of its own.
+//! When the write-ahead log is moved into the file, and by whom: it waits for the disk, which whoever commits need not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::open::CHECKPOINT_PAGES;
 use crate::{Error, Store};
 
 /// How long the log is, and from when on it is too long.
 pub(crate) struct Checkpoints {
-    pages: Arc<AtomicU32>,
+    log: Arc<Log>,
     pub(crate) at: u32,
     is_put_off: bool,
-    /// What is committed next may be the first in the log.
-    pub(crate) begins_log: bool,
+}
+
+/// What is known of the log.
+struct Log {
+    pages: AtomicU32,
+    /// What is committed next may be the first in it.
+    begins: AtomicBool,
+}
+
+impl Log {
+    /// It was moved into the file, or emptied.
+    fn moved(&self) {
+        // The next commit tells how long it is then.
+        self.pages.store(0, Ordering::Relaxed);
+        self.begins.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A second connection, which moves the log while the first one commits. SQLite lets both at it: what is committed
+/// meanwhile stays in the log.
+pub struct Mover {
+    connection: Connection,
+    log: Arc<Log>,
+}
+
+impl Mover {
+    /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
+    pub fn move_log(&self) {
+        move_log(&self.connection);
+        self.log.moved();
+    }
+}
+
+fn move_log(connection: &Connection) {
+    let moved = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)");
+    // Where it cannot, the next one does: nothing that was committed depends on it.
+    let _ = moved.and_then(|mut statement| statement.query_row([], |_| Ok(())));
 }
 
 impl Checkpoints {
     /// In place of SQLite's own, which come with the commit that makes the log too long.
     pub(crate) fn new(connection: &mut Connection) -> Result<Self, Error> {
-        let pages = Arc::new(AtomicU32::new(0));
-        let seen = Arc::clone(&pages);
+        let log = Arc::new(Log { pages: AtomicU32::new(0), begins: AtomicBool::new(true) });
+        let seen = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            seen.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { pages, at: CHECKPOINT_PAGES, is_put_off: false, begins_log: true })
+        Ok(Self { log, at: CHECKPOINT_PAGES, is_put_off: false })
     }
 
     /// The log was moved into the file, or emptied.
-    pub(crate) fn moved(&mut self) {
-        // The next commit tells how long it is then.
-        self.pages.store(0, Ordering::Relaxed);
-        self.begins_log = true;
+    pub(crate) fn moved(&self) {
+        self.log.moved();
     }
 
-    fn is_due(&self) -> bool {
-        self.pages.load(Ordering::Relaxed) >= self.at
+    /// Something was committed.
+    pub(crate) fn committed(&self) {
+        self.log.begins.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the next commit may be the first in the log.
+    pub(crate) fn begins_log(&self) -> bool {
+        self.log.begins.load(Ordering::Relaxed)
+    }
+
+    fn pages(&self) -> u32 {
+        self.log.pages.load(Ordering::Relaxed)
     }
 }
 
@@ -50,20 +94,79 @@ impl Store {
     /// Whether the log is so long that it should be moved.
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {
-        self.checkpoints.is_due()
+        self.checkpoints.pages() >= self.checkpoints.at
     }
 
-    /// Moves the log into the file, as far as nobody reads it. Where it cannot, the next one does: nothing that
-    /// was committed depends on it.
+    /// Whether it is twice as long: a [`Mover`] moves what there is, and where something is always added the log never
+    /// begins anew, unless whoever adds moves the rest.
+    #[must_use]
+    pub fn is_checkpoint_overdue(&self) -> bool {
+        self.checkpoints.pages() >= 2 * self.checkpoints.at
+    }
+
+    /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn checkpoint(&mut self) {
         self.checkpoints.moved();
-        let moved = self.cached("PRAGMA wal_checkpoint(PASSIVE)");
-        let _ = moved.and_then(|mut statement| statement.query_row([], |_| Ok(())));
+        move_log(&self.connection);
+    }
+
+    /// Who moves the log on another thread; gone before [`Store::close`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn mover(&self) -> Result<Mover, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.path(), flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        // The log is on the disk before the file has it, and the file before the log begins anew.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Mover { connection, log: Arc::clone(&self.checkpoints.log) })
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) {
-        if !self.checkpoints.is_put_off && self.checkpoints.is_due() {
+        if !self.checkpoints.is_put_off && self.is_checkpoint_due() {
             self.checkpoint();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use crate::tests::model;
+    use crate::{Durability, Store};
+
+    #[test]
+    fn a_mover_moves_the_log_while_another_connection_commits() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        store.put_checkpoints_off(true);
+        store.checkpoints.at = 20;
+        let mover = store.mover().unwrap();
+        let mut numbers = Vec::new();
+        let mut commit = |store: &mut Store| {
+            numbers.push(1 + numbers.len() as u64);
+            store.begin().unwrap();
+            model::write(store, &numbers).unwrap();
+            store.commit().unwrap();
+        };
+        while !store.is_checkpoint_overdue() {
+            commit(&mut store);
+        }
+        assert!(store.is_checkpoint_due() && !store.waits_for_the_disk());
+        // What is written meanwhile is none of its business.
+        store.begin().unwrap();
+        mover.move_log();
+        store.commit().unwrap();
+        commit(&mut store);
+        mover.move_log();
+        assert!(store.waits_for_the_disk(), "the log may begin anew");
+        commit(&mut store);
+        assert!(!store.is_checkpoint_due() && !store.waits_for_the_disk(), "it has");
+        drop(mover);
+        store.close().unwrap();
+        let log = dir.path().join("dockside.db-wal");
+        assert!(!log.exists(), "the file stands alone");
     }
 }

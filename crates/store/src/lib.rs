@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 pub use self::audit::Audit;
 pub use self::backup::{BackupError, backup, restore};
+pub use self::checkpoint::Mover;
 pub use self::docks::Dock;
 pub use self::events::Usage;
 pub use self::flight_tasks::{FlightTask, Followed};

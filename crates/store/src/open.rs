@@ -158,7 +158,7 @@ impl Store {
     /// begins anew, whose beginning SQLite syncs.
     #[must_use]
     pub fn waits_for_the_disk(&self) -> bool {
-        self.durability == Durability::Sync || self.checkpoints.begins_log
+        self.durability == Durability::Sync || self.checkpoints.begins_log()
     }
 
     /// Numbers of this start are greater than this, those of earlier starts are not.
@@ -181,7 +181,7 @@ impl Store {
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.cached("COMMIT")?.execute([])?;
-        self.checkpoints.begins_log = false;
+        self.checkpoints.committed();
         self.checkpoint_if_due();
         Ok(())
     }

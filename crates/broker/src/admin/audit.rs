@@ -93,6 +93,6 @@ impl Shared {
         };
         let mut entries = Vec::new();
         keep::append_aside(&self.log, &mut entries, KeepAside::Audit(Box::new(entry)));
-        self.append_ordered(&entries, 0, None);
+        self.append_ordered(&entries);
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn accept(
         shared.audit("clock", (user.as_deref(), Some(address)), "accept");
         let mut entries = Vec::new();
         keep::append_aside(&shared.log, &mut entries, KeepAside::Clock);
-        shared.append_ordered(&entries, 0, None);
+        shared.append_ordered(&entries);
     }
     told(&shared, doubt)
 }

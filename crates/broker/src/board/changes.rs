@@ -107,7 +107,7 @@ pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
         keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
     }
     if !entries.is_empty() {
-        shared.append_ordered(&entries, 0, None);
+        shared.append_ordered(&entries);
     }
 }
 
@@ -148,7 +148,7 @@ fn publish_states(shared: &Shared, changes: &mut Receiver<Change>) {
         record::append(&mut entries, &Entry::Publish(Published { retain: true, ..message }));
     }
     if !entries.is_empty() {
-        shared.append_ordered(&entries, 0, None);
+        shared.append_ordered(&entries);
     }
 }
 

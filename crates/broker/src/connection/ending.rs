@@ -91,7 +91,7 @@ impl SessionGuard {
         record::append(&mut entry, &begin);
         let mailbox = Arc::clone(mailbox);
         let begun = Completion { mailbox, ticket: BEGUN, once_kept: false };
-        shared.append_ordered(&entry, 0, Some(begun));
+        shared.append_of(instance, &entry, 0, Some(begun));
         shared.metrics.opened(client.transport);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
@@ -191,7 +191,7 @@ impl<S> Connection<S> {
         }
         let expires_ms = self.shared.clock.kept_ms() + u64::from(expiry_seconds) * 1000;
         keep::append_aside(&self.shared.log, &mut entries, KeepAside::Asleep(instance, expires_ms));
-        self.shared.append_ordered(&entries, 0, None);
+        self.shared.append_ordered(&entries);
         let asleep = Asleep {
             instance: self.client.instance,
             client_id: Arc::clone(&self.client.id),

@@ -320,7 +320,7 @@ impl<S> Connection<S> {
             self.last_ticket = wanted;
             Completion { mailbox: Arc::clone(&self.mailbox), ticket: wanted, once_kept }
         });
-        turn.batch.hand_over(&self.shared, completion);
+        turn.batch.hand_over(&self.shared, self.client.instance, completion);
     }
 
     /// Hands the batch over and owes `answer` once the writer has done it.
@@ -328,7 +328,7 @@ impl<S> Connection<S> {
         self.last_ticket += 1;
         let (mailbox, ticket) = (Arc::clone(&self.mailbox), self.last_ticket);
         let completion = Completion { mailbox, ticket, once_kept: false };
-        turn.batch.hand_over(&self.shared, Some(completion));
+        turn.batch.hand_over(&self.shared, self.client.instance, Some(completion));
         self.answers.owe(self.last_ticket, answer);
         self.reading = Reading::Answer;
     }

@@ -73,7 +73,7 @@ impl<S> Connection<S> {
         // Behind everything this turn has accepted.
         self.hand_over(turn);
         let entry = revoke(&self.shared, self.client.instance, revoked);
-        self.shared.append_ordered(&entry, 0, None);
+        self.shared.append_ordered(&entry);
     }
 }
 

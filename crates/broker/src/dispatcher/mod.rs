@@ -293,7 +293,7 @@ impl Dispatcher {
             let mut entry = Vec::new();
             let keep = KeepAside::NotRetained(published.topic.into(), published.seq);
             keep::append_aside(&self.shared.log, &mut entry, keep);
-            self.shared.append_ordered(&entry, 0, None);
+            self.shared.append_ordered(&entry);
         }
     }
 

@@ -118,7 +118,7 @@ pub(crate) fn audit_will(shared: &Shared, client: &Client, will: &WillMessage) {
         effects.clear();
     });
     if !entries.is_empty() {
-        shared.append_ordered(&entries, 0, None);
+        shared.append_ordered(&entries);
     }
 }
 

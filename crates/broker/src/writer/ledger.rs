@@ -174,6 +174,15 @@ impl Ledger {
         }
     }
 
+    /// Rows that a message takes, about.
+    pub(crate) fn rows(&mut self, published: &Published<'_>) -> usize {
+        if published.qos == QoS::AtMostOnce {
+            return usize::from(published.retain);
+        }
+        let matches = self.routes.matches(published.topic);
+        1 + matches.routes.len() + matches.groups.len()
+    }
+
     /// Keeps a message for everybody who waits for it; its number, or 0 if nobody does.
     pub(crate) fn publish(&mut self, published: &Published<'_>) -> Result<Seq, Error> {
         if !self.wants(published) {

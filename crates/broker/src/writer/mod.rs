@@ -8,6 +8,8 @@
 //! What cannot be kept now is held, in its order, and tried again; everything else passes meanwhile
 //! (`held`).
 //!
+//! Where much has come, what takes long is left for later, in slices (`slow`).
+//!
 //! Whoever rings does a group of one batch itself, on its own thread (`turn`).
 
 mod effort;
@@ -15,7 +17,9 @@ mod failing;
 mod held;
 mod history;
 mod ledger;
+mod mover;
 mod room;
+mod slow;
 mod spare;
 mod turn;
 mod waiting;
@@ -27,12 +31,14 @@ use std::thread::{self, JoinHandle, Thread};
 
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
+use self::mover::Mover;
 use self::turn::Desk;
 pub(crate) use self::turn::Turn;
 use self::work::Work;
 use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};
 use crate::metrics::StoreMetrics;
+use crate::record::Instance;
 
 /// The queue in front of the writer. Bounded by the writer's budget, and by the beginning, the will
 /// and the end of each session, which are a few bytes.
@@ -58,6 +64,8 @@ struct Batch {
     end: usize,
     charge: u64,
     completion: Option<Completion>,
+    /// The session of the connection; 0 is another part of the broker.
+    from: Instance,
 }
 
 /// Who hears that a job is done, and when.
@@ -91,9 +99,11 @@ impl Group {
 }
 
 impl WriterQueue {
-    /// Queues entries. `true` if the queue was empty: the writer must be woken.
+    /// Queues entries of a connection, or of another part of the broker (0). `true` if the queue was empty: the writer
+    /// must be woken.
     pub(crate) fn append(
         &self,
+        from: Instance,
         entries: &[u8],
         charge: u64,
         completion: Option<Completion>,
@@ -102,7 +112,7 @@ impl WriterQueue {
         let first = group.batches.is_empty();
         group.entries.extend_from_slice(entries);
         let end = group.entries.len();
-        group.batches.push(Batch { end, charge, completion });
+        group.batches.push(Batch { end, charge, completion, from });
         first
     }
 
@@ -139,7 +149,10 @@ pub(crate) fn start(
     ledger: Ledger,
     metrics: StoreMetrics,
 ) -> std::io::Result<JoinHandle<()>> {
-    let work = Work::new(Arc::clone(&log), ledger, metrics);
+    let mover = ledger.mover().map_err(std::io::Error::other)?;
+    let mover = Mover::start(mover, Arc::clone(&log))?;
+    let mut work = Work::new(Arc::clone(&log), ledger, metrics);
+    work.moves_with(mover);
     let desk = Arc::new(Mutex::new(Some(work)));
     let handle = thread::Builder::new().name("writer".to_owned()).spawn({
         let (queue, desk) = (Arc::clone(queue), Arc::clone(&desk));
@@ -163,7 +176,7 @@ fn write(queue: &WriterQueue, desk: &Desk) {
         work.go_on();
         std::mem::swap(&mut *queue.group.lock().expect("no panic while it is held"), &mut group);
         let closed = group.closed;
-        if group.batches.is_empty() {
+        if group.batches.is_empty() && work.slow.is_empty() {
             if closed {
                 return at_desk.take().into_iter().for_each(Work::end);
             }
@@ -172,7 +185,11 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             thread::park_timeout(sleep);
             continue;
         }
-        work.group(&group.entries, &mut group.batches);
+        work.sort(&mut group);
+        if !group.batches.is_empty() {
+            work.group(&group.entries, &mut group.batches);
+        }
+        work.slice();
         queue.worked(work);
         drop(at_desk);
         group.entries.clear();

@@ -49,9 +49,15 @@ impl Work {
         }
     }
 
+    /// The mover's work. What is added while it is at it stays in the log, which begins anew only where nothing was: if
+    /// something always is, the writer moves the rest before the log is too long.
     fn checkpoint_if_due(&mut self) {
-        if self.ledger.is_checkpoint_due() {
-            self.ledger.checkpoint();
+        if !self.ledger.is_checkpoint_due() {
+            return;
+        }
+        match &self.mover {
+            Some(mover) if !self.ledger.is_checkpoint_overdue() => mover.ask(),
+            _ => self.ledger.checkpoint(),
         }
     }
 

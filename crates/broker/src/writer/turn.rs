@@ -98,10 +98,11 @@ impl WriterQueue {
 }
 
 impl Work {
-    /// Whether a group may be done on any thread: nothing is held, and nothing waits for a disk.
+    /// Whether a group may be done on any thread: nothing is before it, and nothing waits for a disk.
     pub(super) fn may_be_anywhere(&self) -> bool {
         let is_paused = self.pause_until.is_some_and(|until| until > Instant::now());
-        !is_paused && self.held.is_empty() && !self.ledger.waits_for_the_disk()
+        let is_free = self.held.is_empty() && self.slow.is_empty();
+        !is_paused && is_free && !self.ledger.waits_for_the_disk()
     }
 
     /// Keeps what of a group must be kept, and leaves what can be done later: that it goes on, and whatever
@@ -111,7 +112,7 @@ impl Work {
         self.out.clear();
         self.ledger.put_checkpoints_off(true);
         let kept = self.keep(entries);
-        self.ledger.put_checkpoints_off(false);
+        self.ledger.put_checkpoints_off(self.mover.is_some());
         if kept.is_ok() {
             self.has_had_turns = true;
             self.complete(batches, true);
@@ -162,7 +163,7 @@ mod tests {
         let mut entry = Vec::new();
         let published = Published::by_broker("t", QoS::AtLeastOnce, payload.as_bytes());
         record::append(&mut entry, &Entry::Publish(published));
-        queue.append(&entry, 1, None);
+        queue.append(1_001, &entry, 1, None);
     }
 
     fn at_desk<T>(queue: &WriterQueue, act: impl FnOnce(&mut Work) -> T) -> T {
@@ -249,7 +250,7 @@ mod tests {
         let decline = |entry: &Entry<'_>| {
             let mut bytes = Vec::new();
             record::append(&mut bytes, entry);
-            queue.append(&bytes, 1, None);
+            queue.append(1_001, &bytes, 1, None);
             assert_eq!(queue.take_turn(), Turn::Declined, "{entry:?}");
             *queue.group.lock().unwrap() = Group::default();
         };

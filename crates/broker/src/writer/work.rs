@@ -9,6 +9,8 @@ use dockside_store::{Error, Seq, is_of_one_job};
 
 use super::effort::Effort;
 use super::held::Held;
+use super::mover::Mover;
+use super::slow::Slow;
 use super::{Batch, Completion, Ledger};
 use crate::keep::{Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
@@ -20,6 +22,9 @@ pub(super) struct Work {
     pub(super) ledger: Ledger,
     pub(super) effort: Effort,
     pub(super) held: Held,
+    pub(super) slow: Slow,
+    /// None moves the store's log itself.
+    pub(super) mover: Option<Mover>,
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
     pub(super) hashes: RandomState,
@@ -48,6 +53,8 @@ impl Work {
             ledger,
             effort: Effort::default(),
             held: Held::default(),
+            slow: Slow::default(),
+            mover: None,
             metrics,
             hashes: RandomState::new(),
             is_behind: false,
@@ -59,6 +66,12 @@ impl Work {
             sleeps: Duration::ZERO,
             pause_until: None,
         }
+    }
+
+    /// Commits leave the store's log to a thread of its own.
+    pub(super) fn moves_with(&mut self, mover: Mover) {
+        self.ledger.put_checkpoints_off(true);
+        self.mover = Some(mover);
     }
 
     /// Lets a group go on that is kept.
@@ -259,6 +272,7 @@ impl Work {
             );
         }
         self.follow();
+        drop(self.mover);
         if let Err(error) = self.ledger.into_store().close() {
             tracing::warn!(%error, "the store's log could not be moved into its file; it is when it is opened next");
         }

@@ -4,7 +4,7 @@ mod flight_tasks;
 mod levels;
 mod log;
 mod migration;
-mod model;
+pub(crate) mod model;
 mod power_cut;
 mod refusals;
 mod restore;

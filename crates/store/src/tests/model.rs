@@ -60,7 +60,7 @@ pub(super) fn message(payload: &[u8]) -> Message<'_> {
 }
 
 /// Writes the last of these numbers, after all the others, without beginning or ending the transaction.
-pub(super) fn write(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
+pub(crate) fn write(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
     let (seq, index) = (*numbers.last().unwrap(), numbers.len() - 1);
     let (topic, task, payload) = (topic(index), task(index), payload(index));
     let (tid, key) = (format!("tid-{index}"), [index as u8; 16]);

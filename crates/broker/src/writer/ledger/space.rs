@@ -1,6 +1,6 @@
 //! What goes because it is old, or because room is short.
 
-use dockside_store::{Error, Usage};
+use dockside_store::{Error, Mover, Usage};
 
 use super::Ledger;
 use crate::writer::room::{Look, Room};
@@ -84,6 +84,14 @@ impl Ledger {
 
     pub(crate) fn is_checkpoint_due(&self) -> bool {
         self.store.is_checkpoint_due()
+    }
+
+    pub(crate) fn is_checkpoint_overdue(&self) -> bool {
+        self.store.is_checkpoint_overdue()
+    }
+
+    pub(crate) fn mover(&self) -> Result<Mover, Error> {
+        self.store.mover()
     }
 
     pub(crate) fn checkpoint(&mut self) {

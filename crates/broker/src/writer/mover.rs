@@ -1,0 +1,44 @@
+//! A thread that moves the store's log into its file: whoever has something to be kept does not wait for the disk.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::live_log::{LiveLog, Watch};
+
+/// The thread; it ends with the value.
+pub(super) struct Mover {
+    asked: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mover {
+    pub(super) fn start(store: dockside_store::Mover, log: Arc<LiveLog>) -> io::Result<Self> {
+        // One that is at work, and one that waits: more would find nothing to do.
+        let (asked, asks) = sync_channel(1);
+        let thread = thread::Builder::new().name("mover".to_owned()).spawn(move || {
+            let _watch = Watch::new(&log);
+            while asks.recv().is_ok() {
+                store.move_log();
+            }
+        })?;
+        Ok(Self { asked: Some(asked), thread: Some(thread) })
+    }
+
+    /// Asks for it, unless that has been done already.
+    pub(super) fn ask(&self) {
+        // Full: it will. Disconnected: it has panicked, which ends the broker.
+        let _ = self.asked.iter().try_for_each(|asked| asked.try_send(()));
+    }
+}
+
+impl Drop for Mover {
+    fn drop(&mut self) {
+        self.asked = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What takes long does not make the quick ones wait: where more has come than is done in a few milliseconds, the few
+//! messages of a connection go first, and the rest follows in slices.
+//!
+//! Nobody sees it but by the clock. A connection's own jobs keep their order: behind one that is slow all are. Only
+//! messages pass, never the beginning or the end of a session, a subscription or a barrier; and between connections
+//! there is no order of messages that have not been acknowledged.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::work::{Work, publish_aside, published};
+use super::{Batch, Group};
+use crate::keep::Keep;
+use crate::record::{Entries, Entry, Instance};
+
+/// Rows that take the store some four milliseconds.
+const SLICE: usize = 256;
+
+/// A batch of more rows is not a quick one.
+const QUICK: usize = 32;
+
+/// Rows that the end of a session, or of some of its subscriptions, counts for.
+const END_ROWS: usize = 16;
+
+/// What has come and is done later, in its order.
+#[derive(Default)]
+pub(super) struct Slow {
+    batches: VecDeque<Waiting>,
+    /// How many of each connection.
+    from: HashMap<Instance, usize>,
+}
+
+struct Waiting {
+    entries: Vec<u8>,
+    batch: Batch,
+    rows: usize,
+}
+
+/// What a batch will take.
+#[derive(Clone, Copy)]
+struct Cost {
+    rows: usize,
+    /// Whether it may pass others.
+    are_messages: bool,
+}
+
+impl Slow {
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    fn push(&mut self, entries: &[u8], batch: Batch, rows: usize) {
+        *self.from.entry(batch.from).or_default() += 1;
+        self.batches.push_back(Waiting { entries: entries.to_vec(), batch, rows });
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let waiting = self.batches.pop_front()?;
+        if let Some(count) = self.from.get_mut(&waiting.batch.from) {
+            *count -= 1;
+            if *count == 0 {
+                self.from.remove(&waiting.batch.from);
+            }
+        }
+        Some(waiting)
+    }
+}
+
+impl Work {
+    /// Leaves in a group what goes first, if it is not all done soon.
+    pub(super) fn sort(&mut self, group: &mut Group) {
+        if self.slow.is_empty() && group.batches.len() < 2 {
+            return;
+        }
+        let mut costs = Vec::with_capacity(group.batches.len());
+        let mut start = 0;
+        for batch in &group.batches {
+            costs.push(self.cost(&group.entries[start..batch.end]));
+            start = batch.end;
+        }
+        if self.slow.is_empty() && costs.iter().map(|cost| cost.rows).sum::<usize>() <= SLICE {
+            return;
+        }
+        let entries = std::mem::take(&mut group.entries);
+        let mut start = 0;
+        for (batch, cost) in std::mem::take(&mut group.batches).into_iter().zip(costs) {
+            let own = &entries[start..batch.end];
+            start = batch.end;
+            // The broker's own jobs are from nobody.
+            let may_pass = cost.are_messages
+                && cost.rows <= QUICK
+                && batch.from != 0
+                && !self.slow.from.contains_key(&batch.from);
+            if may_pass {
+                group.entries.extend_from_slice(own);
+                group.batches.push(Batch { end: group.entries.len(), ..batch });
+            } else {
+                self.slow.push(own, batch, cost.rows);
+            }
+        }
+    }
+
+    /// Does a slice of what was left.
+    pub(super) fn slice(&mut self) {
+        let (mut entries, mut batches, mut rows) = (Vec::new(), Vec::new(), 0);
+        while rows < SLICE
+            && let Some(next) = self.slow.pop()
+        {
+            entries.extend_from_slice(&next.entries);
+            batches.push(Batch { end: entries.len(), ..next.batch });
+            rows += next.rows.max(1);
+        }
+        if !batches.is_empty() {
+            self.group(&entries, &mut batches);
+        }
+    }
+
+    fn cost(&mut self, entries: &[u8]) -> Cost {
+        let mut cost = Cost { rows: 0, are_messages: true };
+        for entry in Entries::new(entries) {
+            cost.rows += match entry {
+                Entry::Publish(published) => self.ledger.rows(&published),
+                Entry::Large(number, _) => {
+                    let bytes = publish_aside(&self.log, number).unwrap_or_default();
+                    published(&bytes).map_or(0, |published| self.ledger.rows(&published))
+                }
+                Entry::Keep(Keep::Step(_) | Keep::Event(_)) => 1,
+                // A charge that comes back alone.
+                Entry::End(0) => 0,
+                other => {
+                    cost.are_messages = false;
+                    match other {
+                        Entry::End(session) if self.ledger.is_kept(session) => END_ROWS,
+                        Entry::Revoke(..) => END_ROWS,
+                        _ => 1,
+                    }
+                }
+            };
+        }
+        cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use dockside_mqtt::QoS;
+    use dockside_mqtt::packet::SubscriptionOptions;
+    use dockside_store::Session;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::{self, Limits};
+    use crate::live_log;
+    use crate::metrics::StoreMetrics;
+    use crate::record::{self, Published, Subscribed};
+    use crate::writer::ledger::tests::ledger;
+
+    /// Sessions that wait for `many`.
+    const SESSIONS: u64 = 100;
+
+    const LIGHT: &str = "one";
+    const HEAVY: &str = "many";
+
+    fn work(dir: &TempDir) -> Work {
+        let (log, _) = live_log::open(&config::LiveLog::default()).unwrap();
+        let mut ledger = ledger(dir, &Limits::default());
+        ledger.begin().unwrap();
+        for id in 1..=SESSIONS {
+            let session = Session { client_id: id.to_string(), user: None, expiry_s: 60 };
+            ledger.session(id, &session).unwrap();
+            let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+            ledger.subscribe(&Subscribed { instance: id, options, id: 0, filter: HEAVY }).unwrap();
+        }
+        ledger.commit().unwrap();
+        let works = Arc::new(AtomicBool::new(true));
+        let metrics = StoreMetrics::register(&works, Duration::from_secs(10));
+        Work::new(Arc::new(log), ledger, metrics)
+    }
+
+    /// A batch of a connection, with a message for each of these topics.
+    fn add(group: &mut Group, from: Instance, topics: &[&str]) {
+        for topic in topics {
+            let published = Published::by_broker(topic, QoS::AtLeastOnce, b"1");
+            let published = Published { publisher: from, ..published };
+            record::append(&mut group.entries, &Entry::Publish(published));
+        }
+        end(group, from);
+    }
+
+    fn end(group: &mut Group, from: Instance) {
+        let end = group.entries.len();
+        group.batches.push(Batch { end, charge: 1, completion: None, from });
+    }
+
+    fn froms(batches: &[Batch]) -> Vec<Instance> {
+        batches.iter().map(|batch| batch.from).collect()
+    }
+
+    fn slow(work: &Work) -> Vec<Instance> {
+        work.slow.batches.iter().map(|waiting| waiting.batch.from).collect()
+    }
+
+    #[test]
+    fn what_is_done_soon_stays_as_it_came() {
+        let dir = TempDir::new().unwrap();
+        let mut work = work(&dir);
+        let mut group = Group::default();
+        add(&mut group, 1_001, &[HEAVY, HEAVY]);
+        add(&mut group, 1_002, &[LIGHT]);
+        work.sort(&mut group);
+        assert_eq!(froms(&group.batches), [1_001, 1_002]);
+        assert!(work.slow.is_empty());
+        let mut alone = Group::default();
+        add(&mut alone, 1_001, &[HEAVY; 20]);
+        work.sort(&mut alone);
+        assert_eq!((alone.batches.len(), work.slow.is_empty()), (1, true), "nobody waits for it");
+    }
+
+    #[test]
+    fn a_few_messages_pass_and_each_connection_keeps_its_order() {
+        let dir = TempDir::new().unwrap();
+        let mut work = work(&dir);
+        let mut group = Group::default();
+        add(&mut group, 1_001, &[HEAVY, HEAVY]);
+        add(&mut group, 1_002, &[LIGHT]);
+        add(&mut group, 1_003, &[HEAVY]);
+        add(&mut group, 1_003, &[LIGHT]);
+        record::append(&mut group.entries, &Entry::Barrier(7));
+        end(&mut group, 0);
+        add(&mut group, 0, &[LIGHT]);
+        record::append(&mut group.entries, &Entry::Unsubscribe(1_004, "x"));
+        end(&mut group, 1_004);
+        add(&mut group, 1_004, &[LIGHT]);
+        add(&mut group, 1_005, &[LIGHT; QUICK + 1]);
+        add(&mut group, 1_006, &[LIGHT]);
+        work.sort(&mut group);
+        assert_eq!(froms(&group.batches), [1_002, 1_006]);
+        assert_eq!(slow(&work), [1_001, 1_003, 1_003, 0, 0, 1_004, 1_004, 1_005]);
+        let topics = Entries::new(&group.entries).map(|entry| match entry {
+            Entry::Publish(published) => (published.publisher, published.topic.to_owned()),
+            other => panic!("{other:?}"),
+        });
+        let expected = [1_002, 1_006].map(|from| (from, LIGHT.to_owned()));
+        assert_eq!(topics.collect::<Vec<_>>(), expected);
+        // As long as something of it is left.
+        let mut next = Group::default();
+        add(&mut next, 1_003, &[LIGHT]);
+        add(&mut next, 1_002, &[LIGHT]);
+        work.sort(&mut next);
+        assert_eq!((froms(&next.batches), slow(&work).len()), (vec![1_002], 9));
+        work.slice();
+        assert_eq!(slow(&work), [1_003, 0, 0, 1_004, 1_004, 1_005, 1_003], "some 300 rows");
+        work.slice();
+        assert!(work.slow.is_empty() && work.slow.from.is_empty());
+    }
+}
