@@ -43,7 +43,8 @@ impl Mover {
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn move_log(&self) {
         move_log(&self.connection);
-        self.log.moved();
+        // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
+        self.log.begins.store(true, Ordering::Relaxed);
     }
 }
 
@@ -94,14 +95,20 @@ impl Store {
     /// Whether the log is so long that it should be moved.
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {
-        self.checkpoints.pages() >= self.checkpoints.at
+        self.log_fill() >= 1.0
+    }
+
+    /// How long the log is: 1 is so long that it should be moved.
+    #[must_use]
+    pub fn log_fill(&self) -> f64 {
+        f64::from(self.checkpoints.pages()) / f64::from(self.checkpoints.at)
     }
 
     /// Whether it is twice as long: a [`Mover`] moves what there is, and where something is always added the log never
     /// begins anew, unless whoever adds moves the rest.
     #[must_use]
     pub fn is_checkpoint_overdue(&self) -> bool {
-        self.checkpoints.pages() >= 2 * self.checkpoints.at
+        self.log_fill() >= 2.0
     }
 
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.

@@ -28,7 +28,7 @@ impl Mover {
 
     /// Asks for it, unless that has been done already.
     pub(super) fn ask(&self) {
-        // Full: it will. Disconnected: it has panicked, which ends the broker.
+        // Full: it will. Disconnected: it has panicked, which ends the broker. Neither waits.
         let _ = self.asked.iter().try_for_each(|asked| asked.try_send(()));
     }
 }

@@ -10,6 +10,9 @@ use super::work::Work;
 pub(super) const SPACE_TRIES: usize = 8;
 const IDLE_SPACE_TRIES: usize = 64;
 
+/// What is added to the log before the mover is asked once more, in parts of what it may have before that.
+const ASK_AGAIN: f64 = 0.25;
+
 /// Messages of ended sessions that are forgotten at once where nobody waits.
 const LEAVE_ROWS: usize = 100;
 
@@ -50,13 +53,20 @@ impl Work {
     }
 
     /// The mover's work. What is added while it is at it stays in the log, which begins anew only where nothing was: if
-    /// something always is, the writer moves the rest before the log is too long.
-    fn checkpoint_if_due(&mut self) {
+    /// something always is, the writer moves the rest before the log is too long, and that is a little.
+    pub(super) fn checkpoint_if_due(&mut self) {
         if !self.ledger.is_checkpoint_due() {
+            self.asked_at = 0.0;
             return;
         }
         match &self.mover {
-            Some(mover) if !self.ledger.is_checkpoint_overdue() => mover.ask(),
+            Some(mover) if !self.ledger.is_checkpoint_overdue() => {
+                let fill = self.ledger.log_fill();
+                if fill >= self.asked_at + ASK_AGAIN {
+                    self.asked_at = fill;
+                    mover.ask();
+                }
+            }
             _ => self.ledger.checkpoint(),
         }
     }

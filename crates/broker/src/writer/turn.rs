@@ -85,6 +85,9 @@ impl WriterQueue {
             Some(Ok(mut desk)) => {
                 let Some(work) = desk.as_mut() else { return };
                 work.go_on();
+                if work.mover.is_some() && !work.ledger.is_checkpoint_overdue() {
+                    work.checkpoint_if_due();
+                }
                 if !work.wants_its_thread() {
                     return;
                 }
@@ -123,7 +126,7 @@ impl Work {
     /// Whether there is something for the writer's thread, which sleeps.
     pub(super) fn wants_its_thread(&self) -> bool {
         let ledger = &self.ledger;
-        ledger.is_checkpoint_due()
+        (ledger.is_checkpoint_due() && (self.mover.is_none() || ledger.is_checkpoint_overdue()))
             || ledger.is_far_ahead()
             || ledger.is_trim_due()
             || ledger.is_look_due()

@@ -25,6 +25,8 @@ pub(super) struct Work {
     pub(super) slow: Slow,
     /// None moves the store's log itself.
     pub(super) mover: Option<Mover>,
+    /// How long the log was when it was asked; 0 is not since the log began.
+    pub(super) asked_at: f64,
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
     pub(super) hashes: RandomState,
@@ -55,6 +57,7 @@ impl Work {
             held: Held::default(),
             slow: Slow::default(),
             mover: None,
+            asked_at: 0.0,
             metrics,
             hashes: RandomState::new(),
             is_behind: false,

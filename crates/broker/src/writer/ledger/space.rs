@@ -86,6 +86,10 @@ impl Ledger {
         self.store.is_checkpoint_due()
     }
 
+    pub(crate) fn log_fill(&self) -> f64 {
+        self.store.log_fill()
+    }
+
     pub(crate) fn is_checkpoint_overdue(&self) -> bool {
         self.store.is_checkpoint_overdue()
     }
