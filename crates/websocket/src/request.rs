@@ -70,7 +70,7 @@ impl Refused {
     }
 }
 
-/// Beyond [`HEAD_BYTES`] or [`HEADERS`].
+/// Beyond [`HEAD_BYTES`], or with more headers than are read.
 pub const TOO_LONG: Refused = Refused::new(
     "431 Request Header Fields Too Large",
     "the WebSocket request is longer than 8 KiB or has more than 64 headers",
