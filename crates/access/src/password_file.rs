@@ -117,7 +117,8 @@ pub fn with_user(text: &str, user: &str, hash: Option<&Hash>) -> String {
 }
 
 /// Whether a text can be a user's name, or a group's: 1 to 256 bytes without control characters.
-pub(crate) fn is_name(text: &str) -> bool {
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     (1..=USER_BYTES_AT_MOST).contains(&text.len()) && !text.contains(char::is_control)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dockside_access::groups::Groups;
 use dockside_access::jwt::{self, Demands, Refused, Tokens};
-use dockside_access::password_file::PasswordFile;
+use dockside_access::password_file::{PasswordFile, is_name};
 use dockside_mqtt::packet::Connect;
 
 use super::Access;
@@ -153,9 +153,6 @@ fn server(config: &crate::config::Http) -> Result<Option<Http>, Problem> {
     http.map(Some).map_err(|detail| wrong(format!("{}: {detail}", file.display())))
 }
 
-/// Longest name of a user.
-const NAME_BYTES: usize = 256;
-
 impl Access {
     /// Who a client is whose certificate is this user's: it needs no password.
     pub(super) fn certified(
@@ -198,7 +195,7 @@ impl Access {
             };
         };
         // Nobody's name is like that, and what remembers failures would hold it.
-        if user.len() > NAME_BYTES || user.contains(char::is_control) {
+        if !user.is_empty() && !is_name(user) {
             self.metrics.file.count(false, false);
             return Err(NoLogin::Wrong(Wrong::User));
         }

@@ -44,7 +44,8 @@ impl Arrived {
     /// Gives it its place among those who have not said who they are; who goes for it is told. The one of its
     /// address it has when that is known ([`Arrived::comes_from`]).
     pub(crate) fn now(peer: SocketAddr, transport: Transport, shared: &Shared) -> Self {
-        let (arrival, is_full) = shared.arrivals.enter(shared.sockets.unauthenticated);
+        let limit = shared.sockets.unauthenticated;
+        let (arrival, is_full) = shared.arrivals.enter(limit, shared.clock.now_ms());
         if is_full {
             shared.limits.reached(Limit::Unauthenticated);
         }
