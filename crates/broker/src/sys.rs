@@ -37,8 +37,8 @@ impl SysCounters {
     pub(crate) fn add(&self, counts: &Counts) {
         let dropped = counts.dropped_expired + counts.dropped_too_large + counts.dropped_acl;
         for (total, value) in [
-            (&self.packets_received, counts.packets_received),
-            (&self.packets_sent, counts.packets_sent),
+            (&self.packets_received, counts.packets_received.total()),
+            (&self.packets_sent, counts.packets_sent.total()),
             (&self.publishes_received, counts.received.iter().sum()),
             (&self.publishes_sent, counts.sent.iter().sum()),
             (&self.publishes_dropped, dropped),

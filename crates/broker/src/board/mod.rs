@@ -17,6 +17,8 @@ use dockside_interceptor::{self as interceptor, Kept};
 use dockside_store::{Error, FlightTask, Store};
 use tokio::sync::broadcast;
 
+use crate::metrics::TransitionMetrics;
+
 /// Tasks that are shown: beyond that those go first that are over, the one that was heard of least recently
 /// before the others.
 pub(crate) const TASKS: usize = 10_000;
@@ -31,6 +33,7 @@ pub(crate) struct Board {
     /// What of it is in the file; never locked for long.
     shown: Mutex<Tasks>,
     changes: broadcast::Sender<Change>,
+    transitions: TransitionMetrics,
 }
 
 /// What looks different now.
@@ -64,7 +67,8 @@ impl Board {
             tasks.restore(state);
         }
         let (changes, _) = broadcast::channel(CHANGES);
-        Self { tasks: Mutex::new(tasks), shown: Mutex::new(shown), changes }
+        let transitions = TransitionMetrics::register();
+        Self { tasks: Mutex::new(tasks), shown: Mutex::new(shown), changes, transitions }
     }
 
     /// What changes from now on. Whoever is too slow loses the oldest, and is told.
@@ -84,10 +88,15 @@ impl Board {
         store.begin()?;
         let mut tasks = self.tasks();
         tasks.begin();
-        let (mut changed, mut events) = (HashMap::new(), 0u64);
+        let (mut changed, mut events, mut statuses) = (HashMap::new(), 0u64, Vec::new());
         let followed = store.follow_events(FLIGHTTASK_PROGRESS, |event| {
             let progress = Progress::parse(event.payload);
+            let task = progress.task.as_deref().unwrap_or(UNKNOWN_TASK);
+            let before = tasks.get(event.gateway, task).and_then(|state| state.status.clone());
             let state = tasks.apply(event.gateway, &progress, event.received_ms);
+            if state.status != before {
+                statuses.push(state.status.clone());
+            }
             changed.insert((Arc::clone(&state.gateway), Arc::clone(&state.task)), events);
             events += 1;
         });
@@ -98,6 +107,7 @@ impl Board {
         if kept.is_ok() {
             tasks.commit();
             self.show(&tasks, changed);
+            statuses.iter().for_each(|status| self.transitions.count(status.as_deref()));
         } else {
             tasks.roll_back();
             store.roll_back();

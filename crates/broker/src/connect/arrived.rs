@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dockside_mqtt::ReasonCode;
 use dockside_mqtt::packet::Connect;
@@ -21,6 +22,8 @@ pub(crate) struct Arrived {
     pub(crate) transport: Transport,
     /// The user whose certificate it has shown.
     pub(crate) certified: Option<Arc<str>>,
+    /// When it was accepted.
+    at: Instant,
     /// When its CONNECT must be here.
     deadline: Instant,
     /// Its place among those whose CONNECT is not there yet; none once it is.
@@ -49,8 +52,15 @@ impl Arrived {
         if is_full {
             shared.limits.reached(Limit::Unauthenticated);
         }
-        let deadline = Instant::now() + shared.config.mqtt.connect_timeout();
-        Self { peer, transport, certified: None, deadline, arrival: Some(arrival), place: Ok(None) }
+        let at = Instant::now();
+        let deadline = at + shared.config.mqtt.connect_timeout();
+        let (arrival, place) = (Some(arrival), Ok(None));
+        Self { peer, transport, certified: None, at, deadline, arrival, place }
+    }
+
+    /// How long ago it was accepted.
+    pub(crate) fn since(&self) -> Duration {
+        self.at.elapsed()
     }
 
     /// Its address is this one.

@@ -87,6 +87,7 @@ where
     };
     // [MQTT-3.1.4-1]
     let connect = decode(&buffer)?;
+    shared.metrics.introduced(0x10);
     let checked = arrived.check_address(Some(&connect), shared);
     checked.map_err(|refusal| refusal.of_client(&connect))?;
     arrived.has_said_connect();
@@ -249,7 +250,7 @@ where
         mailbox.keep();
     }
     let is_kept = session.kept.is_some();
-    let begins = Begins { is_resumed: resumed.is_some(), is_kept, ended };
+    let begins = Begins { is_resumed: resumed.is_some(), is_kept, took: arrived.since(), ended };
     let guard = SessionGuard::begin(&shared, &client, &mailbox, (claim, begins), will);
     let connection = Connection::new(io, shared, client, mailbox, guard, (session, connack));
     Some(Served { connection: Box::new(connection), _slot: slot })

@@ -158,6 +158,7 @@ where
     }
     if let Some(version) = refusal.version {
         let out = refusal.connack(version);
+        out.first().iter().for_each(|first| shared.metrics.told(**first));
         let write = async {
             io.write_all(&out).await?;
             io.flush().await

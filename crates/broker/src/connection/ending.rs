@@ -34,6 +34,8 @@ pub(crate) struct SessionGuard {
     /// Kept until it is published or forgotten [MQTT-3.1.2-7].
     will: Option<WillMessage>,
     connected: Gauge,
+    /// Messages from and to the client that are not acknowledged.
+    inflight: [u32; 2],
     /// Whether the session still ends with this.
     ends_session: bool,
     // Let go last, so that the next owner's jobs are queued behind the end of this one.
@@ -45,6 +47,8 @@ pub(crate) struct Begins {
     /// A session that was there.
     pub(crate) is_resumed: bool,
     pub(crate) is_kept: bool,
+    /// Since the connection was accepted.
+    pub(crate) took: Duration,
     /// One that has ended for it.
     pub(crate) ended: Option<Instance>,
 }
@@ -92,12 +96,25 @@ impl SessionGuard {
         let mailbox = Arc::clone(mailbox);
         let begun = Completion { mailbox, ticket: BEGUN, once_kept: false };
         shared.append_of(instance, &entry, 0, Some(begun));
-        shared.metrics.opened(client.transport);
+        shared.metrics.opened(client.transport, begins.took, begins.is_resumed);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
         shared.sys.connected(shared.clients.load(Ordering::SeqCst));
         let shared = Arc::clone(shared);
-        Self { shared, instance, will, connected, ends_session: true, _claim: claim }
+        Self {
+            shared,
+            instance,
+            will,
+            connected,
+            inflight: [0; 2],
+            ends_session: true,
+            _claim: claim,
+        }
+    }
+
+    /// So many messages from and to the client are not acknowledged.
+    pub(super) fn inflight(&mut self, now: [u32; 2]) {
+        self.shared.metrics.inflight(now, std::mem::replace(&mut self.inflight, now));
     }
 
     /// Forgets the will if its topic is one of these.
@@ -138,6 +155,7 @@ impl Drop for SessionGuard {
             end_session(&self.shared, self.instance, Vec::new());
         }
         self.connected.decrement(1.0);
+        self.inflight([0; 2]);
     }
 }
 

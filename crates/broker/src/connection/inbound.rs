@@ -48,10 +48,12 @@ impl<S> Connection<S> {
         while self.may_read() {
             let Some((frame, length)) = codec::split(&bytes[used..], maximum)? else { break };
             let packet = codec::decode(&frame, self.client.version)?;
-            if self.packet(&packet, turn)? == Handled::Later {
+            let handled = self.packet(&packet, turn);
+            if matches!(handled, Ok(Handled::Later)) {
                 break;
             }
-            turn.counts.packets_received += 1;
+            turn.counts.packets_received.count(frame.first);
+            handled?;
             used += length;
         }
         Ok(used)

@@ -154,8 +154,9 @@ struct Turn<'t> {
 impl Turn<'_> {
     /// Writes a packet that is no message.
     fn answer(&mut self, packet: &Packet<'_>, version: Version) {
+        let start = self.out.len();
         codec::encode(self.out, packet, version);
-        self.counts.packets_sent += 1;
+        self.counts.packets_sent.count(self.out[start]);
     }
 }
 
@@ -255,6 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut counts = turn.counts;
         self.shared.sys.add(&counts);
         self.shared.metrics.add(&mut counts);
+        self.guard
+            .inflight([self.session.incoming.outstanding(), self.session.outgoing.len() as u32]);
         match outcome {
             Ok(_) => Poll::Pending,
             Err(ended) => Poll::Ready(ended),

@@ -42,7 +42,7 @@ impl<S> Connection<S> {
             let packet = match answer {
                 Answer::Connack(connack) => {
                     turn.out.extend_from_slice(&connack);
-                    turn.counts.packets_sent += 1;
+                    turn.counts.packets_sent.count(0x20);
                     continue;
                 }
                 Answer::Puback(packet_id, reason) => {
@@ -220,6 +220,7 @@ impl<S> Connection<S> {
                     let left = seconds_left(message.expires_ms, self.now_ms);
                     let encoded = wire(message, message.topic(), left.unwrap_or(Some(0)), None);
                     let start = turn.out.len();
+                    turn.counts.redelivered += 1;
                     let quality = (delivery.qos, Some(id));
                     let ids = &delivery.subscription_ids;
                     codec::publish(turn.out, version, &encoded, quality, delivery.retain, ids);

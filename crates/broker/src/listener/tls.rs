@@ -15,6 +15,7 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, ServerConf
 
 use super::authorities::Authorities;
 use super::watched::{Seen, Watched};
+use crate::metrics;
 use crate::refusals::Cause;
 
 /// What a listener shows, and what it goes by when clients show theirs.
@@ -77,6 +78,7 @@ impl Pair {
     pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, BadPair> {
         let seen = Seen::now([certificate, key]);
         let current = read(certificate, key)?;
+        tell_end(certificate, &current);
         Ok(Self {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
@@ -102,6 +104,7 @@ impl Watched for Pair {
     fn reload(&self) -> Result<(), String> {
         self.seen.again(self.files());
         let new = read(&self.certificate, &self.key).map_err(|bad| bad.detail)?;
+        tell_end(&self.certificate, &new);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }
@@ -110,6 +113,18 @@ impl Watched for Pair {
 impl ResolvesServerCert for Pair {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Shows when a certificate ends, so that somebody renews it.
+fn tell_end(file: &Path, pair: &CertifiedKey) {
+    let ends = pair.cert.first().and_then(|own| {
+        let (_, own) = x509_parser::parse_x509_certificate(own).ok()?;
+        Some(own.validity().not_after.timestamp())
+    });
+    // rustls has read it: a certificate that this parser does not know is as good as any.
+    if let Some(ends) = ends {
+        metrics::certificate_ends(file, ends);
     }
 }
 

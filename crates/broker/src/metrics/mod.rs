@@ -3,14 +3,18 @@
 //! Handles are looked up once, when a part of the broker starts, so every series exists at 0 and
 //! the hot path pays one addition. Connections count in plain integers and add once a turn.
 
+mod described;
 mod latency;
 mod limits;
+mod packets;
 mod rooms;
 
+use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use dockside_mqtt::{QoS, Version};
-use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::clock;
@@ -19,8 +23,9 @@ use crate::mailbox::Undelivered;
 
 pub(crate) use self::latency::Latency;
 pub(crate) use self::limits::{Limit, LimitMetrics};
+use self::packets::{PacketCounters, Packets};
 pub(crate) use self::rooms::{
-    DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics,
+    DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics, TransitionMetrics,
 };
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -29,85 +34,38 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 const REPLY_BUCKETS: [f64; 14] =
     [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 5e-2, 1.0];
 
+/// Buckets of the time until a client is let in: a thousand that come at once wait for their passwords.
+const CONNECT_BUCKETS: [f64; 13] =
+    [1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Buckets of what waits for a disk.
+const COMMIT_BUCKETS: [f64; 11] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0];
+
 /// Installs the process's recorder, once; every later call gives the same handle. Metrics that are
 /// registered before the first call are lost.
 pub fn recorder() -> &'static PrometheusHandle {
     RECORDER.get_or_init(|| {
-        let matcher = Matcher::Suffix("_duration_seconds".to_owned());
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(matcher, &REPLY_BUCKETS)
-            .expect("the list of buckets is not empty");
+        let buckets: [(&str, &[f64]); 3] = [
+            ("dockside_event_reply_duration_seconds", &REPLY_BUCKETS),
+            ("dockside_connect_duration_seconds", &CONNECT_BUCKETS),
+            ("dockside_store_commit_duration_seconds", &COMMIT_BUCKETS),
+        ];
+        let mut builder = PrometheusBuilder::new();
+        for (name, values) in buckets {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.to_owned()), values)
+                .expect("no list of buckets is empty");
+        }
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is installed; /metrics shows only this one");
         }
-        describe();
+        described::all();
         metrics_process::Collector::default().describe();
         handle
     })
-}
-
-fn describe() {
-    use metrics::{describe_counter as c, describe_gauge as g, describe_histogram as h};
-    g!("dockside_docks_online", "Docks whose connection is there");
-    g!("dockside_docks_silent", "Docks that are connected and say nothing");
-    g!("dockside_flight_tasks", "Flight tasks that are shown, by status");
-    c!(
-        "dockside_events_unacknowledged_total",
-        "Replies given up because the application that they wait for did not acknowledge the event"
-    );
-    g!("dockside_build_info", "What this is; always 1");
-    g!("dockside_connections", "Connected clients");
-    g!("dockside_connections_limit", "Connections that are allowed at the same time");
-    c!("dockside_connections_opened_total", "Clients that were let in");
-    c!("dockside_connections_closed_total", "Connections that ended, by who ended them and why");
-    c!("dockside_connects_rejected_total", "Connections that ended before they were let in");
-    c!(
-        "dockside_limits_reached_total",
-        "How often clients met a limit of the configuration, by its key under limits"
-    );
-    g!("dockside_subscriptions", "Subscriptions, shared ones apart");
-    g!("dockside_sessions", "Sessions that are kept, with and without a connection");
-    c!("dockside_sessions_expired_total", "Sessions that nobody came back to in time");
-    g!("dockside_retained_messages", "Retained messages");
-    g!("dockside_retained_bytes", Unit::Bytes, "What retained messages hold");
-    c!("dockside_messages_received_total", "PUBLISH packets from clients");
-    c!("dockside_messages_sent_total", "PUBLISH packets to clients");
-    c!("dockside_message_bytes_received_total", Unit::Bytes, "Payload of PUBLISH from clients");
-    c!("dockside_message_bytes_sent_total", Unit::Bytes, "Payload of PUBLISH to clients");
-    c!("dockside_bytes_received_total", Unit::Bytes, "Bytes from clients");
-    c!("dockside_bytes_sent_total", Unit::Bytes, "Bytes to clients");
-    c!("dockside_messages_dropped_total", "Messages that did not reach a subscriber, or had none");
-    h!(
-        "dockside_event_reply_duration_seconds",
-        Unit::Seconds,
-        "From an event read to its reply written, on the direct path"
-    );
-    g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
-    g!(
-        "dockside_clock_doubted",
-        "Whether the wall clock is not believed, and nothing expires by it"
-    );
-    g!("dockside_store_file_bytes", Unit::Bytes, "What the store's file takes, without its log");
-    g!("dockside_store_disk_free_bytes", Unit::Bytes, "Free space of the store's file system");
-    g!("dockside_store_disk_short", "Whether something goes for store.min_free_bytes");
-    g!("dockside_store_works", "Whether the store could be written when it was last tried");
-    c!("dockside_store_errors_total", "Transactions that failed");
-    c!(
-        "dockside_store_trimmed_total",
-        "Rows that went early, so that the file stays within store.max_bytes"
-    );
-    c!("dockside_store_commits_total", "Transactions that were committed");
-    c!("dockside_hook_panics_total", "Panics of plugins that were caught");
-    c!("dockside_auth_attempts_total", "Logins, by who decides them and by result");
-    c!("dockside_acl_checks_total", "Publishes and subscriptions, by the rules of access");
-    g!("dockside_config_last_reload_successful", "Whether the last reload took everything over");
-    g!(
-        "dockside_config_last_reload_success_timestamp_seconds",
-        Unit::Seconds,
-        "When a start or a reload last took everything over"
-    );
 }
 
 /// Facts that do not change while the process runs.
@@ -117,6 +75,13 @@ pub(crate) fn set_constants(connections_limit: usize) {
         "revision" => revision, "rustc" => env!("DOCKSIDE_RUSTC"))
     .set(1.0);
     gauge!("dockside_connections_limit").set(connections_limit as f64);
+}
+
+/// When the certificate in a file ends, seconds since 1970.
+pub(crate) fn certificate_ends(file: &Path, ends_s: i64) {
+    let file = file.display().to_string();
+    let name = "dockside_tls_certificate_not_after_timestamp_seconds";
+    gauge!(name, "file" => file).set(ends_s as f64);
 }
 
 /// What came of a start or a reload.
@@ -215,6 +180,11 @@ pub(crate) struct ConnectionMetrics {
     dropped_offline: Counter,
     publishes_allowed: Counter,
     publishes_denied: Counter,
+    packets: PacketCounters,
+    redelivered: Counter,
+    resumed: Counter,
+    inflight: [Gauge; 2],
+    connect_duration: Histogram,
     pub(crate) reply_duration: Histogram,
     pub(crate) hook_panics: Counter,
 }
@@ -261,6 +231,12 @@ impl ConnectionMetrics {
             dropped_offline: dropped("offline"),
             publishes_allowed: acl_check("publish", "allow"),
             publishes_denied: acl_check("publish", "deny"),
+            packets: PacketCounters::register(),
+            redelivered: counter!("dockside_messages_redelivered_total"),
+            resumed: counter!("dockside_sessions_resumed_total"),
+            inflight: ["in", "out"]
+                .map(|way| gauge!("dockside_inflight_messages", "direction" => way)),
+            connect_duration: histogram!("dockside_connect_duration_seconds"),
             reply_duration: histogram!("dockside_event_reply_duration_seconds"),
             hook_panics: counter!("dockside_hook_panics_total"),
         }
@@ -270,8 +246,34 @@ impl ConnectionMetrics {
         &self.connected[transport as usize][version as usize]
     }
 
-    pub(crate) fn opened(&self, transport: Transport) {
+    /// A client was let in so long after it was accepted; whether its session was there.
+    pub(crate) fn opened(&self, transport: Transport, took: Duration, is_resumed: bool) {
         self.opened[transport as usize].increment(1);
+        self.connect_duration.record(took.as_secs_f64());
+        self.resumed.increment(u64::from(is_resumed));
+    }
+
+    /// Messages from and to a client that are not acknowledged: so many now, so many before.
+    pub(crate) fn inflight(&self, now: [u32; 2], before: [u32; 2]) {
+        for (gauge, (now, before)) in self.inflight.iter().zip(now.into_iter().zip(before)) {
+            if now != before {
+                gauge.increment(f64::from(now) - f64::from(before));
+            }
+        }
+    }
+
+    /// A packet of somebody who is not let in yet, by its first byte.
+    pub(crate) fn introduced(&self, first: u8) {
+        let mut received = Packets::default();
+        received.count(first);
+        self.packets.add(&received, &Packets::default());
+    }
+
+    /// A packet to somebody who is not let in.
+    pub(crate) fn told(&self, first: u8) {
+        let mut sent = Packets::default();
+        sent.count(first);
+        self.packets.add(&Packets::default(), &sent);
     }
 
     pub(crate) fn closed(&self, reason: Closed) {
@@ -306,7 +308,9 @@ impl ConnectionMetrics {
                 counter.increment(*value);
             }
         }
+        self.packets.add(&counts.packets_received, &counts.packets_sent);
         let pairs = [
+            (&self.redelivered, counts.redelivered),
             (&self.bytes_received, counts.bytes_received),
             (&self.bytes_sent, counts.bytes_sent),
             (&self.dropped_expired, counts.dropped_expired),
@@ -330,8 +334,9 @@ pub(crate) struct Counts {
     pub(crate) sent: [u64; 3],
     pub(crate) message_bytes_received: [u64; 3],
     pub(crate) message_bytes_sent: [u64; 3],
-    pub(crate) packets_received: u64,
-    pub(crate) packets_sent: u64,
+    pub(crate) packets_received: Packets,
+    pub(crate) packets_sent: Packets,
+    pub(crate) redelivered: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) dropped_expired: u64,
@@ -348,7 +353,7 @@ impl Counts {
     }
 
     pub(crate) fn sent(&mut self, qos: QoS, payload: &[u8]) {
-        self.packets_sent += 1;
+        self.packets_sent.count(0x30);
         self.sent[usize::from(qos.bits())] += 1;
         self.message_bytes_sent[usize::from(qos.bits())] += payload.len() as u64;
     }

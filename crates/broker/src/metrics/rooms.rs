@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::writer::Space;
 
@@ -89,6 +89,24 @@ const STATUSES: [&str; 9] = [
     "partially_done",
 ];
 
+/// A counter a status, and one for every other.
+pub(crate) struct TransitionMetrics([Counter; STATUSES.len() + 1]);
+
+impl TransitionMetrics {
+    pub(crate) fn register() -> Self {
+        Self(std::array::from_fn(|at| {
+            let status = STATUSES.get(at).copied().unwrap_or("other");
+            counter!("dockside_flight_task_transitions_total", "status" => status)
+        }))
+    }
+
+    /// A flight task has this status now, and had another one.
+    pub(crate) fn count(&self, status: Option<&str>) {
+        let known = STATUSES.iter().position(|known| Some(*known) == status);
+        self.0[known.unwrap_or(STATUSES.len())].increment(1);
+    }
+}
+
 impl SiteMetrics {
     pub(crate) fn register() -> Self {
         let tasks = |at: usize| {
@@ -163,6 +181,9 @@ pub(crate) struct StoreMetrics {
     gauge: Gauge,
     errors: Counter,
     commits: Counter,
+    commit_duration: Histogram,
+    queued: Gauge,
+    queued_bytes: Gauge,
     queue_full: Counter,
     events_trimmed: Counter,
     messages_trimmed: Counter,
@@ -182,6 +203,9 @@ impl StoreMetrics {
             gauge: gauge!("dockside_store_works"),
             errors: counter!("dockside_store_errors_total"),
             commits: counter!("dockside_store_commits_total"),
+            commit_duration: histogram!("dockside_store_commit_duration_seconds"),
+            queued: gauge!("dockside_queued_messages"),
+            queued_bytes: gauge!("dockside_queued_bytes"),
             queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
             events_trimmed: counter!("dockside_store_trimmed_total", "what" => "event"),
             messages_trimmed: counter!("dockside_store_trimmed_total", "what" => "message"),
@@ -223,9 +247,16 @@ impl StoreMetrics {
         self.queue_full.increment(messages);
     }
 
-    /// A transaction, in which so many messages were dropped for want of room.
-    pub(crate) fn committed(&self, dropped: u64) {
+    /// So many messages, with so many bytes, wait for sessions and groups.
+    pub(crate) fn queued(&self, (messages, bytes): (usize, usize)) {
+        self.queued.set(messages as f64);
+        self.queued_bytes.set(bytes as f64);
+    }
+
+    /// A transaction, which took so long, and in which so many messages were dropped for want of room.
+    pub(crate) fn committed(&self, took: Duration, dropped: u64) {
         self.commits.increment(1);
+        self.commit_duration.record(took.as_secs_f64());
         if dropped > 0 {
             self.queue_full.increment(dropped);
         }

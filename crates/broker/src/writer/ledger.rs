@@ -76,9 +76,7 @@ impl Ledger {
                 }
             }
         }
-        let leaving = Leaving::new(kept);
-        let mut waiting = kept.waiting.clone();
-        waiting.retain(|reader, _| !leaving.contains(*reader));
+        let (leaving, waiting) = Leaving::new(kept);
         let waiting = AllWaiting::new(&waiting, limits);
         Ok(Self {
             last_seq: store.first_number(),
@@ -148,6 +146,11 @@ impl Ledger {
         self.queued = 0;
         self.dropped = 0;
         self.history.roll_back();
+    }
+
+    /// Messages that sessions and groups wait for, and their bytes.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        self.waiting.all()
     }
 
     pub(crate) fn into_store(self) -> Store {

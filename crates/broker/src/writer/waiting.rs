@@ -17,6 +17,7 @@ struct Waiting {
 /// What waits for all.
 pub(super) struct AllWaiting {
     readers: HashMap<ReaderId, Waiting>,
+    all: Waiting,
     /// Those of groups, which are in memory too.
     group_bytes: usize,
     /// To be taken back if the transaction fails.
@@ -34,8 +35,13 @@ impl AllWaiting {
         let waiting = |(reader, &(messages, bytes)): (&ReaderId, &(usize, usize))| {
             (*reader, Waiting { messages, bytes })
         };
+        let all = kept.values().fold(Waiting::default(), |all, (messages, bytes)| Waiting {
+            messages: all.messages + messages,
+            bytes: all.bytes + bytes,
+        });
         Self {
             readers: kept.iter().map(waiting).collect(),
+            all,
             group_bytes: kept
                 .iter()
                 .filter(|(reader, _)| groups::is_group(**reader))
@@ -69,6 +75,11 @@ impl AllWaiting {
         own.messages > 1 && (mine || all)
     }
 
+    /// Messages that wait for anybody, and their bytes.
+    pub(super) fn all(&self) -> (usize, usize) {
+        (self.all.messages, self.all.bytes)
+    }
+
     /// Who most waits for.
     pub(super) fn largest(&self) -> Option<ReaderId> {
         let largest = self.readers.iter().max_by_key(|(_, waiting)| waiting.bytes);
@@ -91,8 +102,10 @@ impl AllWaiting {
 
     fn count(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
         let own = self.readers.entry(reader).or_default();
-        own.messages = own.messages.saturating_add_signed(messages as isize);
-        own.bytes = own.bytes.saturating_add_signed(bytes as isize);
+        for waiting in [&mut *own, &mut self.all] {
+            waiting.messages = waiting.messages.saturating_add_signed(messages as isize);
+            waiting.bytes = waiting.bytes.saturating_add_signed(bytes as isize);
+        }
         if groups::is_group(reader) {
             self.group_bytes = self.group_bytes.saturating_add_signed(bytes as isize);
         }

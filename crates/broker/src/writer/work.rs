@@ -146,6 +146,7 @@ impl Work {
 
     /// One transaction; without anything to keep none is opened. Whether one was committed.
     pub(super) fn keep(&mut self, entries: &[u8]) -> Result<bool, Error> {
+        let began = Instant::now();
         let mut is_open = false;
         let mut kept = Vec::new();
         let done = self.entries(entries, &mut is_open, &mut kept);
@@ -156,7 +157,8 @@ impl Work {
         match committed {
             Ok(dropped) => {
                 self.cannot_leave = false;
-                self.metrics.committed(dropped);
+                self.metrics.committed(began.elapsed(), dropped);
+                self.metrics.queued(self.ledger.queued());
                 for number in kept {
                     self.log.fetch(number);
                 }

@@ -8,5 +8,6 @@ mod command;
 mod descriptors;
 mod import;
 mod kept;
+mod metrics;
 mod site;
 mod users;

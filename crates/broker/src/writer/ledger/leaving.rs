@@ -1,7 +1,7 @@
 //! What readers leave behind that have ended: it goes in pieces, a few rows with each transaction. All of it at once
 //! would be waited for by whoever has something to be kept.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use dockside_store::{Error, Kept, ReaderId};
 
@@ -21,19 +21,14 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// Those of whom the last process has not forgotten everything.
-    pub(super) fn new(kept: &Kept) -> Self {
-        let mut readers: Vec<_> = kept.waiting.keys().copied().collect();
-        readers.sort_unstable();
+    /// Those of whom the last process has not forgotten everything; and what waits for the others.
+    pub(super) fn new(kept: &Kept) -> (Self, HashMap<ReaderId, (usize, usize)>) {
         let sessions = kept.sessions.iter().map(|session| session.id);
-        let mut known: Vec<_> = sessions.chain(kept.shares.iter().map(|share| share.id)).collect();
-        known.sort_unstable();
-        readers.retain(|reader| known.binary_search(reader).is_err());
-        Self { readers: readers.into(), ..Self::default() }
-    }
-
-    pub(super) fn contains(&self, reader: ReaderId) -> bool {
-        self.readers.contains(&reader)
+        let known: HashSet<_> = sessions.chain(kept.shares.iter().map(|share| share.id)).collect();
+        let mut waiting = kept.waiting.clone();
+        let ended = waiting.extract_if(|reader, _| !known.contains(reader));
+        let readers = ended.map(|(reader, _)| reader).collect();
+        (Self { readers, ..Self::default() }, waiting)
     }
 
     /// A reader has ended that messages wait for.
