@@ -9,8 +9,8 @@
 //! Nor has it more messages on their way to the writer than that does in a few milliseconds.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use crate::record::Instance;
@@ -36,22 +36,29 @@ pub(crate) struct Budget {
     waiting: Mutex<HashMap<Instance, Waker>>,
 }
 
-/// What one connection has on its way in a lane, in two parts: when the older is back, the newer takes its place.
+/// What one connection has on its way in a lane.
+pub(crate) trait Share {
+    /// Bytes and messages, where so much of everything that was taken has been given back.
+    fn on_its_way(&mut self, given: u64) -> (u64, u64);
+    /// One more message; so much of everything was taken with it.
+    fn add(&mut self, charge: u64, up_to: u64);
+}
+
+/// Of a lane that is a queue, in two parts: when the older is back, the newer takes its place.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Share {
-    older: OnItsWay,
-    newer: OnItsWay,
+pub(crate) struct InTurn {
+    older: Taken,
+    newer: Taken,
 }
 
 #[derive(Clone, Copy, Default, Debug)]
-struct OnItsWay {
+struct Taken {
     messages: u64,
     bytes: u64,
     up_to: u64,
 }
 
-impl Share {
-    /// Bytes and messages.
+impl Share for InTurn {
     fn on_its_way(&mut self, given: u64) -> (u64, u64) {
         while self.older.messages > 0 && self.older.up_to <= given {
             self.older = std::mem::take(&mut self.newer);
@@ -64,6 +71,45 @@ impl Share {
         part.messages += 1;
         part.bytes += charge;
         part.up_to = up_to;
+    }
+}
+
+/// Of a lane in which some pass others: whoever has done with messages tells.
+#[derive(Default, Debug)]
+pub(crate) struct Counted {
+    bytes: AtomicU64,
+    messages: AtomicU64,
+}
+
+impl Share for Arc<Counted> {
+    fn on_its_way(&mut self, _: u64) -> (u64, u64) {
+        (self.bytes.load(Ordering::SeqCst), self.messages.load(Ordering::SeqCst))
+    }
+
+    fn add(&mut self, charge: u64, _: u64) {
+        self.bytes.fetch_add(charge, Ordering::SeqCst);
+        self.messages.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Messages that are on their way, until this goes. That must be before their charge is given back: it wakes who waits.
+#[derive(Debug)]
+pub(crate) struct OnItsWay {
+    share: Arc<Counted>,
+    bytes: u64,
+    messages: u64,
+}
+
+impl OnItsWay {
+    pub(crate) fn new(share: &Arc<Counted>, bytes: u64, messages: u64) -> Self {
+        Self { share: Arc::clone(share), bytes, messages }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.share.bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.share.messages.fetch_sub(self.messages, Ordering::SeqCst);
     }
 }
 
@@ -90,7 +136,7 @@ impl Budget {
     pub(crate) fn take(
         &self,
         ask: (u64, u64),
-        share: &mut Share,
+        share: &mut impl Share,
         (instance, waker): (Instance, &Waker),
     ) -> bool {
         if self.try_take(ask, share) {
@@ -104,7 +150,7 @@ impl Budget {
         self.try_take(ask, share)
     }
 
-    fn try_take(&self, (charge, at_most): (u64, u64), share: &mut Share) -> bool {
+    fn try_take(&self, (charge, at_most): (u64, u64), share: &mut impl Share) -> bool {
         let given = self.given.load(Ordering::SeqCst);
         let (bytes, messages) = share.on_its_way(given);
         if messages > 0 && messages >= at_most {
@@ -147,7 +193,6 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
@@ -162,7 +207,7 @@ mod tests {
         }
     }
 
-    fn take(budget: &Budget, size: usize, share: &mut Share) -> bool {
+    fn take(budget: &Budget, size: usize, share: &mut impl Share) -> bool {
         budget.take((budget.charge(size), u64::MAX), share, (1, Waker::noop()))
     }
 
@@ -170,7 +215,7 @@ mod tests {
     fn what_is_taken_comes_back_and_wakes_who_waits() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let (budget, mut share) = (Budget::new(10_000), Share::default());
+        let (budget, mut share) = (Budget::new(10_000), InTurn::default());
         let charge = budget.charge(1_344);
         assert_eq!(charge, 1_600);
         assert!(budget.take((charge, u64::MAX), &mut share, (1, &waker)));
@@ -191,13 +236,13 @@ mod tests {
 
     #[test]
     fn the_largest_packets_pass_though_others_flood() {
-        let budget = Budget::new(16_000);
-        let mut flooders = [Share::default(); 20];
+        let budget = Budget::new(1 << 20);
+        let mut flooders = [InTurn::default(); 60];
         for flooder in &mut flooders {
             while take(&budget, 0, flooder) {}
         }
-        assert_eq!(budget.charge(1_000_000), 4_000);
-        let mut large = Share::default();
+        assert_eq!(budget.charge(1_000_000), 1 << 18);
+        let mut large = InTurn::default();
         let mut given = 0;
         while !take(&budget, 1_000_000, &mut large) {
             budget.give_back(256);
@@ -207,28 +252,43 @@ mod tests {
             given += 1;
             assert!(given < 100, "flooders leave it no room");
         }
-        assert!(budget.used() <= 16_000);
+        assert!(given > 0 && budget.used() <= 1 << 20);
         assert!(!take(&budget, 1_000_000, &mut large));
     }
 
     #[test]
     fn a_connection_has_so_many_messages_on_their_way_however_small() {
         let budget = Budget::new(1 << 20);
-        let mut flooder = Share::default();
-        let one = |flooder: &mut Share| budget.take((256, 3), flooder, (1, Waker::noop()));
+        let mut flooder = InTurn::default();
+        let one = |flooder: &mut InTurn| budget.take((256, 3), flooder, (1, Waker::noop()));
         assert_eq!((0..5).filter(|_| one(&mut flooder)).count(), 3);
         budget.give_back(256);
         // What it has is counted in two parts.
         assert!(one(&mut flooder) && !one(&mut flooder));
         budget.give_back(3 * 256);
         assert_eq!((0..5).filter(|_| one(&mut flooder)).count(), 3);
-        assert!(budget.take((256, 1), &mut Share::default(), (2, Waker::noop())), "others do");
+        assert!(budget.take((256, 1), &mut InTurn::default(), (2, Waker::noop())), "others do");
+    }
+
+    /// Where some pass others, what others get back says nothing of one's own.
+    #[test]
+    fn a_counted_share_is_free_when_its_own_messages_are_done() {
+        let budget = Budget::new(1 << 20);
+        let mut share = Arc::<Counted>::default();
+        let one = |share: &mut Arc<Counted>| budget.take((256, 1), share, (1, Waker::noop()));
+        assert!(one(&mut share) && !one(&mut share));
+        assert!(budget.take((256, 1), &mut Arc::default(), (2, Waker::noop())));
+        let mine = OnItsWay::new(&share, 256, 1);
+        budget.give_back(256);
+        assert!(!one(&mut share), "that was the other's");
+        drop(mine);
+        assert!(one(&mut share));
     }
 
     #[test]
     fn a_flooder_leaves_room_for_everybody_else() {
         let budget = Budget::new(1 << 20);
-        let mut flooder = Share::default();
+        let mut flooder = InTurn::default();
         while take(&budget, 100, &mut flooder) {}
         let held = budget.used();
         assert!(held <= (1 << 20) / 17, "{held}");
@@ -240,7 +300,7 @@ mod tests {
             assert!(budget.used() <= held);
         }
         for _ in 0..50 {
-            let mut other = Share::default();
+            let mut other = InTurn::default();
             assert!(take(&budget, 5_000, &mut other), "each has room");
         }
         let used = budget.used();

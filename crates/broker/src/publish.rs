@@ -3,6 +3,7 @@
 
 mod intercept;
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use dockside_store::Audit;
 pub(crate) use self::intercept::{Interceptors, audit_will};
 use self::intercept::{intercept, watch};
 use crate::access::Permit;
-use crate::budget::Share;
+use crate::budget::{Counted, InTurn, OnItsWay};
 use crate::config::Limits;
 use crate::connection::Client;
 use crate::keep::{self, Keep, KeepAside};
@@ -24,10 +25,13 @@ use crate::metrics::Limit;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
-use crate::writer::Completion;
+use crate::writer::{Completion, From};
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
 pub(crate) const EFFECTS_BYTES: usize = 1024;
+
+/// Messages of a batch: few enough that others have their turn soon, wherever they go.
+const MESSAGES_A_BATCH: u64 = 32;
 
 /// Which way a publish goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +49,8 @@ pub(crate) struct Batch {
     direct_charge: u64,
     ordered: Vec<u8>,
     ordered_charge: u64,
+    /// Charges in that sum.
+    ordered_messages: u64,
 }
 
 impl Batch {
@@ -70,10 +76,11 @@ impl Batch {
         waiter: (Instance, &Waker),
     ) -> bool {
         let charge = shared.writer_budget.charge(size);
-        let ask = (charge, shared.writer.share());
-        let taken = shared.writer_budget.take(ask, &mut shares.writer, waiter);
+        // A SUBSCRIBE is done filter by filter, and waits for none of them.
+        let taken = shared.writer_budget.take((charge, u64::MAX), &mut shares.writer, waiter);
         if taken {
             self.ordered_charge += charge;
+            self.ordered_messages += 1;
         }
         taken
     }
@@ -83,15 +90,24 @@ impl Batch {
     pub(crate) fn carry_charge(&mut self, routable: &Routable<'_>) {
         match routable.way.lane {
             Lane::Direct => self.direct_charge += routable.charge,
-            Lane::Writer => self.ordered_charge += routable.charge,
+            Lane::Writer => {
+                self.ordered_charge += routable.charge;
+                self.ordered_messages += 1;
+            }
         }
     }
 
-    /// Hands both lanes over for a connection, the direct one first; `completion` hears when the writer is done.
+    /// Whether it is handed over before more is added: the writer does all of a batch, or nothing.
+    pub(crate) fn is_long(&self) -> bool {
+        self.ordered_messages >= MESSAGES_A_BATCH
+    }
+
+    /// Hands both lanes over for a connection, the direct one first; `completion` hears when the writer is done. Without
+    /// shares it is nobody's any more.
     pub(crate) fn hand_over(
         &mut self,
         shared: &Shared,
-        from: Instance,
+        (from, shares): (Instance, Option<&Shares>),
         completion: Option<Completion>,
     ) {
         if !self.direct.is_empty() {
@@ -104,9 +120,12 @@ impl Batch {
             record::append(&mut self.ordered, &Entry::End(0));
         }
         if !self.ordered.is_empty() || completion.is_some() {
-            shared.append_of(from, &self.ordered, self.ordered_charge, completion);
+            let (charge, messages) = (self.ordered_charge, self.ordered_messages);
+            let on_its_way = shares.map(|own| OnItsWay::new(&own.writer, charge, messages));
+            let from = From { session: from, on_its_way };
+            shared.append_of(from, &self.ordered, charge, completion);
             self.ordered.clear();
-            self.ordered_charge = 0;
+            (self.ordered_charge, self.ordered_messages) = (0, 0);
         }
     }
 }
@@ -126,10 +145,10 @@ pub(crate) struct Accepted {
 }
 
 /// What a connection has on its way, a lane each.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 pub(crate) struct Shares {
-    direct: Share,
-    writer: Share,
+    direct: InTurn,
+    writer: Arc<Counted>,
 }
 
 /// A publish that may be routed, and whose charge has been taken.
@@ -162,14 +181,22 @@ pub(crate) fn take_charge<'a>(
     way: Way,
     (shares, waiter): (&mut Shares, (Instance, &Waker)),
 ) -> Option<Routable<'a>> {
-    let (budget, share, at_most) = match way.lane {
-        Lane::Direct => (&shared.direct_budget, &mut shares.direct, u64::MAX),
-        Lane::Writer => (&shared.writer_budget, &mut shares.writer, shared.writer.share()),
-    };
     let effects = if way.is_claimed { EFFECTS_BYTES } else { 0 };
-    let size = permit.topic().len() + publish.properties.raw().len() + publish.payload.len();
-    let charge = budget.charge(size + effects);
-    budget.take((charge, at_most), share, waiter).then_some(Routable { permit, way, charge })
+    let size =
+        permit.topic().len() + publish.properties.raw().len() + publish.payload.len() + effects;
+    let (charge, taken) = match way.lane {
+        Lane::Direct => {
+            let charge = shared.direct_budget.charge(size);
+            let taken = shared.direct_budget.take((charge, u64::MAX), &mut shares.direct, waiter);
+            (charge, taken)
+        }
+        Lane::Writer => {
+            let charge = shared.writer_budget.charge(size);
+            let ask = (charge, shared.writer.share());
+            (charge, shared.writer_budget.take(ask, &mut shares.writer, waiter))
+        }
+    };
+    taken.then_some(Routable { permit, way, charge })
 }
 
 /// Shows a publish to the plugins and puts it on its lane.

@@ -33,7 +33,7 @@ use crate::registry::Registry;
 use crate::retained::{Full, Retained, Room};
 use crate::sessions::Sessions;
 use crate::sys::SysCounters;
-use crate::writer::{Completion, Turn, WriterQueue};
+use crate::writer::{Completion, From, Turn, WriterQueue};
 
 /// The parts of the broker that connections meet.
 pub(crate) struct Shared {
@@ -167,13 +167,13 @@ impl Shared {
 
     /// Queues entries for the writer that are the broker's own, or about a session.
     pub(crate) fn append_ordered(&self, entries: &[u8]) {
-        self.append_of(0, entries, 0, None);
+        self.append_of(From::broker(), entries, 0, None);
     }
 
     /// Queues entries of a connection for the writer.
     pub(crate) fn append_of(
         &self,
-        from: Instance,
+        from: From,
         entries: &[u8],
         charge: u64,
         completion: Option<Completion>,

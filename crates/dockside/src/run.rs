@@ -86,7 +86,7 @@ fn warn_of_open_listeners(config: &Config, broker: &Broker) {
     if config.users.http.can_be_read_on_the_way() {
         tracing::warn!(
             "passwords to {} (users.http.url) can be read on their way: no TLS",
-            config.users.http.url
+            config.users.http.shown_url()
         );
     }
     for (transport, address) in broker.mqtt_addresses() {

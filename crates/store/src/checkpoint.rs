@@ -1,13 +1,16 @@
 //! When the write-ahead log is moved into the file, and by whom: it waits for the disk, which whoever commits need not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::open::CHECKPOINT_PAGES;
 use crate::{Error, Store};
+
+/// The length of the log that there may be, in parts of that at which it is moved ([`Store::bound`]).
+const LONGEST: f64 = 4.0;
 
 /// How long the log is, and from when on it is too long.
 pub(crate) struct Checkpoints {
@@ -21,9 +24,15 @@ struct Log {
     pages: AtomicU32,
     /// What is committed next may be the first in it.
     begins: AtomicBool,
+    /// Held by whoever moves it: SQLite lets one, and sends the others away.
+    moving: Mutex<()>,
 }
 
 impl Log {
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// It was moved into the file, or emptied.
     fn moved(&self) {
         // The next commit tells how long it is then.
@@ -42,6 +51,7 @@ pub struct Mover {
 impl Mover {
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn move_log(&self) {
+        let _moving = self.log.moving();
         move_log(&self.connection);
         // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
         self.log.begins.store(true, Ordering::Relaxed);
@@ -57,7 +67,8 @@ fn move_log(connection: &Connection) {
 impl Checkpoints {
     /// In place of SQLite's own, which come with the commit that makes the log too long.
     pub(crate) fn new(connection: &mut Connection) -> Result<Self, Error> {
-        let log = Arc::new(Log { pages: AtomicU32::new(0), begins: AtomicBool::new(true) });
+        let log = Log { pages: AtomicU32::new(0), begins: true.into(), moving: Mutex::default() };
+        let log = Arc::new(log);
         let seen = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             seen.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
@@ -111,10 +122,26 @@ impl Store {
         self.log_fill() >= 2.0
     }
 
-    /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
+    /// Moves the log into the file, as far as nobody reads it, and waits for the disk: unless a [`Mover`] is at it. That
+    /// is waited for only where the log would otherwise be longer than it may be.
     pub fn checkpoint(&mut self) {
+        let log = Arc::clone(&self.checkpoints.log);
+        let moving = match self.log_fill() >= LONGEST {
+            true => Some(log.moving()),
+            false => log.moving.try_lock().ok(),
+        };
+        if moving.is_some() {
+            self.checkpoints.moved();
+            move_log(&self.connection);
+        }
+    }
+
+    /// Moves the log into the file and gives its bytes back to the file system, unless somebody reads.
+    pub(crate) fn empty_log(&mut self) -> Result<(), Error> {
+        let log = Arc::clone(&self.checkpoints.log);
+        let _moving = log.moving();
         self.checkpoints.moved();
-        move_log(&self.connection);
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     /// Who moves the log on another thread; gone before [`Store::close`].

@@ -115,12 +115,11 @@ impl Store {
     pub fn give_all_back(&mut self) -> Result<(), Error> {
         let usage = self.usage()?;
         self.give_back(usage.free)?;
-        self.checkpoints.moved();
-        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.empty_log()
     }
 
     /// The file never grows beyond so many bytes: what does not fit fails. Its write-ahead log is moved into
-    /// it so early that it stays within `log_bytes`, as long as nobody reads for long.
+    /// it from a quarter of `log_bytes` on, and is waited for at that length, as long as nobody reads for long.
     ///
     /// # Errors
     /// What SQLite says.

@@ -91,6 +91,8 @@ pub(super) struct Http {
 struct Books {
     agent: Agent,
     url: Box<str>,
+    /// As the log shows it.
+    shown_url: Box<str>,
     attempts: Attempts,
     remembered: Remembered,
     /// Whether the log has been told that it cannot be asked.
@@ -123,6 +125,7 @@ impl Http {
         let books = Books {
             agent,
             url: config.url.as_str().into(),
+            shown_url: config.shown_url().into(),
             attempts: Attempts::default(),
             remembered: Remembered::new(Duration::from_millis(config.cache_ms)),
             is_broken: AtomicBool::new(false),
@@ -226,7 +229,7 @@ struct Whose {
 impl Books {
     fn ask(&self, question: &[u8], whose: &Whose) -> Result<Answer, NotAllowed> {
         let answer = post(&self.agent, &self.url, question);
-        say(&self.is_broken, &self.url, answer.as_ref().err());
+        say(&self.is_broken, &self.shown_url, answer.as_ref().err());
         match &answer {
             Ok(answer) => {
                 let right = matches!(answer, Answer::Allow(_));
@@ -305,15 +308,9 @@ fn understand(body: &[u8]) -> Answer {
     }
 }
 
-/// Without what may be a secret.
-fn without_query(url: &str) -> &str {
-    url.split_once('?').map_or(url, |(url, _)| url)
-}
-
 /// Tells the log when the server stops and begins to work, not every time that it does not.
 fn say(is_broken: &AtomicBool, url: &str, fault: Option<&Fault>) {
     let was_broken = is_broken.swap(fault.is_some(), Ordering::Relaxed);
-    let url = without_query(url);
     match (was_broken, fault) {
         (false, Some(fault)) => {
             tracing::warn!("users.http.url {url}: nobody can be asked about: {}", fault.detail);

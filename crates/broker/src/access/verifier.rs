@@ -46,7 +46,7 @@ pub(crate) struct Verifier {
     stranger: Arc<Semaphore>,
     /// What the workers work in, while there is work.
     memories: Arc<Mutex<Vec<Memory>>>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     remembered: Mutex<HashMap<Arc<str>, Remembered>>,
     remember_for: Duration,
     /// Of this process alone: what is remembered is worthless elsewhere.
@@ -78,7 +78,7 @@ impl Verifier {
             strangers: Semaphore::new(STRANGERS_AT_MOST),
             stranger: Arc::new(Semaphore::new(1)),
             memories: Arc::default(),
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             remembered: Mutex::default(),
             remember_for: Duration::from_millis(cache_ms),
             key,
@@ -109,13 +109,18 @@ impl Verifier {
         // Without a user it takes as long as with one.
         let hash = known.map(|(_, hash)| hash).or(users.slowest_hash());
         // Another connection of this user may have been first.
-        let right = known.is_some_and(|(name, hash)| self.remembers(name, hash, password))
-            || match hash {
-                Some(hash) => self.hashed(hash, password, place).await?,
-                None => false,
-            };
+        let right = if known.is_some_and(|(name, hash)| self.remembers(name, hash, password)) {
+            attempt.looked_at(true);
+            true
+        } else if let Some(hash) = hash {
+            let whose = (address, Box::from(user), known.is_some());
+            attempt.hand_over();
+            self.hashed((hash, password), whose, place).await?
+        } else {
+            attempt.looked_at(false);
+            false
+        };
         let outcome = known.filter(|_| right);
-        attempt.looked_at(outcome.is_some());
         match (known, outcome) {
             (_, Some((name, hash))) => {
                 self.remember(name, hash, password);
@@ -155,16 +160,23 @@ impl Verifier {
         Ok(Place { _worker: one(&self.workers).await?, _stranger: stranger })
     }
 
-    /// The place is taken until the work is done, though its client may have gone meanwhile.
-    async fn hashed(&self, hash: &Hash, password: &[u8], place: Place) -> Result<bool, Wrong> {
+    /// The place is taken until the work is done, though its client may have gone meanwhile: its attempt counts all the
+    /// same. Whose it is: an address, a name, and whether that is a user's.
+    async fn hashed(
+        &self,
+        (hash, password): (&Hash, &[u8]),
+        (address, user, is_known): (IpAddr, Box<str>, bool),
+        place: Place,
+    ) -> Result<bool, Wrong> {
         let (hash, password) = (hash.clone(), password.to_vec());
-        let memories = Arc::clone(&self.memories);
+        let (memories, attempts) = (Arc::clone(&self.memories), Arc::clone(&self.attempts));
         let work = tokio::task::spawn_blocking(move || {
             let _place = place;
             let mut memory = lock(&memories).pop().unwrap_or_default();
             let right = hash.verify(&password, &mut memory);
             // As many as there are workers, at most.
             lock(&memories).push(memory);
+            attempts.looked_at(address, &user, right && is_known);
             right
         });
         work.await.map_err(|_| Wrong::Unverified)

@@ -207,5 +207,7 @@ mod tests {
         assert!((0..4).all(|_| pace.take(4, 0)) && !pace.take(4, 0));
         assert_eq!(pace.wait_ms(4), 250);
         assert!(!pace.take(4, 249) && pace.take(4, 250));
+        // A quiet night buys no more than a second's worth.
+        assert_eq!((0..10).filter(|_| pace.take(4, 60_000)).count(), 4);
     }
 }

@@ -68,7 +68,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// It has said something: it does not go before those that are silent.
+    /// It has said something.
     pub(crate) fn has_begun(&self) {
         if self.has_begun.swap(true, Ordering::Relaxed) {
             return;

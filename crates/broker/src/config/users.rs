@@ -147,6 +147,12 @@ impl Jwt {
 }
 
 impl Http {
+    /// The address without its query, which may hold a secret.
+    #[must_use]
+    pub fn shown_url(&self) -> &str {
+        self.url.split_once('?').map_or(&self.url, |(url, _)| url)
+    }
+
     /// Whether a server is asked.
     #[must_use]
     pub fn is_on(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::registry::Claim;
 use crate::sessions::{Asleep, Held, append_return, end_session};
 use crate::shared::Shared;
 use crate::will::WillMessage;
-use crate::writer::Completion;
+use crate::writer::{Completion, From};
 
 /// How long a connection that the broker ends may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl SessionGuard {
         record::append(&mut entry, &begin);
         let mailbox = Arc::clone(mailbox);
         let begun = Completion { mailbox, ticket: BEGUN, once_kept: false };
-        shared.append_of(instance, &entry, 0, Some(begun));
+        shared.append_of(From::session(instance), &entry, 0, Some(begun));
         shared.metrics.opened(client.transport, begins.took, begins.is_resumed);
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);

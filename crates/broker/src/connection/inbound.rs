@@ -194,6 +194,9 @@ impl<S> Connection<S> {
             if accepted.is_recorded || self.must_wait(publish) { self.await_kept() } else { 0 };
         self.acknowledge(publish, ticket, ReasonCode::Success);
         self.follow_up(accepted, (topic, publish.payload), ticket, turn);
+        if turn.batch.is_long() {
+            self.hand_over(turn);
+        }
         self.release_answers(self.completed, turn)?;
         Ok(Handled::Yes)
     }
@@ -322,7 +325,8 @@ impl<S> Connection<S> {
             self.last_ticket = wanted;
             Completion { mailbox: Arc::clone(&self.mailbox), ticket: wanted, once_kept }
         });
-        turn.batch.hand_over(&self.shared, self.client.instance, completion);
+        let from = (self.client.instance, Some(&self.shares));
+        turn.batch.hand_over(&self.shared, from, completion);
     }
 
     /// Hands the batch over and owes `answer` once the writer has done it.
@@ -330,7 +334,8 @@ impl<S> Connection<S> {
         self.last_ticket += 1;
         let (mailbox, ticket) = (Arc::clone(&self.mailbox), self.last_ticket);
         let completion = Completion { mailbox, ticket, once_kept: false };
-        turn.batch.hand_over(&self.shared, self.client.instance, Some(completion));
+        let from = (self.client.instance, Some(&self.shares));
+        turn.batch.hand_over(&self.shared, from, Some(completion));
         self.answers.owe(self.last_ticket, answer);
         self.reading = Reading::Answer;
     }

@@ -236,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // A turn that panicked leaves its buffers as they were: its bytes are nobody else's, but
         // the messages it had accepted are everybody's.
         out.clear();
-        batch.hand_over(&self.shared, 0, None);
+        batch.hand_over(&self.shared, (0, None), None);
         let mut turn =
             Turn { out, batch, counts: Counts::default(), replied: Vec::new(), waker: cx.waker() };
         let mut outcome = Ok(true);

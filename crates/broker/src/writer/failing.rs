@@ -34,7 +34,9 @@ impl Work {
         let must_wait = self.must_keep(own)
             || self.held.begins_what_ends(own)
             || self.held.holds_before(&orders);
-        let Batch { mut charge, completion, .. } = batch;
+        let Batch { mut charge, completion, from, .. } = batch;
+        // Before its charge is given back: whoever that wakes may send more.
+        drop(from);
         let (entries, bytes) = if must_wait {
             (own.to_vec(), self.bytes(own))
         } else {

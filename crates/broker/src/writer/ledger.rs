@@ -44,6 +44,10 @@ pub(crate) struct Ledger {
     /// Those of this transaction.
     ended: Vec<Instance>,
     leaving: Leaving,
+    /// Somebody waits for the transaction on a thread that is not the writer's.
+    pub(crate) is_hasty: bool,
+    /// Answers promise that something is kept.
+    pub(crate) are_answers_promises: bool,
     /// Messages that readers wait for since the transaction began.
     queued: usize,
     history: History,
@@ -89,6 +93,8 @@ impl Ledger {
             ending: HashMap::new(),
             ended: Vec::new(),
             leaving,
+            is_hasty: false,
+            are_answers_promises: config.durability != config::Durability::Memory,
             queued: 0,
             history,
             room,
@@ -105,7 +111,9 @@ impl Ledger {
 
     /// Ends the transaction; how many messages were dropped in it for want of room.
     pub(crate) fn commit(&mut self) -> Result<u64, Error> {
-        self.leave_some()?;
+        if !self.is_hasty {
+            self.leave_some()?;
+        }
         let seen_ms = self.see()?;
         self.store.commit()?;
         self.room.committed();
@@ -179,8 +187,8 @@ impl Ledger {
 
     /// Rows that a message takes, about.
     pub(crate) fn rows(&mut self, published: &Published<'_>) -> usize {
-        if published.qos == QoS::AtMostOnce {
-            return usize::from(published.retain);
+        if !self.wants(published) {
+            return 0;
         }
         let matches = self.routes.matches(published.topic);
         1 + matches.routes.len() + matches.groups.len()

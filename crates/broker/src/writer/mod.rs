@@ -35,6 +35,7 @@ use self::mover::Mover;
 use self::turn::Desk;
 pub(crate) use self::turn::Turn;
 use self::work::Work;
+use crate::budget::OnItsWay;
 use crate::live_log::{LiveLog, Watch};
 use crate::mailbox::{Mailbox, Ticket};
 use crate::metrics::StoreMetrics;
@@ -64,8 +65,26 @@ struct Batch {
     end: usize,
     charge: u64,
     completion: Option<Completion>,
-    /// The session of the connection; 0 is another part of the broker.
-    from: Instance,
+    from: From,
+}
+
+/// Whose a batch is.
+#[derive(Debug)]
+pub(crate) struct From {
+    /// The session of the connection; 0 is another part of the broker, or about a session.
+    pub(crate) session: Instance,
+    /// The messages that are done with it.
+    pub(crate) on_its_way: Option<OnItsWay>,
+}
+
+impl From {
+    pub(crate) fn broker() -> Self {
+        Self::session(0)
+    }
+
+    pub(crate) fn session(session: Instance) -> Self {
+        Self { session, on_its_way: None }
+    }
 }
 
 /// Who hears that a job is done, and when.
@@ -103,7 +122,7 @@ impl WriterQueue {
     /// must be woken.
     pub(crate) fn append(
         &self,
-        from: Instance,
+        from: From,
         entries: &[u8],
         charge: u64,
         completion: Option<Completion>,
@@ -185,11 +204,11 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             thread::park_timeout(sleep);
             continue;
         }
-        work.sort(&mut group);
+        let rows = work.sort(&mut group);
         if !group.batches.is_empty() {
             work.group(&group.entries, &mut group.batches);
         }
-        work.slice();
+        work.slice(rows);
         queue.worked(work);
         drop(at_desk);
         group.entries.clear();

@@ -9,14 +9,15 @@ use std::collections::{HashMap, VecDeque};
 
 use super::work::{Work, publish_aside, published};
 use super::{Batch, Group};
-use crate::keep::Keep;
-use crate::record::{Entries, Entry, Instance};
+use crate::keep::{Keep, KeepAside};
+use crate::live_log::Aside;
+use crate::record::{AsideNumber, Entries, Entry, Instance};
 
 /// Rows that take the store some four milliseconds.
 const SLICE: usize = 256;
 
-/// A batch of more rows is not a quick one.
-const QUICK: usize = 32;
+/// More rows of one connection in a group are not quick: a dock has no more events on their way.
+const QUICK: usize = 64;
 
 /// Rows that the end of a session, or of some of its subscriptions, counts for.
 const END_ROWS: usize = 16;
@@ -49,16 +50,17 @@ impl Slow {
     }
 
     fn push(&mut self, entries: &[u8], batch: Batch, rows: usize) {
-        *self.from.entry(batch.from).or_default() += 1;
+        *self.from.entry(batch.from.session).or_default() += 1;
         self.batches.push_back(Waiting { entries: entries.to_vec(), batch, rows });
     }
 
     fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.batches.pop_front()?;
-        if let Some(count) = self.from.get_mut(&waiting.batch.from) {
+        let session = waiting.batch.from.session;
+        if let Some(count) = self.from.get_mut(&session) {
             *count -= 1;
             if *count == 0 {
-                self.from.remove(&waiting.batch.from);
+                self.from.remove(&session);
             }
         }
         Some(waiting)
@@ -66,43 +68,50 @@ impl Slow {
 }
 
 impl Work {
-    /// Leaves in a group what goes first, if it is not all done soon.
-    pub(super) fn sort(&mut self, group: &mut Group) {
-        if self.slow.is_empty() && group.batches.len() < 2 {
-            return;
+    /// Leaves in a group what goes first, if it is not all done soon; the rows that takes.
+    pub(super) fn sort(&mut self, group: &mut Group) -> usize {
+        if self.slow.is_empty() && group.batches.len() < 2 || !self.ledger.are_answers_promises {
+            return 0;
         }
         let mut costs = Vec::with_capacity(group.batches.len());
-        let mut start = 0;
+        let mut by_connection: HashMap<Instance, usize> = HashMap::new();
+        let (mut start, mut rows) = (0, 0);
         for batch in &group.batches {
-            costs.push(self.cost(&group.entries[start..batch.end]));
+            let cost = self.cost(&group.entries[start..batch.end]);
             start = batch.end;
+            rows += cost.rows;
+            *by_connection.entry(batch.from.session).or_default() += cost.rows;
+            costs.push(cost);
         }
-        if self.slow.is_empty() && costs.iter().map(|cost| cost.rows).sum::<usize>() <= SLICE {
-            return;
+        if self.slow.is_empty() && rows <= SLICE {
+            return rows;
         }
         let entries = std::mem::take(&mut group.entries);
-        let mut start = 0;
+        let (mut start, mut rows) = (0, 0);
         for (batch, cost) in std::mem::take(&mut group.batches).into_iter().zip(costs) {
             let own = &entries[start..batch.end];
             start = batch.end;
+            let session = batch.from.session;
             // The broker's own jobs are from nobody.
             let may_pass = cost.are_messages
-                && cost.rows <= QUICK
-                && batch.from != 0
-                && !self.slow.from.contains_key(&batch.from);
+                && session != 0
+                && by_connection[&session] <= QUICK
+                && !self.slow.from.contains_key(&session);
             if may_pass {
+                rows += cost.rows;
                 group.entries.extend_from_slice(own);
                 group.batches.push(Batch { end: group.entries.len(), ..batch });
             } else {
                 self.slow.push(own, batch, cost.rows);
             }
         }
+        rows
     }
 
-    /// Does a slice of what was left.
-    pub(super) fn slice(&mut self) {
+    /// Does a slice of what was left: no less than what went first.
+    pub(super) fn slice(&mut self, at_least: usize) {
         let (mut entries, mut batches, mut rows) = (Vec::new(), Vec::new(), 0);
-        while rows < SLICE
+        while rows < SLICE.max(at_least)
             && let Some(next) = self.slow.pop()
         {
             entries.extend_from_slice(&next.entries);
@@ -124,6 +133,7 @@ impl Work {
                     published(&bytes).map_or(0, |published| self.ledger.rows(&published))
                 }
                 Entry::Keep(Keep::Step(_) | Keep::Event(_)) => 1,
+                Entry::Keep(Keep::Aside(number)) if self.is_audit(number) => 1,
                 // A charge that comes back alone.
                 Entry::End(0) => 0,
                 other => {
@@ -137,6 +147,15 @@ impl Work {
             };
         }
         cost
+    }
+
+    /// Whether it says who commanded what: that goes with the message.
+    fn is_audit(&self, number: AsideNumber) -> bool {
+        let is_audit = |aside: &Aside| match aside {
+            Aside::Keep(keep) => matches!(**keep, KeepAside::Audit(_)),
+            _ => false,
+        };
+        self.log.look(number, is_audit).unwrap_or(false)
     }
 }
 
@@ -156,9 +175,10 @@ mod tests {
     use crate::live_log;
     use crate::metrics::StoreMetrics;
     use crate::record::{self, Published, Subscribed};
+    use crate::writer::From;
     use crate::writer::ledger::tests::ledger;
 
-    /// Sessions that wait for `many`.
+    /// Sessions that wait for `many`; one of them for `one` too.
     const SESSIONS: u64 = 100;
 
     const LIGHT: &str = "one";
@@ -174,6 +194,8 @@ mod tests {
             let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
             ledger.subscribe(&Subscribed { instance: id, options, id: 0, filter: HEAVY }).unwrap();
         }
+        let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+        ledger.subscribe(&Subscribed { instance: 1, options, id: 0, filter: LIGHT }).unwrap();
         ledger.commit().unwrap();
         let works = Arc::new(AtomicBool::new(true));
         let metrics = StoreMetrics::register(&works, Duration::from_secs(10));
@@ -192,15 +214,16 @@ mod tests {
 
     fn end(group: &mut Group, from: Instance) {
         let end = group.entries.len();
+        let from = From::session(from);
         group.batches.push(Batch { end, charge: 1, completion: None, from });
     }
 
     fn froms(batches: &[Batch]) -> Vec<Instance> {
-        batches.iter().map(|batch| batch.from).collect()
+        batches.iter().map(|batch| batch.from.session).collect()
     }
 
     fn slow(work: &Work) -> Vec<Instance> {
-        work.slow.batches.iter().map(|waiting| waiting.batch.from).collect()
+        work.slow.batches.iter().map(|waiting| waiting.batch.from.session).collect()
     }
 
     #[test]
@@ -251,9 +274,9 @@ mod tests {
         add(&mut next, 1_002, &[LIGHT]);
         work.sort(&mut next);
         assert_eq!((froms(&next.batches), slow(&work).len()), (vec![1_002], 9));
-        work.slice();
+        work.slice(0);
         assert_eq!(slow(&work), [1_003, 0, 0, 1_004, 1_004, 1_005, 1_003], "some 300 rows");
-        work.slice();
+        work.slice(0);
         assert!(work.slow.is_empty() && work.slow.from.is_empty());
     }
 }

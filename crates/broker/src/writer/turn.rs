@@ -27,6 +27,8 @@ fn is_quick(entries: &[u8]) -> bool {
     let is_quick = |entry| match entry {
         Entry::End(session) => session == 0,
         Entry::Unsubscribe(..) | Entry::Revoke(..) | Entry::Large(..) => false,
+        // A group that begins again forgets first what it waited for before.
+        Entry::Subscribe(subscribed) => !subscribed.filter.starts_with("$share/"),
         _ => true,
     };
     entries.len() <= QUICK_BYTES && Entries::new(entries).all(is_quick)
@@ -114,7 +116,9 @@ impl Work {
         self.go_on();
         self.out.clear();
         self.ledger.put_checkpoints_off(true);
+        self.ledger.is_hasty = true;
         let kept = self.keep(entries);
+        self.ledger.is_hasty = false;
         self.ledger.put_checkpoints_off(self.mover.is_some());
         if kept.is_ok() {
             self.has_had_turns = true;
@@ -147,6 +151,7 @@ mod tests {
     use crate::live_log::{self, LogReader};
     use crate::metrics::StoreMetrics;
     use crate::record::{self, Published, Record};
+    use crate::writer::From;
     use crate::writer::ledger::tests::{ledger, with_session};
 
     /// A queue whose desk nobody sits at, and a session that waits for `t`.
@@ -166,7 +171,7 @@ mod tests {
         let mut entry = Vec::new();
         let published = Published::by_broker("t", QoS::AtLeastOnce, payload.as_bytes());
         record::append(&mut entry, &Entry::Publish(published));
-        queue.append(1_001, &entry, 1, None);
+        queue.append(From::session(1_001), &entry, 1, None);
     }
 
     fn at_desk<T>(queue: &WriterQueue, act: impl FnOnce(&mut Work) -> T) -> T {
@@ -253,7 +258,7 @@ mod tests {
         let decline = |entry: &Entry<'_>| {
             let mut bytes = Vec::new();
             record::append(&mut bytes, entry);
-            queue.append(1_001, &bytes, 1, None);
+            queue.append(From::session(1_001), &bytes, 1, None);
             assert_eq!(queue.take_turn(), Turn::Declined, "{entry:?}");
             *queue.group.lock().unwrap() = Group::default();
         };

@@ -96,6 +96,10 @@ impl AllWaiting {
     }
 
     pub(super) fn change(&mut self, reader: ReaderId, messages: i64, bytes: i64) {
+        if messages < 0 && !self.readers.contains_key(&reader) {
+            // It has ended, and what is left of it counts no more.
+            return;
+        }
         self.changes.push((reader, messages, bytes));
         self.count(reader, messages, bytes);
     }

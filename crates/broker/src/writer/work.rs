@@ -117,6 +117,8 @@ impl Work {
 
     /// Completes the jobs of a group that is kept, and lets it go on: now, or later where nobody minds.
     pub(super) fn complete(&mut self, batches: &mut Vec<Batch>, may_be_later: bool) {
+        // Before their charges are: whoever these wake may send more.
+        batches.iter_mut().for_each(|batch| batch.from.on_its_way = None);
         let charge = batches.iter().map(|batch| batch.charge).sum();
         let completions = batches.iter_mut().filter_map(|batch| batch.completion.take());
         let completions: Vec<_> = completions.collect();
