@@ -32,7 +32,7 @@ impl Config {
         if self.users.http.can_be_read_on_the_way() {
             let remedy = format!(
                 "passwords to {} can be read on their way: no TLS; use https:// and users.http.ca_file",
-                self.users.http.url_without_query()
+                self.users.http.shown_url()
             );
             risk("users.http.url", remedy);
         }

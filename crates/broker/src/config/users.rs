@@ -148,6 +148,12 @@ impl Jwt {
 }
 
 impl Http {
+    /// The address without its query, which may hold a secret.
+    #[must_use]
+    pub fn shown_url(&self) -> &str {
+        self.url.split_once('?').map_or(&self.url, |(url, _)| url)
+    }
+
     /// Whether a server is asked.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -162,12 +168,6 @@ impl Http {
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         };
         self.scheme() == Ok(Some("http")) && !self.url.parse().is_ok_and(|uri| is_here(&uri))
-    }
-
-    /// The address without what may be a secret.
-    #[must_use]
-    pub fn url_without_query(&self) -> &str {
-        self.url.split('?').next().unwrap_or_default()
     }
 
     /// That of the address, if there is one.
