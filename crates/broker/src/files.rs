@@ -9,7 +9,8 @@ use dockside_access::password_file::PasswordFile;
 use dockside_access::policy::Policy;
 
 use crate::access::Elsewhere;
-use crate::config::{Config, Listener, Problem};
+use crate::config::{Algorithm, Config, Listener, Problem};
+use crate::listener::Sockets;
 use crate::listener::authorities::Authorities;
 use crate::listener::tls::{Certificates, Pair};
 
@@ -83,6 +84,31 @@ impl Config {
     #[must_use]
     pub fn file_problems(&self) -> Vec<Problem> {
         Files::read(self).err().unwrap_or_default()
+    }
+
+    /// What is risky on this machine: secrets that everybody can read, and fewer descriptors than clients need. A
+    /// broker says so itself when it reads and binds.
+    #[must_use]
+    pub fn machine_risks(&self) -> Vec<Problem> {
+        let key = |(at, listener): (usize, &Listener)| {
+            (format!("listeners[{at}].key"), listener.key.clone())
+        };
+        let named = [
+            ("users.password_file", &self.users.password_file),
+            ("users.jwt.key_file", &self.users.jwt.key_file),
+            ("admin.token_file", &self.admin.token_file),
+            ("admin.password_file", &self.admin.password_file),
+        ];
+        let named = named.map(|(key, file)| (key.to_owned(), file.clone()));
+        // The public half of a key is no secret.
+        let is_public = self.users.jwt.algorithm != Algorithm::Hs256;
+        named
+            .into_iter()
+            .filter(|(key, _)| !(is_public && key == "users.jwt.key_file"))
+            .chain(self.listeners.iter().enumerate().map(key))
+            .filter_map(|(key, file)| Some(Problem::new(key, open_to_all(&file)?)))
+            .chain(Sockets::shortage(&self.limits))
+            .collect()
     }
 
     /// The token of `admin.token_file`; none if there is no such file configured.
@@ -166,11 +192,18 @@ fn password_file(key: &str, file: &Path) -> Result<Option<PasswordFile>, Vec<Pro
 /// Reads a file that nobody else should; says so in the log if others can.
 pub(crate) fn read_secret(file: &Path, bytes_at_most: u64) -> Result<String, String> {
     let text = read_text(file, bytes_at_most)?;
-    if fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
-        let name = file.display();
-        tracing::warn!("{name} can be read or written by every user of this machine; chmod o= it");
+    if let Some(risk) = open_to_all(file) {
+        tracing::warn!("{risk}");
     }
     Ok(text)
+}
+
+fn open_to_all(file: &Path) -> Option<String> {
+    let mode = fs::metadata(file).ok()?.permissions().mode();
+    let name = file.display();
+    (mode & 0o007 != 0).then(|| {
+        format!("{name} can be read or written by every user of this machine; chmod o= it")
+    })
 }
 
 /// Reads a file that everybody may.

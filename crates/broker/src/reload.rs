@@ -64,7 +64,7 @@ impl Reloader {
         // Every one is read again, whatever came of the one before.
         let good = self.watched.iter().filter(|watched| watched::reload(&***watched)).count();
         let certificates_are_good = good == self.watched.len();
-        reloaded.need_restart = need_restart(&self.shared.config, &config.as_it_runs());
+        reloaded.need_restart = self.shared.config.need_restart(config);
         let is_good = reloaded.problems.is_empty() && certificates_are_good;
         metrics::reloaded(is_good);
         self.shared.audit("reload", (None, None), if is_good { "done" } else { "failed" });
@@ -76,26 +76,4 @@ impl Reloader {
         metrics::reloaded(false);
         self.shared.audit("reload", (None, None), "failed");
     }
-}
-
-/// The tables and keys that differ and that a reload does not take over.
-fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    [
-        ("mqtt", old.mqtt != new.mqtt),
-        ("listeners", old.listeners != new.listeners),
-        ("users.cache_ms", old.users.cache_ms != new.users.cache_ms),
-        ("users.jwt", old.users.jwt != new.users.jwt),
-        ("users.http", old.users.http != new.users.http),
-        ("admin", old.admin != new.admin),
-        ("metrics", old.metrics != new.metrics),
-        ("limits", old.limits != new.limits),
-        ("live_log", old.live_log != new.live_log),
-        ("data", old.data != new.data),
-        ("store", old.store != new.store),
-        ("flight_task", old.flight_task != new.flight_task),
-        ("dock", old.dock != new.dock),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect()
 }

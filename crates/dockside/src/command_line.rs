@@ -32,8 +32,21 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Subcommands {
-    /// Check the configuration and exit: 0 when it is sound, 64 with one line a problem when not
+    /// Check the configuration and exit: 0 when it is sound, 64 with one line a problem when not; warnings of what is
+    /// risky change nothing
     Check,
+    /// Print the configuration that is in force, as TOML, each value with where it is from
+    Config {
+        /// As JSON, a key a line
+        #[arg(long)]
+        json: bool,
+        /// With secrets, which are hidden otherwise: the codes and licences under [site], the query of users.http.url
+        #[arg(long)]
+        secrets: bool,
+        /// Print the JSON schema of a configuration file instead, for editors
+        #[arg(long, conflicts_with_all = ["json", "secrets"])]
+        schema: bool,
+    },
     /// Add a user to a password file or change its password, which is asked for, or read from
     /// standard input if that is no terminal
     Passwd {
@@ -103,6 +116,8 @@ pub(crate) struct Request {
 pub(crate) enum Command {
     Run,
     Check,
+    Config { json: bool, secrets: bool },
+    Schema,
     Passwd(Change),
     Why { query: Option<String>, json: bool },
     Audit { since: Option<String>, json: bool },
@@ -136,6 +151,8 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
         command: match command {
             None => Command::Run,
             Some(Subcommands::Check) => Command::Check,
+            Some(Subcommands::Config { schema: true, .. }) => Command::Schema,
+            Some(Subcommands::Config { json, secrets, .. }) => Command::Config { json, secrets },
             Some(Subcommands::Passwd { file, user, delete }) => {
                 Command::Passwd(Change { file, user, delete })
             }

@@ -11,11 +11,12 @@ mod clock;
 mod command_line;
 mod passwd;
 mod run;
+mod show;
 mod why;
 
 use std::process::ExitCode;
 
-use dockside::config::{Config, Problem};
+use dockside::config::{Config, Loaded, Problem};
 
 use crate::command_line::{Command, Request};
 
@@ -32,10 +33,11 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Run => with(Config::load(&arguments), |config| run::run(config, &arguments)),
-        Command::Check => with(Config::load(&arguments), |_| {
-            println!("the configuration is sound");
-            ExitCode::SUCCESS
-        }),
+        Command::Check => with(Loaded::load(&arguments), show::check),
+        Command::Config { json, secrets } => {
+            with(Loaded::load(&arguments), |loaded| show::config(loaded, json, secrets))
+        }
+        Command::Schema => show::schema(),
         Command::Passwd(what) => passwd::passwd(&what),
         // Without the files: it is asked when one of them is bad.
         Command::Why { query, json } => with(Config::load_values(&arguments), |config| {
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn with(config: Result<Config, Vec<Problem>>, work: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
+fn with<T>(config: Result<T, Vec<Problem>>, work: impl FnOnce(&T) -> ExitCode) -> ExitCode {
     match config {
         Ok(config) => work(&config),
         Err(problems) => {

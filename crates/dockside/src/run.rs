@@ -41,7 +41,9 @@ async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
         Err(error) => return fail(BROKEN, &format!("signals cannot be received: {error}")),
     };
     say_addresses(&broker);
-    warn_of_open_listeners(config, &broker);
+    for risk in config.broker().risks() {
+        tracing::warn!("{}: {}", risk.key, risk.remedy);
+    }
     let reloading = tokio::spawn(reload(
         hangup,
         broker.reloader(),
@@ -73,31 +75,6 @@ fn say_addresses(broker: &Broker) {
     say(&format!("admin listening on {}", broker.admin_address()));
     if let Some(address) = broker.metrics_address() {
         say(&format!("metrics listening on {address}"));
-    }
-}
-
-fn warn_of_open_listeners(config: &Config, broker: &Broker) {
-    let admin = broker.admin_address();
-    if !admin.ip().is_loopback() {
-        tracing::warn!(
-            "passwords and tokens on {admin} (admin.listen) can be read on their way: no TLS"
-        );
-    }
-    if config.users.http.can_be_read_on_the_way() {
-        tracing::warn!(
-            "passwords to {} (users.http.url) can be read on their way: no TLS",
-            config.users.http.shown_url()
-        );
-    }
-    for (transport, address) in broker.mqtt_addresses() {
-        if address.ip().is_loopback() {
-            continue;
-        }
-        if !config.broker().asks_for_login() {
-            tracing::warn!("anybody who reaches {address} may publish and subscribe to everything");
-        } else if !transport.is_encrypted() {
-            tracing::warn!("passwords and messages on {address} can be read on their way: no TLS");
-        }
     }
 }
 
@@ -139,18 +116,7 @@ fn reload_once(reloader: &Reloader, arguments: &Arguments, started: &Config) {
     for problem in &reloaded.problems {
         tracing::error!("{}: {}; what was there before stays", problem.key, problem.remedy);
     }
-    let others = [
-        ("answer", started.answer != config.answer),
-        ("site", started.site != config.site),
-        (
-            "flight_task",
-            started.rules().max_event_bytes != config.rules().max_event_bytes
-                || started.rules().reply_when_unasked != config.rules().reply_when_unasked,
-        ),
-        ("log", started.log != config.log),
-    ];
-    let others = others.into_iter().filter_map(|(table, differs)| differs.then_some(table));
-    for table in reloaded.need_restart.iter().copied().chain(others) {
+    for table in started.need_restart(&config) {
         tracing::warn!("[{table}] differs from what runs; only a restart takes it over");
     }
     if reloaded.problems.is_empty() {

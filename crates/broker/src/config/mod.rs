@@ -2,6 +2,8 @@
 
 mod listen;
 mod problems;
+mod restart;
+mod risks;
 mod users;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use dockside_access::config::{Access, Effect, Preset, Rule};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::listen::{ClientCertificates, ClientIdentity, Listen, Listener, Transport};
@@ -17,7 +20,7 @@ pub use self::problems::Problem;
 pub use self::users::{Algorithm, Http, Jwt, Users};
 
 /// Configuration of the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where clients connect.
@@ -47,10 +50,10 @@ pub struct Config {
 }
 
 /// Where clients connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mqtt {
-    /// Address of a listener without encryption; port 0 takes any free port.
+    /// Address of a listener without encryption, or `off`; port 0 takes any free port.
     pub listen: Listen,
     /// Lets clients in that give no user name, from other machines too.
     pub allow_anonymous: bool,
@@ -67,7 +70,7 @@ pub struct Mqtt {
 }
 
 /// Where operators look.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address of the admin listener; loopback only where nobody has to log in.
@@ -76,22 +79,22 @@ pub struct Admin {
     pub token_file: PathBuf,
     /// `user:hash`, a line a user who may log in on the page; empty: none.
     pub password_file: PathBuf,
-    /// Users of that file who may change something; the others look.
+    /// Users of `password_file` who may change something; the others look.
     pub operators: Vec<String>,
     /// Names of this listener, besides `localhost` and IP addresses.
     pub hosts: Vec<String>,
 }
 
 /// Where Prometheus looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Address that serves `/metrics`, `/livez` and `/readyz` and nothing else.
+    /// Address that serves `/metrics`, `/livez` and `/readyz` to anybody and nothing else, or `off`.
     pub listen: Listen,
 }
 
 /// Limits on everything a client can make grow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at the same time.
@@ -136,14 +139,14 @@ pub struct Limits {
     pub session_expiry_s: u32,
     /// Bytes that wait for all clients that are not connected.
     pub session_bytes: usize,
-    /// Retained messages.
+    /// Retained messages; one more is not retained.
     pub retained_messages: usize,
-    /// Bytes of all retained messages.
+    /// Bytes of all retained messages and of the levels of their topics; a quarter of `store.max_bytes` at most.
     pub retained_bytes: usize,
 }
 
 /// Where data is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
     /// Directory; created if it does not exist.
@@ -151,29 +154,31 @@ pub struct Data {
 }
 
 /// How data is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// What an acknowledgement promises.
     pub durability: Durability,
     /// How long publishers wait for a store that does not work, milliseconds.
     pub stall_timeout_ms: u64,
-    /// How long events are kept, days.
+    /// How long answered events are kept, days.
     pub history_days: u32,
-    /// Events that are kept.
+    /// Answered events that are kept; the oldest go first.
     pub history_rows: u64,
-    /// Bytes of the file and its write-ahead log.
+    /// Bytes of the file and its write-ahead log. Before it is reached the oldest events go, then the oldest messages
+    /// of the session that most wait for.
     pub max_bytes: u64,
-    /// Bytes of the file system that stay free; 0 is any.
+    /// Bytes of the file system that stay free: below that the oldest events go, then the oldest messages of the
+    /// session that most wait for. 0: nothing goes.
     pub min_free_bytes: u64,
     /// How long entries of the audit log are kept, days.
     pub audit_days: u32,
-    /// Entries of the audit log that are kept.
+    /// Entries of the audit log that are kept; the oldest go first.
     pub audit_rows: u64,
 }
 
 /// Flight tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlightTask {
     /// After how long without an event a task that is not over is called silent, seconds.
@@ -185,7 +190,7 @@ pub struct FlightTask {
 }
 
 /// Docks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dock {
     /// After how long without a message a dock that is connected is called silent, seconds.
@@ -193,7 +198,7 @@ pub struct Dock {
 }
 
 /// What an acknowledgement promises.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// What was acknowledged survives a kill of the process at any instant.
@@ -211,16 +216,16 @@ pub enum Durability {
 pub const LEAST_BUDGET: u64 = 512 << 10;
 
 /// The in-memory log between publishers and subscribers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LiveLog {
     /// Bytes of one segment.
     pub segment_bytes: usize,
-    /// Segments that are kept.
+    /// Segments that are kept; all but two hold the two budgets.
     pub segments: usize,
-    /// Bytes of QoS 0 messages on their way to the dispatcher: [`LEAST_BUDGET`] at least.
+    /// Bytes of QoS 0 messages on their way to the dispatcher: 524288 at least.
     pub direct_budget_bytes: u64,
-    /// Bytes of all other messages on their way to the dispatcher: [`LEAST_BUDGET`] at least.
+    /// Bytes of all other messages on their way to the dispatcher: 524288 at least.
     pub writer_budget_bytes: u64,
 }
 

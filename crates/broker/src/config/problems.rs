@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Admin, ClientIdentity, Config, LEAST_BUDGET, Limits, Listener, LiveLog, Mqtt, Store};
 
-/// A value that cannot be: which key, and what to do about it.
+/// A value that cannot be, or is risky: which key, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Dotted key, such as `listeners[0].key`.

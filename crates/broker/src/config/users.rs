@@ -4,27 +4,28 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use dockside_access::jwt::Algorithm;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
 use super::Problem;
 
 /// Who may connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Users {
     /// `user:hash`, a line a user; empty: none.
     pub password_file: PathBuf,
     /// How long a password that was right is remembered, milliseconds; 0 is not at all.
     pub cache_ms: u64,
-    /// Tokens as passwords.
+    /// Tokens (JWT) as passwords, of users that are not in the file; read at start.
     pub jwt: Jwt,
-    /// A server that is asked.
+    /// A server that is asked about users that are not in the file and show no token; read at start.
     pub http: Http,
 }
 
 /// Tokens that are given as passwords.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Jwt {
     /// What tokens are checked with; empty: there are none. A secret in the first line, or a public
@@ -44,17 +45,17 @@ pub struct Jwt {
     pub leeway_s: u64,
 }
 
-/// A server that is asked about user names and passwords.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A server that is asked about users that are not in the file and show no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Where it is asked; empty: nowhere.
+    /// Where user name, password and client identifier are posted to; empty: nowhere.
     pub url: String,
     /// How long an answer may take, milliseconds.
     pub timeout_ms: u64,
     /// How long an answer is remembered, milliseconds; 0 is not at all. A denial a fifth of that.
     pub cache_ms: u64,
-    /// Questions at the same time.
+    /// Questions at the same time; more of them wait.
     pub connections: usize,
     /// Certificates (PEM) of those who may vouch for an https server.
     pub ca_file: PathBuf,

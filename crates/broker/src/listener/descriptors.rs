@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::REFUSABLE;
-use crate::config::Limits;
+use crate::config::{Limits, Problem};
 
 /// The store, the log, certificates, and twice 64 HTTP connections.
 const OWN: usize = 256;
@@ -22,16 +22,23 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// Asks the system for as many descriptors as it gives this process, and divides them.
     pub(crate) fn of(limits: &Limits) -> Self {
+        if let Some(Problem { key, remedy }) = Self::shortage(limits) {
+            tracing::warn!("{key}: {remedy}");
+        }
+        Self::among(descriptors(), limits)
+    }
+
+    /// What the system gives is less than all clients need.
+    pub(crate) fn shortage(limits: &Limits) -> Option<Problem> {
         let descriptors = descriptors();
-        let sockets = Self::among(descriptors, limits);
-        if sockets.connections < limits.connections {
-            tracing::warn!(
-                "the process may have {descriptors} descriptors: {} clients at the same time instead of {} (limits.connections); raise LimitNOFILE of the unit, or ulimit -n",
-                sockets.connections,
+        let Self { connections, .. } = Self::among(descriptors, limits);
+        (connections < limits.connections).then(|| {
+            let remedy = format!(
+                "the process may have {descriptors} descriptors: {connections} clients at the same time instead of {}; raise LimitNOFILE of the unit, or ulimit -n",
                 limits.connections
             );
-        }
-        sockets
+            Problem::new("limits.connections", remedy)
+        })
     }
 
     fn among(descriptors: usize, limits: &Limits) -> Self {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use dockside_broker::config::Problem;
 use dockside_flighttask::rules::{REQUEST_METHODS, WaitFor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One rule, `[[answer]]`: the first that names gateway and method decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     /// Serial numbers; `*` stands for any characters.
@@ -21,24 +22,24 @@ pub struct Answer {
 }
 
 /// What a site says of itself to docks that ask, where no application does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Site {
-    /// Organization that docks are bound to.
+    /// Organization that docks are told they are bound to.
     pub organization_id: String,
-    /// Its name.
+    /// Name of the organization.
     pub organization_name: String,
     /// Binding code that a dock must show; empty is any.
     pub binding_code: String,
-    /// Time server that docks are told.
+    /// Time server that docks are told, where a rule answers `config` requests.
     pub ntp_server_host: String,
-    /// Its port.
+    /// Port of the time server.
     pub ntp_server_port: u16,
-    /// Of the Cloud API licence.
+    /// `app_id` of a Cloud API application at DJI: a dock leaves where it is not right.
     pub app_id: String,
-    /// Of the Cloud API licence.
+    /// `app_key` of that application.
     pub app_key: String,
-    /// The Cloud API licence.
+    /// `app_license` of that application.
     pub app_license: String,
     /// What devices are called, by serial number.
     pub callsigns: BTreeMap<String, String>,

@@ -2,6 +2,10 @@
 //! (`DOCKSIDE_` and `__` between levels), then the command line; later ones win.
 
 mod answer;
+mod effective;
+mod load;
+mod schema;
+mod secrets;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -11,15 +15,18 @@ use dockside_broker::config::{
 };
 use dockside_flighttask::Rules;
 use dockside_flighttask::names::StepFamily;
-use figment::Figment;
-use figment::providers::{Format, Serialized, Toml};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::{Answer, Site};
+pub use self::effective::{Setting, to_toml};
+pub use self::load::Loaded;
+pub use self::schema::schema;
+pub use self::secrets::HIDDEN;
 pub use self::sources::{Arguments, Problem};
 
-/// The whole configuration. `config/dockside.toml` shows every key with its default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Dockside's configuration. `config/dockside.toml` shows every key with its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where clients connect.
@@ -55,7 +62,7 @@ pub struct Config {
 }
 
 /// Flight tasks and their events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlightTask {
     /// Whether an event without `need_reply` is answered.
@@ -64,14 +71,15 @@ pub struct FlightTask {
     pub max_event_bytes: usize,
     /// After how long without an event a task that is not over is called silent, seconds.
     pub silent_after_s: u32,
-    /// Whether how tasks stand is published, retained.
+    /// Whether how tasks stand is published as retained JSON on `dockside/flight-tasks/SERIALNUMBER`.
     pub publish_state: bool,
-    /// By serial number: how a dock numbers its steps.
+    /// By serial number: how a dock numbers its steps, where what it says of itself does not tell: `three-steps`,
+    /// `ranges`, `shared`, `dock-1` or `dock-2`.
     pub step_families: BTreeMap<String, String>,
 }
 
 /// What is logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The least important level that is logged.
@@ -79,7 +87,7 @@ pub struct Log {
 }
 
 /// Importance of a line of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Something must be done.
@@ -121,66 +129,11 @@ impl Default for Log {
     }
 }
 
-fn defaults() -> Figment {
-    Figment::from(Serialized::defaults(Config::default()))
-}
-
 impl Config {
-    /// Reads all sources, and the files that they name.
-    ///
-    /// # Errors
-    /// Every problem found.
-    pub fn load(arguments: &Arguments) -> Result<Self, Vec<Problem>> {
-        let (config, figment) = Self::read(arguments)?;
-        let problems = config.broker().file_problems();
-        if problems.is_empty() { Ok(config) } else { Err(sources::locate(&problems, &figment)) }
-    }
-
-    /// Reads all sources, but not the files that they name.
-    ///
-    /// # Errors
-    /// Every problem found.
-    pub fn load_values(arguments: &Arguments) -> Result<Self, Vec<Problem>> {
-        Self::read(arguments).map(|(config, _)| config)
-    }
-
-    /// What a file with this text says alone, without environment and command line; files that it names are
-    /// not looked at.
-    ///
-    /// # Errors
-    /// Every problem found.
-    pub fn from_toml(text: &str) -> Result<Self, Vec<Problem>> {
-        Self::settled(defaults().merge(Toml::string(text))).map(|(config, _)| config)
-    }
-
-    fn read(arguments: &Arguments) -> Result<(Self, Figment), Vec<Problem>> {
-        let mut figment = defaults();
-        if let Some(file) = &arguments.file {
-            sources::check_readable(file).map_err(|problem| vec![problem])?;
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        figment = figment.merge(sources::environment());
-        for flag in arguments.flags() {
-            figment = figment.merge(flag);
-        }
-        Self::settled(figment)
-    }
-
-    fn settled(figment: Figment) -> Result<(Self, Figment), Vec<Problem>> {
-        let config: Self = figment
-            .extract()
-            .map_err(|errors| errors.into_iter().map(sources::describe).collect::<Vec<_>>())?;
-        let problems = config.problems();
-        if problems.is_empty() {
-            Ok((config, figment))
-        } else {
-            Err(sources::locate(&problems, &figment))
-        }
-    }
-
     fn problems(&self) -> Vec<dockside_broker::config::Problem> {
         let mut problems = self.broker().problems();
         problems.extend(answer::problems(&self.answer, &self.site));
+        problems.extend(secrets::problems(self));
         for (sn, family) in &self.flight_task.step_families {
             if let Err(error) = family.parse::<StepFamily>() {
                 let key = format!("flight_task.step_families.{sn}");
@@ -188,6 +141,24 @@ impl Config {
             }
         }
         problems
+    }
+
+    /// The tables and keys that differ in `new` and that only a restart takes over.
+    #[must_use]
+    pub fn need_restart(&self, new: &Self) -> Vec<&'static str> {
+        let mut tables = self.broker().need_restart(&new.broker());
+        let others = [
+            ("answer", self.answer != new.answer),
+            ("site", self.site != new.site),
+            ("flight_task", self.flight_task != new.flight_task),
+            ("log", self.log != new.log),
+        ];
+        for (table, _) in others.into_iter().filter(|(_, differs)| *differs) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        tables
     }
 
     /// What is answered, as the plugin takes it.

@@ -83,7 +83,7 @@ pub(super) fn locate(
 ) -> Vec<Problem> {
     let line = |problem: &dockside_broker::config::Problem| {
         let key = problem.key.split('[').next().unwrap_or_default();
-        let source = figment.find_metadata(key).map_or("defaults".to_owned(), origin);
+        let source = origin(figment.find_metadata(key), key);
         Problem::of(&format!("{source}: {}: {}", problem.key, one_line(&problem.remedy)))
     };
     problems.iter().map(line).collect()
@@ -108,18 +108,70 @@ pub(super) fn check_readable(file: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Where a value comes from, as a person would say it.
-fn origin(metadata: &Metadata) -> String {
-    match &metadata.source {
+/// Where values come from that nobody has said.
+pub(super) const DEFAULT: &str = "default";
+
+/// Where the value of a key comes from, as a person would say it, in one line.
+pub(super) fn origin(metadata: Option<&Metadata>, key: &str) -> String {
+    let Some(metadata) = metadata else { return DEFAULT.to_owned() };
+    let origin = match &metadata.source {
         Some(Source::File(path)) => format!("file {}", path.display()),
-        _ if metadata.name.contains("environment") => "environment (DOCKSIDE_...)".to_owned(),
+        Some(Source::Code(_)) => DEFAULT.to_owned(),
+        _ if metadata.name.contains("environment") => format!("environment ({})", variable(key)),
         _ => metadata.name.to_string(),
-    }
+    };
+    Problem::of(&origin).0
 }
 
+/// The variable that a key's value is from: its own, or that of a table around it.
+fn variable(key: &str) -> String {
+    let of = |key: &str| format!("DOCKSIDE_{}", key.replace('.', "__").to_uppercase());
+    let is_set = |name: &str| {
+        std::env::vars_os().any(|(set, _)| set.to_string_lossy().eq_ignore_ascii_case(name))
+    };
+    // A list comes from one variable as a whole.
+    let key = key.split('[').next().unwrap_or_default();
+    let mut table = Some(key);
+    while let Some(key) = table {
+        let name = of(key);
+        if is_set(&name) {
+            return name;
+        }
+        table = key.rsplit_once('.').map(|(table, _)| table);
+    }
+    of(key)
+}
+
+/// What cannot be read, where the error tells.
 pub(super) fn describe(error: figment::Error) -> Problem {
-    let source = error.metadata.as_ref().map_or("configuration".to_owned(), origin);
     let key = error.path.join(".");
+    let source = error
+        .metadata
+        .as_ref()
+        .map_or("configuration".to_owned(), |metadata| origin(Some(metadata), &key));
+    describe_as(error, &source, key)
+}
+
+/// What cannot be read in the value of this key, or in this element of its list.
+pub(super) fn describe_at(
+    error: figment::Error,
+    source: &str,
+    key: &str,
+    element: Option<usize>,
+) -> Problem {
+    let path = error.path.join(".");
+    let key = match element {
+        Some(at) => {
+            // It was read alone, as the first of its list.
+            let inner = path.strip_prefix(key).unwrap_or_default();
+            format!("{key}[{at}]{}", inner.strip_prefix(".0").unwrap_or_default())
+        }
+        None => path,
+    };
+    describe_as(error, source, key)
+}
+
+fn describe_as(error: figment::Error, source: &str, key: String) -> Problem {
     let (key, what) = match error.kind {
         Kind::UnknownField(name, expected) => {
             // The path may or may not end in the field already.

@@ -35,9 +35,7 @@ impl Process {
     /// One that the system lets have so many descriptors.
     pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut shell = without_configuration("sh");
-        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
-        shell.current_dir(dir.path()).arg("-c").arg(script).arg(DOCKSIDE);
+        let shell = with_descriptors(dir.path(), descriptors);
         Self::start_command(shell, dir, "")
     }
 
@@ -154,6 +152,14 @@ pub(crate) fn command(dir: &Path) -> Command {
     let mut command = without_configuration(DOCKSIDE);
     command.current_dir(dir);
     command
+}
+
+/// The command, as one that the system lets have so many descriptors.
+pub(crate) fn with_descriptors(dir: &Path, descriptors: u32) -> Command {
+    let mut shell = without_configuration("sh");
+    let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+    shell.current_dir(dir).arg("-c").arg(script).arg(DOCKSIDE);
+    shell
 }
 
 fn without_configuration(program: &str) -> Command {

@@ -5,6 +5,7 @@
 
 mod broker;
 mod command;
+mod config;
 mod descriptors;
 mod import;
 mod kept;
