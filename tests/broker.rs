@@ -41,6 +41,8 @@ impl TestBroker {
         // What the broker says about itself would come in between.
         config.mqtt.sys_interval_s = 0;
         change(&mut config);
+        // As `dockside::bind`: what plugins count is lost otherwise.
+        dockside_broker::metrics::recorder();
         let plugins = dockside::plugins(&config);
         Self::start_plugins(config, plugins).await
     }

@@ -10,6 +10,7 @@ mod client_certificates;
 mod clock;
 mod commands;
 mod connect;
+mod deploy;
 mod docks;
 mod events;
 mod expiry;
