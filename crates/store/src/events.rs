@@ -13,6 +13,8 @@ pub struct Usage {
     pub file: u64,
     /// Bytes of it that are free.
     pub free: u64,
+    /// Bytes of its write-ahead log.
+    pub log: u64,
     /// Bytes of its file system that are free; none if that cannot be told.
     pub disk_free: Option<u64>,
 }
@@ -89,7 +91,11 @@ impl Store {
         let (pages, free) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
         let disk = rustix::fs::statvfs(self.path()).ok();
         let disk_free = disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        Ok(Usage { file: pages * page, free: free * page, disk_free })
+        let mut log = self.path().as_os_str().to_owned();
+        log.push("-wal");
+        // None is there before the first commit.
+        let log = std::fs::metadata(log).map_or(0, |log| log.len());
+        Ok(Usage { file: pages * page, free: free * page, log, disk_free })
     }
 
     /// Gives so many free bytes back to the file system, outside a transaction.

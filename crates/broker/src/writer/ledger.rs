@@ -376,22 +376,6 @@ impl Ledger {
         self.store.unsubscribe(session, filter)?;
         self.end_group(filter)
     }
-
-    /// Without a member that is kept, nothing is kept for a group.
-    fn end_group(&mut self, filter: &str) -> Result<(), Error> {
-        if !filter.starts_with("$share/") || self.routes.groups.of(filter).is_some() {
-            return Ok(());
-        }
-        let group = crate::dispatcher::groups::id(filter);
-        self.leave_behind(group);
-        self.store.end_share(group)
-    }
-
-    fn leave_behind(&mut self, reader: ReaderId) {
-        if self.waiting.forget(reader) {
-            self.leaving.end(reader);
-        }
-    }
 }
 
 /// Whether a session that is kept waits for a message if it is not connected.

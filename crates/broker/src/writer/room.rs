@@ -19,6 +19,9 @@ const GIVE_BACK_BYTES: u64 = 4 << 20;
 /// Free bytes of the file that are worth giving back when the disk is short.
 const WORTH_BYTES: u64 = 256 << 10;
 
+/// Bytes of the log that are: nothing goes for what has only not been moved yet.
+const WORTH_LOG_BYTES: u64 = 4 << 20;
+
 /// The bounds on the file and its file system.
 pub(super) struct Room {
     bytes: u64,
@@ -37,7 +40,7 @@ pub(super) enum Look {
     DiskShort,
     /// Much of the file is free.
     Loose,
-    /// The file has what the file system needs.
+    /// The file or its log has what the file system needs.
     DiskLoose,
 }
 
@@ -70,7 +73,7 @@ impl Room {
         let is_disk_short = usage.disk_free.is_some_and(|free| free < self.min_free);
         if used > self.bytes / 10 * 8 {
             Look::Short
-        } else if is_disk_short && usage.free > WORTH_BYTES {
+        } else if is_disk_short && (usage.free > WORTH_BYTES || usage.log > WORTH_LOG_BYTES) {
             Look::DiskLoose
         } else if is_disk_short {
             Look::DiskShort
@@ -102,6 +105,7 @@ mod tests {
         let mib = |file: u64, free: u64, disk_free| Usage {
             file: file << 20,
             free: free << 20,
+            log: 4 << 20,
             disk_free,
         };
         for (usage, expected) in [
@@ -115,6 +119,8 @@ mod tests {
         ] {
             assert_eq!(room.look(&usage), expected, "{usage:?}");
         }
+        let long_log = Usage { log: 5 << 20, ..mib(100, 0, Some(999)) };
+        assert_eq!(room.look(&long_log), Look::DiskLoose, "the log goes before anything is lost");
         room.min_free = 0;
         assert_eq!(room.look(&mib(100, 0, Some(0))), Look::Enough, "off");
     }

@@ -61,6 +61,22 @@ impl Leaving {
 }
 
 impl Ledger {
+    /// Without a member that is kept, nothing is kept for a group.
+    pub(super) fn end_group(&mut self, filter: &str) -> Result<(), Error> {
+        if !filter.starts_with("$share/") || self.routes.groups.of(filter).is_some() {
+            return Ok(());
+        }
+        let group = crate::dispatcher::groups::id(filter);
+        self.leave_behind(group);
+        self.store.end_share(group)
+    }
+
+    pub(super) fn leave_behind(&mut self, reader: ReaderId) {
+        if self.waiting.forget(reader) {
+            self.leaving.end(reader);
+        }
+    }
+
     /// Whether something is left of readers that have ended.
     pub(crate) fn is_leaving(&self) -> bool {
         !self.leaving.readers.is_empty()
