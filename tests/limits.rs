@@ -340,6 +340,7 @@ async fn a_mailbox_has_a_bound() {
         sender.publish("w", &[0; 500_000], QoS::AtLeastOnce).await;
     }
     assert!(reached(&broker, "mailbox").await > before);
+    sender.ping().await;
 }
 
 /// A flooder that fills the way to the dispatcher leaves room for others.
@@ -373,4 +374,23 @@ async fn a_flooder_gets_its_share_of_the_way_and_no_more() {
         }
     }
     assert!(reached(&broker, "live_log_budget").await > before);
+}
+
+/// What a publish was charged that ends its connection comes back.
+#[tokio::test]
+async fn who_retains_where_nothing_is_retained_costs_others_nothing() {
+    let broker = start(|config| {
+        config.limits.retained_messages = 0;
+        config.live_log = LiveLog::smallest();
+    })
+    .await;
+    let payload = vec![0; 300_000];
+    for _ in 0..8 {
+        let mut peer = broker.connect(Version::V5, "a").await;
+        let retained = Publish { retain: true, ..publish("t", &payload, QoS::AtLeastOnce, 1) };
+        peer.send(&Packet::Publish(retained)).await;
+        peer.expect_ended(ReasonCode::RetainNotSupported).await;
+    }
+    let mut peer = broker.connect(Version::V311, "b").await;
+    peer.publish("t", &payload, QoS::AtLeastOnce).await;
 }

@@ -172,9 +172,13 @@ impl<S> Connection<S> {
         let Some(routable) = self.in_its_turn(&shared, permit, publish, way, turn) else {
             return Ok(Handled::Later);
         };
-        let Ok(room) = self.room_to_retain(topic, publish, way)? else {
-            shared.limits.reached(Limit::Retained);
+        let room = self.room_to_retain(topic, publish, way);
+        if !matches!(room, Ok(Ok(_))) {
+            // It comes back, whatever becomes of the connection.
             turn.batch.carry_charge(&routable);
+        }
+        let Ok(room) = room? else {
+            shared.limits.reached(Limit::Retained);
             self.note(Stage::Limit, topic, NO_ROOM_TO_RETAIN);
             return self.refuse(publish, ReasonCode::QuotaExceeded, turn);
         };
