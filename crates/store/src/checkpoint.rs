@@ -22,6 +22,8 @@ pub(crate) struct Checkpoints {
 /// What is known of the log.
 struct Log {
     pages: AtomicU32,
+    /// How long it was when a [`Mover`] began last.
+    moved: AtomicU32,
     /// What is committed next may be the first in it.
     begins: AtomicBool,
     /// Held by whoever moves it: SQLite lets one, and sends the others away.
@@ -52,7 +54,9 @@ impl Mover {
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn move_log(&self) {
         let _moving = self.log.moving();
+        let pages = self.log.pages.load(Ordering::Relaxed);
         move_log(&self.connection);
+        self.log.moved.store(pages, Ordering::Release);
         // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
         self.log.begins.store(true, Ordering::Relaxed);
     }
@@ -67,7 +71,12 @@ fn move_log(connection: &Connection) {
 impl Checkpoints {
     /// In place of SQLite's own, which come with the commit that makes the log too long.
     pub(crate) fn new(connection: &mut Connection) -> Result<Self, Error> {
-        let log = Log { pages: AtomicU32::new(0), begins: true.into(), moving: Mutex::default() };
+        let log = Log {
+            pages: AtomicU32::new(0),
+            moved: AtomicU32::new(0),
+            begins: true.into(),
+            moving: Mutex::default(),
+        };
         let log = Arc::new(log);
         let seen = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -107,6 +116,13 @@ impl Store {
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {
         self.log_fill() >= 1.0
+    }
+
+    /// Pages of the log that were added since a [`Mover`] began to move it last.
+    #[must_use]
+    pub fn log_rest(&self) -> u32 {
+        let log = &self.checkpoints.log;
+        log.pages.load(Ordering::Relaxed).saturating_sub(log.moved.load(Ordering::Acquire))
     }
 
     /// How long the log is: 1 is so long that it should be moved.

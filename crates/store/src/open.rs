@@ -143,6 +143,7 @@ impl Store {
         }
         configure(&connection, durability).map_err(sqlite)?;
         let starts = migrate(&mut connection, &path, schema, history)?;
+        forget_ahead(&connection).map_err(sqlite)?;
         let checkpoints = Checkpoints::new(&mut connection)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         Ok(Self { connection, path, starts, checkpoints, durability, _lock: lock })
@@ -165,6 +166,12 @@ impl Store {
     #[must_use]
     pub fn first_number(&self) -> Seq {
         self.starts << START_BITS
+    }
+
+    /// Those of later starts are greater than this.
+    #[must_use]
+    pub fn last_number(&self) -> Seq {
+        (self.starts + 1) << START_BITS
     }
 
     /// Opens a transaction; what follows takes part in it.
@@ -225,6 +232,12 @@ pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError::Lock(path, error)),
     }
+}
+
+/// What was queued ahead of messages that did not come.
+fn forget_ahead(connection: &Connection) -> Result<(), Error> {
+    let last = "SELECT coalesce(max(seq), 0) FROM message";
+    connection.execute(&format!("DELETE FROM queue WHERE seq > ({last})"), []).map(|_| ())
 }
 
 fn configure(connection: &Connection, durability: Durability) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! What takes part in a transaction.
 
+use std::ops::Range;
+
 use rusqlite::{CachedStatement, OptionalExtension, Params, params};
 
 use crate::{Error, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
@@ -40,7 +42,9 @@ impl Store {
         Ok(())
     }
 
-    /// A reader waits for it; it counts for so many bytes.
+    /// A reader waits for a message; it counts for so many bytes. The message may come in a later transaction: nobody
+    /// reads what has none, and if the process ends before, the next one forgets it ([`Store::open`]). It has a greater
+    /// number than all messages until then.
     ///
     /// # Errors
     /// What SQLite says.
@@ -244,6 +248,24 @@ impl Store {
         let gone = self.numbers(sql, params![signed(reader), signed(at_most as u64)])?;
         gone.iter().try_for_each(|seq| self.release(*seq))?;
         Ok(gone.len())
+    }
+
+    /// Forgets what was queued under these numbers ahead of messages that did not come after all: for whom, and how many
+    /// bytes each counted for.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn forget_ahead(&mut self, numbers: Range<Seq>) -> Result<Vec<(ReaderId, usize)>, Error> {
+        let mut statement = self.cached(
+            "DELETE FROM queue WHERE seq >= ?1 AND seq < ?2
+               AND NOT EXISTS (SELECT 1 FROM message WHERE message.seq = queue.seq)
+             RETURNING reader, bytes",
+        )?;
+        let rows = statement
+            .query_map(params![signed(numbers.start), signed(numbers.end)], |row| {
+                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)? as usize))
+            })?;
+        rows.collect()
     }
 
     fn numbers(&self, sql: &str, params: impl Params) -> Result<Vec<Seq>, Error> {

@@ -1,17 +1,20 @@
 //! While the store fails: what must be kept is held, everything else passes.
 
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use dockside_mqtt::QoS;
 use dockside_store::{Error, is_of_one_job};
 
 use super::held::{HeldBatch, Order};
-use super::spare::SPACE_TRIES;
 use super::work::{Work, publish_aside, published};
 use super::{Batch, Completion};
 use crate::keep::Keep;
 use crate::mailbox::Command;
 use crate::record::{self, Entries, Entry, Published};
+
+/// How long room is made where there is none.
+const SPACE: Duration = Duration::from_millis(50);
 
 impl Work {
     /// Batches with nothing to keep pass, the others are held. Their charges come back as long as there is
@@ -186,7 +189,7 @@ impl Work {
 
     pub(super) fn failed(&mut self, error: &Error) {
         // The bound may be what it failed for.
-        self.make_space(SPACE_TRIES);
+        self.make_space(SPACE);
         self.metrics.failed();
         if self.metrics.works(false) {
             tracing::error!(

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dockside_mqtt::QoS;
-use dockside_store::{Error, Grant, Kept, Message, ReaderId, Seen, Seq, Store, Subscription};
+use dockside_store::{Error, Kept, Message, ReaderId, Seen, Seq, Store, Subscription};
 
+use self::ahead::Ahead;
+pub(crate) use self::ahead::Many;
 use self::leaving::Leaving;
 use super::history::History;
 use super::room::Room;
@@ -17,7 +19,7 @@ use super::waiting::AllWaiting;
 use crate::board::Board;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Limits};
-use crate::dispatcher::routes::{Matches, Routes};
+use crate::dispatcher::routes::Routes;
 use crate::keep::{Event, subscribed};
 use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
@@ -44,6 +46,7 @@ pub(crate) struct Ledger {
     /// Those of this transaction.
     ended: Vec<Instance>,
     leaving: Leaving,
+    ahead: Ahead,
     /// Somebody waits for the transaction on a thread that is not the writer's.
     pub(crate) is_hasty: bool,
     /// Answers promise that something is kept.
@@ -93,6 +96,7 @@ impl Ledger {
             ending: HashMap::new(),
             ended: Vec::new(),
             leaving,
+            ahead: Ahead::default(),
             is_hasty: false,
             are_answers_promises: config.durability != config::Durability::Memory,
             queued: 0,
@@ -114,12 +118,14 @@ impl Ledger {
         if !self.is_hasty {
             self.leave_some()?;
         }
+        self.forget_given_up()?;
         let seen_ms = self.see()?;
         self.store.commit()?;
         self.room.committed();
         self.seen_ms = seen_ms;
         self.waiting.commit();
         self.leaving.commit();
+        self.commit_ahead();
         self.queued = 0;
         self.history.commit();
         for session in self.ended.drain(..) {
@@ -151,6 +157,7 @@ impl Ledger {
         self.ended.clear();
         self.waiting.roll_back();
         self.leaving.roll_back();
+        self.roll_back_ahead();
         self.queued = 0;
         self.dropped = 0;
         self.history.roll_back();
@@ -159,6 +166,11 @@ impl Ledger {
     /// Messages that sessions and groups wait for, and their bytes.
     pub(crate) fn queued(&self) -> (usize, usize) {
         self.waiting.all()
+    }
+
+    #[cfg(test)]
+    pub(super) fn reader(&self) -> Result<dockside_store::Reader, Error> {
+        self.store.reader()
     }
 
     pub(crate) fn into_store(self) -> Store {
@@ -205,8 +217,7 @@ impl Ledger {
             self.store.retain(published.topic, None)?;
             return Ok(0);
         }
-        let seq = self.last_seq + 1;
-        self.last_seq = seq;
+        let (seq, is_queued) = self.next_number();
         let now_ms = self.clock.kept_ms();
         let expires_ms = (published.expires_ms != u64::MAX)
             .then(|| now_ms + published.expires_ms.saturating_sub(self.clock.now_ms()));
@@ -222,9 +233,13 @@ impl Ledger {
                 expires_ms,
             },
         )?;
-        if published.qos != QoS::AtMostOnce {
+        if published.qos != QoS::AtMostOnce && !is_queued {
             let matches = self.routes.matches(published.topic);
-            self.queue(&matches, seq, published)?;
+            for at in 0..matches.routes.len() + matches.groups.len() {
+                if matches.routes.get(at).is_none_or(|route| grants(route, published)) {
+                    self.queue_for(&matches, at, seq, published)?;
+                }
+            }
         }
         if published.retain && !published.topic.starts_with("$SYS/") {
             let is_set = !published.payload.is_empty();
@@ -232,37 +247,11 @@ impl Ledger {
             if !is_set {
                 self.store.release(seq)?;
             }
+        } else if is_queued {
+            // All may have lost it for want of room.
+            self.store.release(seq)?;
         }
         Ok(seq)
-    }
-
-    fn queue(
-        &mut self,
-        matches: &Matches,
-        seq: Seq,
-        published: &Published<'_>,
-    ) -> Result<(), Error> {
-        let bytes = published.topic.len()
-            + published.properties.len()
-            + published.payload.len()
-            + MESSAGE_OVERHEAD;
-        for route in matches.routes.iter().filter(|route| grants(route, published)) {
-            let Some(granted) = route.grant(published) else { continue };
-            let grant = Grant {
-                qos: granted.qos.min(published.qos).bits(),
-                retain: granted.retain_as_published && published.retain,
-                identifiers: &granted.subscription_ids,
-            };
-            self.store.queue(route.instance, seq, &grant, bytes)?;
-            self.make_room(route.instance, bytes)?;
-        }
-        for &group in &matches.groups {
-            // Its members have qualities of their own.
-            let grant = Grant { qos: published.qos.bits(), retain: false, identifiers: &[] };
-            self.store.queue(group, seq, &grant, bytes)?;
-            self.make_room(group, bytes)?;
-        }
-        Ok(())
     }
 
     /// Counts one more for a reader; beyond its bounds it loses its oldest.
@@ -383,6 +372,12 @@ fn grants(route: &crate::dispatcher::routes::Route, published: &Published<'_>) -
     route.grant(published).is_some_and(|grant| grant.qos.min(published.qos) != QoS::AtMostOnce)
 }
 
+/// What a message counts for, for each who waits for it.
+fn size(published: &Published<'_>) -> usize {
+    published.topic.len() + published.properties.len() + published.payload.len() + MESSAGE_OVERHEAD
+}
+
+mod ahead;
 mod leaving;
 mod site;
 mod space;

@@ -12,6 +12,7 @@
 //!
 //! Whoever rings does a group of one batch itself, on its own thread (`turn`).
 
+mod ahead;
 mod effort;
 mod failing;
 mod held;
@@ -169,7 +170,10 @@ pub(crate) fn start(
     metrics: StoreMetrics,
 ) -> std::io::Result<JoinHandle<()>> {
     let mover = ledger.mover().map_err(std::io::Error::other)?;
-    let mover = Mover::start(mover, Arc::clone(&log))?;
+    let mover = Mover::start(mover, Arc::clone(&log), {
+        let queue = Arc::clone(queue);
+        move || queue.wake()
+    })?;
     let mut work = Work::new(Arc::clone(&log), ledger, metrics);
     work.moves_with(mover);
     let desk = Arc::new(Mutex::new(Some(work)));
@@ -195,8 +199,8 @@ fn write(queue: &WriterQueue, desk: &Desk) {
         work.go_on();
         std::mem::swap(&mut *queue.group.lock().expect("no panic while it is held"), &mut group);
         let closed = group.closed;
-        if group.batches.is_empty() && work.slow.is_empty() {
-            if closed {
+        if group.batches.is_empty() && !work.goes_on_with_slow() {
+            if closed && work.slow.is_empty() {
                 return at_desk.take().into_iter().for_each(Work::end);
             }
             let sleep = work.rest();
@@ -208,7 +212,9 @@ fn write(queue: &WriterQueue, desk: &Desk) {
         if !group.batches.is_empty() {
             work.group(&group.entries, &mut group.batches);
         }
-        work.slice(rows);
+        if work.goes_on_with_slow() {
+            work.slice(rows);
+        }
         queue.worked(work);
         drop(at_desk);
         group.entries.clear();

@@ -13,8 +13,11 @@ const LOG_BYTES: u64 = 64 << 20;
 const LOOK_COMMITS: u32 = 64;
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
-/// Free bytes that are given back to the file system at once.
-const GIVE_BACK_BYTES: u64 = 4 << 20;
+/// Free bytes of the file that are not worth giving back to the file system.
+const LOOSE_BYTES: u64 = 4 << 20;
+
+/// Those that are given back at once.
+const GIVE_BACK_BYTES: u64 = 256 << 10;
 
 /// Free bytes of the file that are worth giving back when the disk is short.
 const WORTH_BYTES: u64 = 256 << 10;
@@ -22,12 +25,16 @@ const WORTH_BYTES: u64 = 256 << 10;
 /// Bytes of the log that are: nothing goes for what has only not been moved yet.
 const WORTH_LOG_BYTES: u64 = 4 << 20;
 
+const HASTE: u32 = 10;
+
 /// The bounds on the file and its file system.
 pub(super) struct Room {
     bytes: u64,
     min_free: u64,
     commits: u32,
     looked: Instant,
+    /// The last look has not made all the room that it wanted.
+    goes_on: bool,
 }
 
 /// What is to be done.
@@ -50,12 +57,18 @@ impl Room {
     pub(super) fn new(store: &mut Store, config: &config::Store) -> Result<Self, Error> {
         let bytes = (config.max_bytes / 2).max(config.max_bytes.saturating_sub(LOG_BYTES));
         store.bound(bytes, config.max_bytes - bytes)?;
-        Ok(Self { bytes, min_free: config.min_free_bytes, commits: 0, looked: Instant::now() })
+        Ok(Self {
+            bytes,
+            min_free: config.min_free_bytes,
+            commits: 0,
+            looked: Instant::now(),
+            goes_on: false,
+        })
     }
 
     /// Whether it is time to look.
     pub(super) fn is_due(&self) -> bool {
-        self.commits >= LOOK_COMMITS || self.looked.elapsed() >= LOOK
+        self.goes_on || self.commits >= LOOK_COMMITS || self.looked.elapsed() >= LOOK
     }
 
     /// There was a transaction.
@@ -63,9 +76,23 @@ impl Room {
         self.commits += 1;
     }
 
+    /// Whether the last look has not made all the room that it wanted.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
     /// Somebody looks, whatever comes of it.
     pub(super) fn begin_look(&mut self) {
-        (self.commits, self.looked) = (0, Instant::now());
+        (self.commits, self.looked, self.goes_on) = (0, Instant::now(), false);
+    }
+
+    pub(super) fn look_again(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// How much more than usual has to go at once: near the bound everything that comes next could fail.
+    pub(super) fn haste(&self, usage: &Usage) -> u32 {
+        if usage.file - usage.free > self.bytes / 10 * 9 { HASTE } else { 1 }
     }
 
     pub(super) fn look(&self, usage: &Usage) -> Look {
@@ -77,7 +104,7 @@ impl Room {
             Look::DiskLoose
         } else if is_disk_short {
             Look::DiskShort
-        } else if usage.free > usage.file / 4 && usage.free > GIVE_BACK_BYTES {
+        } else if usage.free > usage.file / 4 && usage.free > LOOSE_BYTES {
             Look::Loose
         } else {
             Look::Enough
@@ -119,6 +146,8 @@ mod tests {
         ] {
             assert_eq!(room.look(&usage), expected, "{usage:?}");
         }
+        assert_eq!(room.haste(&mib(172, 0, None)), 1);
+        assert!(room.haste(&mib(173, 0, None)) > 1, "nine tenths of 192 MiB");
         let long_log = Usage { log: 5 << 20, ..mib(100, 0, Some(999)) };
         assert_eq!(room.look(&long_log), Look::DiskLoose, "the log goes before anything is lost");
         room.min_free = 0;

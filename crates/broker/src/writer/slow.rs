@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::ahead::Begun;
 use super::work::{Work, publish_aside, published};
 use super::{Batch, Group};
 use crate::keep::{Keep, KeepAside};
@@ -14,7 +15,7 @@ use crate::live_log::Aside;
 use crate::record::{AsideNumber, Entries, Entry, Instance};
 
 /// Rows that take the store some four milliseconds.
-const SLICE: usize = 256;
+pub(super) const SLICE: usize = 256;
 
 /// More rows of one connection in a group are not quick: a dock has no more events on their way.
 const QUICK: usize = 64;
@@ -28,12 +29,16 @@ pub(super) struct Slow {
     batches: VecDeque<Waiting>,
     /// How many of each connection.
     from: HashMap<Instance, usize>,
+    /// How far the first is queued ahead, if it is one for many.
+    pub(super) begun: Option<Begun>,
 }
 
 struct Waiting {
     entries: Vec<u8>,
     batch: Batch,
     rows: usize,
+    /// Whether its messages can be queued ahead.
+    is_settled: bool,
 }
 
 /// What a batch will take.
@@ -42,6 +47,8 @@ struct Cost {
     rows: usize,
     /// Whether it may pass others.
     are_messages: bool,
+    /// Whether nothing in it changes who waits for its messages.
+    is_settled: bool,
 }
 
 impl Slow {
@@ -49,9 +56,24 @@ impl Slow {
         self.batches.is_empty()
     }
 
-    fn push(&mut self, entries: &[u8], batch: Batch, rows: usize) {
+    fn push(&mut self, entries: &[u8], batch: Batch, cost: Cost) {
         *self.from.entry(batch.from.session).or_default() += 1;
-        self.batches.push_back(Waiting { entries: entries.to_vec(), batch, rows });
+        let Cost { rows, is_settled, .. } = cost;
+        self.batches.push_back(Waiting { entries: entries.to_vec(), batch, rows, is_settled });
+    }
+
+    /// Entries of the first.
+    pub(super) fn first(&self) -> &[u8] {
+        self.batches.front().map_or(&[], |first| &first.entries)
+    }
+
+    pub(super) fn take_first(&mut self) -> Option<(Vec<u8>, Batch)> {
+        self.pop().map(|first| (first.entries, first.batch))
+    }
+
+    /// Whether the first is too much for one slice, and can be done in several.
+    fn first_is_for_many(&self) -> bool {
+        self.batches.front().is_some_and(|first| first.rows > SLICE && first.is_settled)
     }
 
     fn pop(&mut self) -> Option<Waiting> {
@@ -70,7 +92,7 @@ impl Slow {
 impl Work {
     /// Leaves in a group what goes first, if it is not all done soon; the rows that takes.
     pub(super) fn sort(&mut self, group: &mut Group) -> usize {
-        if self.slow.is_empty() && group.batches.len() < 2 || !self.ledger.are_answers_promises {
+        if !self.ledger.are_answers_promises {
             return 0;
         }
         let mut costs = Vec::with_capacity(group.batches.len());
@@ -86,6 +108,7 @@ impl Work {
         if self.slow.is_empty() && rows <= SLICE {
             return rows;
         }
+        let numbers = self.ledger.numbers_left();
         let entries = std::mem::take(&mut group.entries);
         let (mut start, mut rows) = (0, 0);
         for (batch, cost) in std::mem::take(&mut group.batches).into_iter().zip(costs) {
@@ -96,13 +119,14 @@ impl Work {
             let may_pass = cost.are_messages
                 && session != 0
                 && by_connection[&session] <= QUICK
+                && rows + cost.rows <= numbers
                 && !self.slow.from.contains_key(&session);
             if may_pass {
                 rows += cost.rows;
                 group.entries.extend_from_slice(own);
                 group.batches.push(Batch { end: group.entries.len(), ..batch });
             } else {
-                self.slow.push(own, batch, cost.rows);
+                self.slow.push(own, batch, cost);
             }
         }
         rows
@@ -110,8 +134,12 @@ impl Work {
 
     /// Does a slice of what was left: no less than what went first.
     pub(super) fn slice(&mut self, at_least: usize) {
+        if self.slow.first_is_for_many() {
+            return self.for_many();
+        }
         let (mut entries, mut batches, mut rows) = (Vec::new(), Vec::new(), 0);
         while rows < SLICE.max(at_least)
+            && !self.slow.first_is_for_many()
             && let Some(next) = self.slow.pop()
         {
             entries.extend_from_slice(&next.entries);
@@ -123,8 +151,13 @@ impl Work {
         }
     }
 
+    /// Whether it takes longer than anybody should wait for it.
+    pub(super) fn is_for_many(&mut self, entries: &[u8]) -> bool {
+        self.cost(entries).rows > SLICE
+    }
+
     fn cost(&mut self, entries: &[u8]) -> Cost {
-        let mut cost = Cost { rows: 0, are_messages: true };
+        let mut cost = Cost { rows: 0, are_messages: true, is_settled: true };
         for entry in Entries::new(entries) {
             cost.rows += match entry {
                 Entry::Publish(published) => self.ledger.rows(&published),
@@ -138,6 +171,7 @@ impl Work {
                 Entry::End(0) => 0,
                 other => {
                     cost.are_messages = false;
+                    cost.is_settled &= matches!(other, Entry::Keep(_));
                     match other {
                         Entry::End(session) if self.ledger.is_kept(session) => END_ROWS,
                         Entry::Revoke(..) => END_ROWS,
@@ -160,7 +194,7 @@ impl Work {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
@@ -172,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Limits};
-    use crate::live_log;
+    use crate::live_log::{self, LogReader};
     use crate::metrics::StoreMetrics;
     use crate::record::{self, Published, Subscribed};
     use crate::writer::From;
@@ -181,14 +215,14 @@ mod tests {
     /// Sessions that wait for `many`; one of them for `one` too.
     const SESSIONS: u64 = 100;
 
-    const LIGHT: &str = "one";
-    const HEAVY: &str = "many";
+    pub(in crate::writer) const LIGHT: &str = "one";
+    pub(in crate::writer) const HEAVY: &str = "many";
 
-    fn work(dir: &TempDir) -> Work {
-        let (log, _) = live_log::open(&config::LiveLog::default()).unwrap();
+    pub(in crate::writer) fn work(dir: &TempDir, sessions: u64) -> (Work, LogReader) {
+        let (log, reader) = live_log::open(&config::LiveLog::default()).unwrap();
         let mut ledger = ledger(dir, &Limits::default());
         ledger.begin().unwrap();
-        for id in 1..=SESSIONS {
+        for id in 1..=sessions {
             let session = Session { client_id: id.to_string(), user: None, expiry_s: 60 };
             ledger.session(id, &session).unwrap();
             let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
@@ -199,11 +233,11 @@ mod tests {
         ledger.commit().unwrap();
         let works = Arc::new(AtomicBool::new(true));
         let metrics = StoreMetrics::register(&works, Duration::from_secs(10));
-        Work::new(Arc::new(log), ledger, metrics)
+        (Work::new(Arc::new(log), ledger, metrics), reader)
     }
 
     /// A batch of a connection, with a message for each of these topics.
-    fn add(group: &mut Group, from: Instance, topics: &[&str]) {
+    pub(in crate::writer) fn add(group: &mut Group, from: Instance, topics: &[&str]) {
         for topic in topics {
             let published = Published::by_broker(topic, QoS::AtLeastOnce, b"1");
             let published = Published { publisher: from, ..published };
@@ -229,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_done_soon_stays_as_it_came() {
         let dir = TempDir::new().unwrap();
-        let mut work = work(&dir);
+        let (mut work, _reader) = work(&dir, SESSIONS);
         let mut group = Group::default();
         add(&mut group, 1_001, &[HEAVY, HEAVY]);
         add(&mut group, 1_002, &[LIGHT]);
@@ -237,15 +271,15 @@ mod tests {
         assert_eq!(froms(&group.batches), [1_001, 1_002]);
         assert!(work.slow.is_empty());
         let mut alone = Group::default();
-        add(&mut alone, 1_001, &[HEAVY; 20]);
+        add(&mut alone, 1_001, &[HEAVY; 2]);
         work.sort(&mut alone);
-        assert_eq!((alone.batches.len(), work.slow.is_empty()), (1, true), "nobody waits for it");
+        assert_eq!((alone.batches.len(), work.slow.is_empty()), (1, true));
     }
 
     #[test]
     fn a_few_messages_pass_and_each_connection_keeps_its_order() {
         let dir = TempDir::new().unwrap();
-        let mut work = work(&dir);
+        let (mut work, _reader) = work(&dir, SESSIONS);
         let mut group = Group::default();
         add(&mut group, 1_001, &[HEAVY, HEAVY]);
         add(&mut group, 1_002, &[LIGHT]);

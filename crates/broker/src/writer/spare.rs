@@ -6,19 +6,44 @@ use super::history::FOLLOW;
 use super::room::LOOK;
 use super::work::Work;
 
-/// Times that room is made at once, and where nobody waits.
-pub(super) const SPACE_TRIES: usize = 8;
-const IDLE_SPACE_TRIES: usize = 64;
+/// How long room is made behind a commit: somebody may wait for the next.
+const SPACE: Duration = Duration::from_millis(2);
 
-/// What is added to the log before the mover is asked once more, in parts of what it may have before that.
+/// What is not in the store's file yet when the writer moves it itself, pages: that takes some 3 ms.
+const FINISH_PAGES: u32 = 64;
+
+/// What is added to a log that could not begin anew before the mover is asked once more, in parts of what it may have
+/// before that.
 const ASK_AGAIN: f64 = 0.25;
 
 /// Messages of ended sessions that are forgotten at once where nobody waits.
 const LEAVE_ROWS: usize = 100;
 
+/// The mover is done sooner.
+const MOVES: Duration = Duration::from_secs(1);
+
 impl Work {
+    /// Whether there is something slow that goes on now. While the log is long it waits for the mover, who is asked: the
+    /// log begins anew where nothing is added while it is moved, and if somebody has to wait for that it is whoever adds
+    /// most.
+    pub(super) fn goes_on_with_slow(&mut self) -> bool {
+        if self.slow.is_empty() {
+            return false;
+        }
+        if self.mover.is_none() || !self.held.is_empty() {
+            return true;
+        }
+        self.checkpoint_if_due();
+        true
+    }
+
     /// What is done where no group waits; how long to sleep then.
     pub(super) fn rest(&mut self) -> Duration {
+        if !self.slow.is_empty() {
+            // The mover calls.
+            self.sleeps = MOVES;
+            return MOVES;
+        }
         match self.held.retry_in() {
             Some(time) if time.is_zero() => self.retry(),
             Some(_) => {}
@@ -33,7 +58,7 @@ impl Work {
     pub(super) fn trim(&mut self) {
         self.checkpoint_if_due();
         if self.ledger.is_look_due() {
-            self.make_space(SPACE_TRIES);
+            self.make_space(SPACE);
         }
         if self.ledger.is_far_ahead() {
             self.follow();
@@ -52,23 +77,39 @@ impl Work {
         }
     }
 
-    /// The mover's work. What is added while it is at it stays in the log, which begins anew only where nothing was: if
-    /// something always is, the writer moves the rest before the log is too long, and that is a little.
+    /// The mover's work. What is added while it is at it stays in the log, which begins anew only where nothing was: when
+    /// that is little, the writer moves it itself.
     pub(super) fn checkpoint_if_due(&mut self) {
+        if self.is_log_to_finish() || !self.ask_mover() {
+            self.is_moved = false;
+            self.ledger.checkpoint();
+        }
+    }
+
+    /// Whether the mover was there, and has left little.
+    pub(super) fn is_log_to_finish(&self) -> bool {
+        let is_idle = self.mover.as_ref().is_some_and(|mover| !mover.is_at_it());
+        let ledger = &self.ledger;
+        self.is_moved && is_idle && ledger.is_checkpoint_due() && ledger.log_rest() <= FINISH_PAGES
+    }
+
+    /// Asks the mover where the log is long; `false` if the writer must move it.
+    pub(super) fn ask_mover(&mut self) -> bool {
         if !self.ledger.is_checkpoint_due() {
-            self.asked_at = 0.0;
-            return;
+            (self.asked_at, self.is_moved) = (0.0, false);
+            return true;
         }
-        match &self.mover {
-            Some(mover) if !self.ledger.is_checkpoint_overdue() => {
-                let fill = self.ledger.log_fill();
-                if fill >= self.asked_at + ASK_AGAIN {
-                    self.asked_at = fill;
-                    mover.ask();
-                }
-            }
-            _ => self.ledger.checkpoint(),
+        let Some(mover) = self.mover.as_ref().filter(|_| !self.ledger.is_checkpoint_overdue())
+        else {
+            return false;
+        };
+        let fill = self.ledger.log_fill();
+        // Again where much was added; or where somebody reads, and it could not begin anew.
+        if !mover.is_at_it() && (self.is_moved || fill >= self.asked_at + ASK_AGAIN) {
+            (self.asked_at, self.is_moved) = (fill, true);
+            mover.ask();
         }
+        true
     }
 
     /// Nothing has come for a while.
@@ -81,13 +122,13 @@ impl Work {
             self.follow();
         }
         if self.held.is_empty() && self.ledger.is_look_due() {
-            self.make_space(IDLE_SPACE_TRIES);
+            self.make_space(SPACE);
         }
     }
 
     /// How long it may be idle before there is something to do.
     pub(super) fn idle_after(&self) -> Duration {
-        if self.leaves_now() {
+        if self.leaves_now() || self.ledger.wants_room() && self.held.is_empty() {
             return Duration::ZERO;
         }
         if self.ledger.is_ahead() { FOLLOW } else { LOOK }
@@ -130,28 +171,80 @@ impl Work {
 
     /// `store.max_bytes` and `store.min_free_bytes`: what goes for them is counted, so that somebody can be
     /// told.
-    pub(super) fn make_space(&mut self, tries: usize) {
-        // More may have come since the last look than goes at once.
-        for _ in 0..tries {
-            match self.ledger.make_space() {
-                Ok(space) => {
-                    self.is_stuck = false;
-                    if self.metrics.looked(&space) {
-                        tracing::warn!(
-                            "the file system has less free space than store.min_free_bytes: the oldest events go, then the oldest messages of the largest queue; free some"
-                        );
-                    }
-                    if !space.goes_on() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut self.is_stuck, true) {
-                        tracing::warn!(%error, "room could not be made in the store; it is tried again");
-                    }
-                    return self.ledger.roll_back();
+    pub(super) fn make_space(&mut self, time: Duration) {
+        match self.ledger.make_space(time) {
+            Ok(space) => {
+                self.is_stuck = false;
+                if self.metrics.looked(&space) {
+                    tracing::warn!(
+                        "the file system has less free space than store.min_free_bytes: the oldest events go, then the oldest messages of the largest queue; free some"
+                    );
                 }
             }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_stuck, true) {
+                    tracing::warn!(%error, "room could not be made in the store; it is tried again");
+                }
+                self.ledger.roll_back();
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::writer::Group;
+    use crate::writer::mover::Mover;
+    use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
+
+    #[test]
+    fn while_the_log_is_long_what_is_slow_waits_for_the_mover_and_the_quick_does_not() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir, 1_000);
+        let (done, is_done) = channel();
+        let mover = work.ledger.mover().unwrap();
+        let call = move || done.send(()).unwrap();
+        work.moves_with(Mover::start(mover, Arc::clone(&work.log), call).unwrap());
+        let mut group = Group::default();
+        let mut seen = [false; 2];
+        // A log is full after some hundred slices.
+        for _ in 0..1_000 {
+            if work.slow.is_empty() {
+                add(&mut group, 2_001, &[HEAVY]);
+            } else {
+                add(&mut group, 2_002, &[LIGHT]);
+            }
+            let quick = work.ledger.queued().0;
+            let is_heavy = work.slow.is_empty();
+            work.sort(&mut group);
+            if !is_heavy {
+                work.group(&group.entries, &mut group.batches);
+                assert_eq!(work.ledger.queued().0, quick + 1);
+            }
+            group = Group::default();
+            let is_long = work.ledger.is_checkpoint_due();
+            let goes_on = work.goes_on_with_slow();
+            assert!(goes_on || is_long, "it waits for nothing");
+            if goes_on {
+                work.slice(0);
+            } else {
+                assert_eq!(work.rest(), MOVES);
+                is_done.recv_timeout(Duration::from_secs(20)).expect("the mover calls");
+                // One of those that it was not there for is finished by the writer.
+                assert!(work.goes_on_with_slow() && !work.ledger.is_checkpoint_due());
+                seen[0] = true;
+            }
+            seen[1] |= seen[0] && goes_on;
+            if seen == [true; 2] {
+                return;
+            }
+        }
+        panic!("the log never was long: {seen:?}");
     }
 }

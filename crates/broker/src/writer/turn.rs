@@ -69,7 +69,8 @@ impl WriterQueue {
             std::mem::swap(&mut *queued, &mut group);
         }
         let started = Instant::now();
-        let is_done = work.hasty_group(&group.entries, &mut group.batches);
+        let is_done = !work.is_for_many(&group.entries)
+            && work.hasty_group(&group.entries, &mut group.batches);
         self.worked(work);
         if !is_done || started.elapsed() > SLOW {
             work.pause_until = Some(Instant::now() + PAUSE);
@@ -87,10 +88,7 @@ impl WriterQueue {
             Some(Ok(mut desk)) => {
                 let Some(work) = desk.as_mut() else { return };
                 work.go_on();
-                if work.mover.is_some() && !work.ledger.is_checkpoint_overdue() {
-                    work.checkpoint_if_due();
-                }
-                if !work.wants_its_thread() {
+                if !work.is_log_to_finish() && work.ask_mover() && !work.wants_its_thread() {
                     return;
                 }
             }
@@ -130,8 +128,7 @@ impl Work {
     /// Whether there is something for the writer's thread, which sleeps.
     pub(super) fn wants_its_thread(&self) -> bool {
         let ledger = &self.ledger;
-        (ledger.is_checkpoint_due() && (self.mover.is_none() || ledger.is_checkpoint_overdue()))
-            || ledger.is_far_ahead()
+        ledger.is_far_ahead()
             || ledger.is_trim_due()
             || ledger.is_look_due()
             || self.idle_after() < self.sleeps
@@ -153,6 +150,7 @@ mod tests {
     use crate::record::{self, Published, Record};
     use crate::writer::From;
     use crate::writer::ledger::tests::{ledger, with_session};
+    use crate::writer::slow::tests::{HEAVY, work};
 
     /// A queue whose desk nobody sits at, and a session that waits for `t`.
     fn queue(dir: &TempDir) -> (WriterQueue, LogReader) {
@@ -161,10 +159,13 @@ mod tests {
         with_session(&mut ledger);
         let works = Arc::new(AtomicBool::new(true));
         let metrics = StoreMetrics::register(&works, Duration::from_secs(10));
-        let work = Work::new(Arc::new(log), ledger, metrics);
+        (at(Work::new(Arc::new(log), ledger, metrics)), reader)
+    }
+
+    fn at(work: Work) -> WriterQueue {
         let queue = WriterQueue::default();
         let _ = queue.desk.set(Arc::new(Mutex::new(Some(work))));
-        (queue, reader)
+        queue
     }
 
     fn append(queue: &WriterQueue, payload: &str) {
@@ -266,6 +267,16 @@ mod tests {
         decline(&Entry::Unsubscribe(1, "t"));
         let long = "x".repeat(QUICK_BYTES);
         decline(&Entry::Publish(Published::by_broker("t", QoS::AtLeastOnce, long.as_bytes())));
+        let many_dir = TempDir::new().unwrap();
+        let (work, _reader) = work(&many_dir, 1_000);
+        let for_many = at(work);
+        let mut entry = Vec::new();
+        record::append(
+            &mut entry,
+            &Entry::Publish(Published::by_broker(HEAVY, QoS::AtLeastOnce, b"1")),
+        );
+        for_many.append(From::session(1_001), &entry, 1, None);
+        assert_eq!(for_many.take_turn(), Turn::Declined);
         // The first that is written behind a checkpoint is synced.
         at_desk(&queue, |work| work.checkpoint());
         append(&queue, "1");

@@ -21,12 +21,16 @@ pub(super) struct Work {
     pub(super) log: Arc<LiveLog>,
     pub(super) ledger: Ledger,
     pub(super) effort: Effort,
+    /// What the messages of the next group took that were queued ahead.
+    pub(super) ahead_took: Duration,
     pub(super) held: Held,
     pub(super) slow: Slow,
     /// None moves the store's log itself.
     pub(super) mover: Option<Mover>,
     /// How long the log was when it was asked; 0 is not since the log began.
     pub(super) asked_at: f64,
+    /// It was asked since the writer last tried to finish the log.
+    pub(super) is_moved: bool,
     pub(super) metrics: StoreMetrics,
     /// Of publishers and topics whose order is kept.
     pub(super) hashes: RandomState,
@@ -54,10 +58,12 @@ impl Work {
             log,
             ledger,
             effort: Effort::default(),
+            ahead_took: Duration::ZERO,
             held: Held::default(),
             slow: Slow::default(),
             mover: None,
             asked_at: 0.0,
+            is_moved: false,
             metrics,
             hashes: RandomState::new(),
             is_behind: false,
@@ -158,9 +164,7 @@ impl Work {
         let committed = done.and_then(|()| self.ledger.commit());
         match committed {
             Ok(dropped) => {
-                self.cannot_leave = false;
-                self.metrics.committed(began.elapsed(), dropped);
-                self.metrics.queued(self.ledger.queued());
+                self.committed(began.elapsed(), dropped);
                 for number in kept {
                     self.log.fetch(number);
                 }
@@ -171,6 +175,13 @@ impl Work {
                 Err(error)
             }
         }
+    }
+
+    /// A transaction is committed that took so long.
+    pub(super) fn committed(&mut self, time: Duration, dropped: u64) {
+        self.cannot_leave = false;
+        self.metrics.committed(time, dropped);
+        self.metrics.queued(self.ledger.queued());
     }
 
     #[cfg(test)]
@@ -203,7 +214,7 @@ impl Work {
                 }
             }
         }
-        self.effort.took(count, began.elapsed());
+        self.effort.took(count, began.elapsed() + std::mem::take(&mut self.ahead_took));
         Ok(())
     }
 

@@ -1,34 +1,21 @@
 //! What goes because it is old, or because room is short.
 
+use std::time::{Duration, Instant};
+
 use dockside_store::{Error, Mover, Usage};
 
 use super::Ledger;
 use crate::writer::room::{Look, Room};
 
-/// Rows that go at once when room is short.
-const SPACE_ROWS: u32 = 2_000;
+/// Rows that go in a step when room is short: some may be large.
+const STEP_ROWS: u32 = 32;
 
 /// What a look at the room has found, and what went.
 pub(crate) struct Space {
     pub(crate) usage: Usage,
     pub(crate) is_disk_short: bool,
-    /// Free bytes of the file went back to the file system.
-    pub(crate) gave_back: bool,
     pub(crate) events: usize,
     pub(crate) messages: usize,
-    /// Messages of readers that had ended.
-    pub(crate) left: usize,
-}
-
-impl Space {
-    fn of(usage: Usage) -> Self {
-        Self { usage, is_disk_short: false, gave_back: false, events: 0, messages: 0, left: 0 }
-    }
-
-    /// Whether another look may find more.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.gave_back || self.events + self.messages + self.left > 0
-    }
 }
 
 impl Ledger {
@@ -82,6 +69,11 @@ impl Ledger {
         self.store.put_checkpoints_off(are_put_off);
     }
 
+    /// Pages of the store's log that nobody has moved yet.
+    pub(crate) fn log_rest(&self) -> u32 {
+        self.store.log_rest()
+    }
+
     pub(crate) fn is_checkpoint_due(&self) -> bool {
         self.store.is_checkpoint_due()
     }
@@ -102,33 +94,51 @@ impl Ledger {
         self.store.checkpoint();
     }
 
-    /// Makes room, in transactions of its own: what readers have left that have ended goes, then the oldest events, then
-    /// the oldest messages of the reader that most wait for.
-    pub(crate) fn make_space(&mut self) -> Result<Space, Error> {
+    /// Whether the last look has not made all the room that it wanted.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.room.goes_on()
+    }
+
+    /// Makes room, in transactions of its own and for so long, or longer where the file is nearly full: what readers have
+    /// left that have ended goes, then the oldest events, then the oldest messages of the reader that most wait for.
+    pub(crate) fn make_space(&mut self, time: Duration) -> Result<Space, Error> {
+        let began = Instant::now();
         self.room.begin_look();
         let usage = self.store.usage()?;
         let look = self.room.look(&usage);
-        let mut space = Space::of(usage);
+        let time = time * self.room.haste(&usage);
+        let is_disk_short = matches!(look, Look::DiskLoose | Look::DiskShort);
+        let mut space = Space { usage, is_disk_short, events: 0, messages: 0 };
         match look {
             Look::Enough => {}
-            Look::Loose => Room::give_back(&mut self.store)?,
             Look::DiskLoose => {
-                (space.is_disk_short, space.gave_back) = (true, true);
                 self.store.give_all_back()?;
+                let left = self.store.usage()?;
+                if left.free + left.log < space.usage.free + space.usage.log {
+                    self.room.look_again();
+                }
             }
+            Look::Loose => loop {
+                Room::give_back(&mut self.store)?;
+                if self.room.look(&self.store.usage()?) != look {
+                    break;
+                }
+                if began.elapsed() >= time {
+                    self.room.look_again();
+                    break;
+                }
+            },
             Look::Short | Look::DiskShort => {
-                space.is_disk_short = look == Look::DiskShort;
                 if self.is_ahead() {
                     // If it cannot, the newest events are not those that go.
                     let _ = self.follow();
                 }
                 self.store.begin()?;
-                space.left = self.leave(SPACE_ROWS as usize)?;
-                if space.left == 0 {
-                    space.events = self.store.drop_oldest_events(SPACE_ROWS)?;
-                }
-                if space.left + space.events == 0 {
-                    space.messages = self.drop_of_largest()?;
+                while self.free_some(&mut space)? && self.room.look(&self.store.usage()?) == look {
+                    if began.elapsed() >= time {
+                        self.room.look_again();
+                        break;
+                    }
                 }
                 self.store.commit()?;
                 self.waiting.commit();
@@ -138,10 +148,25 @@ impl Ledger {
         Ok(space)
     }
 
+    /// Whether something has gone.
+    fn free_some(&mut self, space: &mut Space) -> Result<bool, Error> {
+        if self.leave(STEP_ROWS as usize)? > 0 {
+            return Ok(true);
+        }
+        let events = self.store.drop_oldest_events(STEP_ROWS)?;
+        space.events += events;
+        if events > 0 {
+            return Ok(true);
+        }
+        let messages = self.drop_of_largest()?;
+        space.messages += messages;
+        Ok(messages > 0)
+    }
+
     fn drop_of_largest(&mut self) -> Result<usize, Error> {
         let Some(reader) = self.waiting.largest() else { return Ok(0) };
         let mut dropped = 0;
-        while dropped < SPACE_ROWS as usize
+        while dropped < STEP_ROWS as usize
             && let Some(oldest) = self.store.oldest(reader)?
         {
             self.done(reader, oldest)?;

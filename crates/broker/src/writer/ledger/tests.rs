@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_store::{Durability, Session};
 use tempfile::TempDir;
@@ -249,6 +251,36 @@ fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
     ledger.store.not_retained("retained", seq).unwrap();
     ledger.store.commit().unwrap();
     found
+}
+
+/// However much there is, nobody waits for it.
+#[test]
+fn room_is_made_in_steps_until_there_is_enough() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    let config = config::Store { max_bytes: 8 << 20, ..config::Store::default() };
+    ledger.room = Room::new(&mut ledger.store, &config).unwrap();
+    with_session(&mut ledger);
+    ledger.begin().unwrap();
+    for _ in 0..390 {
+        publish(&mut ledger, "t", &[0; 10_000]);
+    }
+    ledger.commit().unwrap();
+    let mut steps = 0;
+    loop {
+        let space = ledger.make_space(Duration::ZERO).unwrap();
+        assert!(space.messages <= 32, "{}", space.messages);
+        assert_eq!(ledger.is_look_due(), ledger.wants_room());
+        if !ledger.wants_room() {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps >= 1);
+    let usage = ledger.store.usage().unwrap();
+    assert!(usage.file - usage.free <= (4 << 20) / 10 * 8, "four fifths of what the file may have");
+    assert!(ledger.queued().0 > 200, "and no more than has to: {:?}", ledger.queued());
+    assert_eq!(ledger.make_space(Duration::ZERO).unwrap().messages, 0);
 }
 
 /// Or its repetition would be answered, and recorded nowhere.
