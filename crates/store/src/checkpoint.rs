@@ -1,7 +1,7 @@
 //! When the write-ahead log is moved into the file, and by whom: it waits for the disk, which whoever commits need not.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -12,6 +12,9 @@ use crate::{Error, Store};
 /// The length of the log that there may be, in parts of that at which it is moved ([`Store::bound`]).
 const LONGEST: f64 = 4.0;
 
+/// How long whoever moves the log waits for those who read.
+const READ: Duration = Duration::from_millis(5);
+
 /// How long the log is, and from when on it is too long.
 pub(crate) struct Checkpoints {
     log: Arc<Log>,
@@ -20,7 +23,7 @@ pub(crate) struct Checkpoints {
 }
 
 /// What is known of the log.
-struct Log {
+pub(crate) struct Log {
     pages: AtomicU32,
     /// How long it was when a [`Mover`] began last.
     moved: AtomicU32,
@@ -28,9 +31,49 @@ struct Log {
     begins: AtomicBool,
     /// Held by whoever moves it: SQLite lets one, and sends the others away.
     moving: Mutex<()>,
+    /// How many read what sessions wait for.
+    reads: Mutex<usize>,
+    read: Condvar,
+}
+
+/// Somebody reads: the log does not begin anew meanwhile, unless all of it was in the file before.
+pub(crate) struct Read<'a>(&'a Log);
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        *self.0.reads() -= 1;
+        self.0.read.notify_all();
+    }
 }
 
 impl Log {
+    fn new() -> Self {
+        Self {
+            pages: AtomicU32::new(0),
+            moved: AtomicU32::new(0),
+            begins: AtomicBool::new(true),
+            moving: Mutex::default(),
+            reads: Mutex::default(),
+            read: Condvar::new(),
+        }
+    }
+
+    fn reads(&self) -> MutexGuard<'_, usize> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to read; waits while the log is moved by whoever adds to it.
+    pub(crate) fn read(&self) -> Read<'_> {
+        *self.reads() += 1;
+        Read(self)
+    }
+
+    /// Nobody begins to read while this is held, and nobody reads, unless somebody does for long.
+    fn unread(&self) -> MutexGuard<'_, usize> {
+        let unread = self.read.wait_timeout_while(self.reads(), READ, |reads| *reads > 0);
+        unread.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     fn moving(&self) -> MutexGuard<'_, ()> {
         self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,13 +114,7 @@ fn move_log(connection: &Connection) {
 impl Checkpoints {
     /// In place of SQLite's own, which come with the commit that makes the log too long.
     pub(crate) fn new(connection: &mut Connection) -> Result<Self, Error> {
-        let log = Log {
-            pages: AtomicU32::new(0),
-            moved: AtomicU32::new(0),
-            begins: true.into(),
-            moving: Mutex::default(),
-        };
-        let log = Arc::new(log);
+        let log = Arc::new(Log::new());
         let seen = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             seen.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
@@ -99,6 +136,10 @@ impl Checkpoints {
     /// Whether the next commit may be the first in the log.
     pub(crate) fn begins_log(&self) -> bool {
         self.log.begins.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn log(&self) -> Arc<Log> {
+        Arc::clone(&self.log)
     }
 
     fn pages(&self) -> u32 {
@@ -138,7 +179,7 @@ impl Store {
         self.log_fill() >= 2.0
     }
 
-    /// Moves the log into the file, as far as nobody reads it, and waits for the disk: unless a [`Mover`] is at it. That
+    /// Moves the log into the file and waits for the disk, and for those who read, some milliseconds: unless a [`Mover`] is at it. That
     /// is waited for only where the log would otherwise be longer than it may be.
     pub fn checkpoint(&mut self) {
         let log = Arc::clone(&self.checkpoints.log);
@@ -147,6 +188,7 @@ impl Store {
             false => log.moving.try_lock().ok(),
         };
         if moving.is_some() {
+            let _unread = log.unread();
             self.checkpoints.moved();
             move_log(&self.connection);
         }
@@ -182,10 +224,46 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use tempfile::TempDir;
 
     use crate::tests::model;
-    use crate::{Durability, Store};
+    use crate::{Durability, Seen, Store};
+
+    /// A reader that began before all of the log was in the file keeps it from beginning anew.
+    #[test]
+    fn the_log_begins_anew_though_somebody_always_reads() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        store.put_checkpoints_off(true);
+        store.checkpoints.at = 4;
+        let ends = &AtomicBool::new(false);
+        let reader = store.reader().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while !ends.load(Ordering::Relaxed) {
+                    reader.chunk(1, (0, 1_000_000), (1_000, 1 << 20)).unwrap();
+                }
+            });
+            let mut failed = 0;
+            for seq in 1..=500 {
+                store.begin().unwrap();
+                model::write(&mut store, &[seq]).unwrap();
+                store.commit().unwrap();
+                if store.is_checkpoint_due() {
+                    let before = store.log_fill();
+                    store.checkpoint();
+                    store.begin().unwrap();
+                    store.seen(&Seen { wall_ms: seq, boot: 0, uptime_ms: 0 }).unwrap();
+                    store.commit().unwrap();
+                    failed += usize::from(store.log_fill() >= before);
+                }
+            }
+            ends.store(true, Ordering::Relaxed);
+            assert_eq!(failed, 0);
+        });
+    }
 
     #[test]
     fn a_mover_moves_the_log_while_another_connection_commits() {

@@ -1,15 +1,19 @@
 //! What a session reads at its own pace.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, Row, params};
 
+use crate::checkpoint::Log;
 use crate::write::signed;
 use crate::{Error, Exchange, Queued, ReaderId, Seq, Store, file};
 
 /// A connection that only reads, and sees what was committed.
 pub struct Reader {
     pub(crate) connection: Connection,
+    /// Of the store that it reads for.
+    log: Option<Arc<Log>>,
 }
 
 /// Messages that a reader has not had, in their order.
@@ -42,7 +46,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn reader(&self) -> Result<Reader, Error> {
-        Reader::at(self.path())
+        Ok(Reader { log: Some(self.checkpoints.log()), ..Reader::at(self.path())? })
     }
 }
 
@@ -59,7 +63,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.set_prepared_statement_cache_capacity(16);
-        Ok(Self { connection })
+        Ok(Self { connection, log: None })
     }
 
     /// Messages of a reader behind `after` up to `to`, at most `messages` and about `bytes` of them.
@@ -72,6 +76,7 @@ impl Reader {
         (after, to): (Seq, Seq),
         (messages, bytes): (usize, usize),
     ) -> Result<Chunk, Error> {
+        let _read = self.log.as_ref().map(|log| log.read());
         let mut statement = self.connection.prepare_cached(concat!(
             "SELECT ",
             queued!("q"),
@@ -98,6 +103,7 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn exchanges(&self, session: ReaderId) -> Result<Vec<Exchange>, Error> {
+        let _read = self.log.as_ref().map(|log| log.read());
         let mut statement = self.connection.prepare_cached(concat!(
             "SELECT ",
             queued!("o"),

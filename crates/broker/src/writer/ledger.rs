@@ -173,6 +173,12 @@ impl Ledger {
         self.store.reader()
     }
 
+    /// Its log is moved into the file at a quarter of so many bytes.
+    #[cfg(test)]
+    pub(super) fn bound_log(&mut self, bytes: u64) {
+        self.store.bound(1 << 30, bytes).unwrap();
+    }
+
     pub(crate) fn into_store(self) -> Store {
         self.store
     }

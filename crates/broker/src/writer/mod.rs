@@ -170,7 +170,7 @@ pub(crate) fn start(
     metrics: StoreMetrics,
 ) -> std::io::Result<JoinHandle<()>> {
     let mover = ledger.mover().map_err(std::io::Error::other)?;
-    let mover = Mover::start(mover, Arc::clone(&log), {
+    let mover = Mover::start(move || mover.move_log(), Arc::clone(&log), {
         let queue = Arc::clone(queue);
         move || queue.wake()
     })?;

@@ -16,9 +16,9 @@ pub(super) struct Mover {
 }
 
 impl Mover {
-    /// `done` is called whenever the log was moved.
+    /// `moves` moves the log, and `done` is called whenever it has.
     pub(super) fn start(
-        store: dockside_store::Mover,
+        moves: impl Fn() + Send + 'static,
         log: Arc<LiveLog>,
         done: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
@@ -29,7 +29,7 @@ impl Mover {
         let thread = thread::Builder::new().name("mover".to_owned()).spawn(move || {
             let _watch = Watch::new(&log);
             while asks.recv().is_ok() {
-                store.move_log();
+                moves();
                 at_it.store(false, Ordering::Release);
                 done();
             }

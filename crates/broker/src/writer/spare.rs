@@ -34,7 +34,7 @@ impl Work {
             return true;
         }
         self.checkpoint_if_due();
-        true
+        !self.ledger.is_checkpoint_due() || self.mover.as_ref().is_none_or(|m| !m.is_at_it())
     }
 
     /// What is done where no group waits; how long to sleep then.
@@ -207,13 +207,19 @@ mod tests {
     fn while_the_log_is_long_what_is_slow_waits_for_the_mover_and_the_quick_does_not() {
         let dir = TempDir::new().unwrap();
         let (mut work, _reader) = work(&dir, 1_000);
-        let (done, is_done) = channel();
+        work.ledger.bound_log(8 << 20);
         let mover = work.ledger.mover().unwrap();
-        let call = move || done.send(()).unwrap();
-        work.moves_with(Mover::start(mover, Arc::clone(&work.log), call).unwrap());
+        let (done, is_done) = channel();
+        let (goes, may_go) = channel();
+        let moves = move || {
+            // Or the test is over.
+            let _ = may_go.recv();
+            mover.move_log();
+        };
+        let call = move || drop(done.send(()));
+        work.moves_with(Mover::start(moves, Arc::clone(&work.log), call).unwrap());
         let mut group = Group::default();
         let mut seen = [false; 2];
-        // A log is full after some hundred slices.
         for _ in 0..1_000 {
             if work.slow.is_empty() {
                 add(&mut group, 2_001, &[HEAVY]);
@@ -235,6 +241,7 @@ mod tests {
                 work.slice(0);
             } else {
                 assert_eq!(work.rest(), MOVES);
+                goes.send(()).unwrap();
                 is_done.recv_timeout(Duration::from_secs(20)).expect("the mover calls");
                 // One of those that it was not there for is finished by the writer.
                 assert!(work.goes_on_with_slow() && !work.ledger.is_checkpoint_due());
