@@ -1,5 +1,6 @@
 //! What an operator can decide about the broker. Defaults are those of `config/dockside.toml`.
 
+mod contradictions;
 mod listen;
 mod problems;
 mod restart;

@@ -179,9 +179,11 @@ fn limit_problems(mqtt: &Mqtt, limits: &Limits, problems: &mut Vec<Problem>) {
         ("limits.unauthenticated", limits.unauthenticated as u64),
         ("limits.topic_bytes", limits.topic_bytes.into()),
         ("limits.subscriptions", limits.subscriptions as u64),
+        ("limits.subscription_bytes", limits.subscription_bytes as u64),
         ("limits.receive_maximum", limits.receive_maximum.into()),
         ("limits.inflight", limits.inflight.into()),
         ("limits.mailbox_messages", limits.mailbox_messages as u64),
+        ("limits.mailbox_bytes", limits.mailbox_bytes as u64),
     ] {
         if value == 0 {
             problems.push(Problem::new(key, "must be at least 1"));

@@ -54,6 +54,7 @@ impl Config {
             );
             risk("limits.retained_bytes", remedy);
         }
+        risks.extend(self.limits.contradictions());
         risks
     }
 
