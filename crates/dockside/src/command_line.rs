@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use dockside::config::Arguments;
 
 use crate::BAD_CONFIGURATION;
+use crate::operate::Operation;
 use crate::passwd::Change;
 
 /// The MQTT broker of a drone site: answers flight-task events itself
@@ -82,6 +83,8 @@ enum Subcommands {
         #[command(subcommand)]
         what: Option<ClockSubcommands>,
     },
+    #[command(flatten)]
+    Operate(Operation),
     /// Read another broker's configuration and print Dockside's
     Import {
         /// A mosquitto.conf; files that it names are read too
@@ -122,6 +125,7 @@ pub(crate) enum Command {
     Why { query: Option<String>, json: bool },
     Audit { since: Option<String>, json: bool },
     Clock { accept: bool },
+    Operate(Operation),
     Import { file: PathBuf },
     Backup { file: PathBuf },
     Restore { file: PathBuf },
@@ -159,6 +163,7 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
             Some(Subcommands::Why { query, json }) => Command::Why { query, json },
             Some(Subcommands::Audit { since, json }) => Command::Audit { since, json },
             Some(Subcommands::Clock { what }) => Command::Clock { accept: what.is_some() },
+            Some(Subcommands::Operate(operation)) => Command::Operate(operation),
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },
             Some(Subcommands::Restore { file }) => Command::Restore { file },

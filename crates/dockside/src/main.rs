@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod clock;
 mod command_line;
+mod operate;
 mod passwd;
 mod run;
 mod show;
@@ -20,6 +21,7 @@ use dockside::config::{Config, Loaded, Problem};
 
 use crate::command_line::{Command, Request};
 
+const BAD_NEWS: u8 = 1;
 const BAD_CONFIGURATION: u8 = 64;
 const CANNOT_READ: u8 = 66;
 const CANNOT_CONNECT: u8 = 69;
@@ -48,6 +50,9 @@ fn main() -> ExitCode {
         }),
         Command::Clock { accept } => {
             with(Config::load_values(&arguments), |config| either(clock::clock(config, accept)))
+        }
+        Command::Operate(operation) => {
+            with(Config::load_values(&arguments), |config| either(operation.run(config)))
         }
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.

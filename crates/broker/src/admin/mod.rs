@@ -11,6 +11,9 @@
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
+//! | `/api/v1/status` | admin | [`status`]: how the broker stands |
+//! | `/api/v1/sessions` | admin | [`sessions`]: who is connected, or kept |
+//! | `POST /api/v1/sessions/kick` | admin | [`kick`]: ends a connection, or a session |
 //! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
 //! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
@@ -24,16 +27,18 @@ mod docks;
 mod flight_tasks;
 mod gate;
 mod guard;
+mod kick;
 mod login;
 mod openapi;
 mod origin;
 mod page;
 mod page_sessions;
+mod sessions;
+mod status;
 mod token;
 mod why;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -73,6 +78,9 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .merge(changes)
         .merge(page::routes())
         .merge(login::routes(&gate, &shared))
+        .merge(status::routes(&shared))
+        .merge(sessions::routes(&shared))
+        .merge(kick::routes(&shared))
         .merge(observed(shared));
     run(listener, guard::guarded(routes, gate), "admin").await;
 }
@@ -111,15 +119,8 @@ async fn render() -> impl IntoResponse {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    if !shared.log.is_alive() {
-        (unavailable, "the live log is broken; the process ends\n")
-    } else if !shared.store_works.load(Ordering::Relaxed) {
-        (
-            unavailable,
-            "the store cannot be written: what must be kept waits unacknowledged; see the log\n",
-        )
-    } else {
-        (StatusCode::OK, "ready\n")
+    match status::not_ready(&shared) {
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }
