@@ -30,7 +30,7 @@ const NOT_PROVOKED: (&str, &str) = ("POST /api/v1/login", "503");
 const LOGIN: &str = r#"{"user":"pat","password":"pat"}"#;
 
 /// What is asked with, and never answered.
-const NEVER_ANSWERED: [&str; 2] = ["Credentials", "Kick"];
+const NEVER_ANSWERED: [&str; 4] = ["Credentials", "Kick", "TakeRetained", "MessageToRetain"];
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
@@ -194,6 +194,7 @@ async fn errors_of_one_who_asks(described: &Described) {
         ("/api/v1/flight-tasks/%FF/f", "400"),
         ("/api/v1/why?q=a&q=b", "400"),
         ("/api/v1/audit?limit=many", "400"),
+        ("/api/v1/retained?filter=a/%23/b", "400"),
     ] {
         assert_eq!(described.get(admin, target).await.status, code, "{target}");
     }
@@ -217,6 +218,8 @@ async fn bodies(described: &Described, broker: &TestBroker) {
     for (path, most) in [
         ("clock/accept", 2 * 1024 * 1024),
         ("sessions/kick", 2 * 1024 * 1024),
+        ("retained", 2 * 1024 * 1024),
+        ("retained/remove", 2 * 1024 * 1024),
         ("login", 4_096),
         ("logout", 4_096),
     ] {
@@ -276,6 +279,8 @@ async fn a_store_that_fails(described: &Described) {
     assert_eq!(described.get(broker.admin, "/api/v1/audit").await.status, "503");
     fs::rename(dir.path().join("elsewhere"), &data).unwrap();
 
+    let mut sender = broker.connect(Version::V311, "sender").await;
+    crate::retained::retain(&mut sender, "here", b"x", QoS::AtLeastOnce).await;
     let lock = hold(&dir);
     let message = crate::peer::publish(&events, b"{}", QoS::AtLeastOnce, 3);
     let message = dockside_mqtt::packet::Publish { retain: true, ..message };
@@ -283,6 +288,7 @@ async fn a_store_that_fails(described: &Described) {
     while described.get(broker.admin, "/readyz").await.status != "503" {
         tokio::task::yield_now().await;
     }
+    operations::changes_wait_for_the_store(described, &broker).await;
     assert!(described.get(broker.admin, "/api/v1/status").await.json()["not_ready"].is_string());
     lock.execute_batch("ROLLBACK").unwrap();
 }

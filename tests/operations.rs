@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admin::{ask, look};
 use crate::peer::{Peer, TestBroker, VERSIONS, at, connect};
+use crate::retained::retain;
 use crate::site::{Site, login};
 
 async fn kick(broker: &TestBroker, client_id: &str, forget: bool) -> (u16, Value) {
@@ -170,4 +171,96 @@ async fn a_session_tells_what_waits_for_it() {
 
 fn now_ms() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
+}
+
+/// Live subscribers get the empty message that clears it, as from any client; a restart does not bring it back.
+#[tokio::test]
+async fn a_removed_retained_message_is_gone_for_everybody() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let start =
+        async || TestBroker::start_with(|config| config.data.dir = dir.path().join("data")).await;
+    let broker = start().await;
+    let mut peer = broker.connect(Version::V5, "p").await;
+    retain(&mut peer, "t/a", b"x", QoS::AtLeastOnce).await;
+    retain(&mut peer, "t/b", b"y", QoS::AtLeastOnce).await;
+    let mut live = broker.connect(Version::V311, "live").await;
+    live.subscribe("t/a", at(QoS::AtLeastOnce)).await;
+    assert_eq!(live.receive().await.payload, b"x");
+    let (code, _) = ask(broker.admin, REMOVE, &json!({"topic": "t/a"})).await;
+    assert_eq!(code, 200);
+    assert_eq!(live.receive().await.payload, b"");
+    let (code, _) = ask(broker.admin, REMOVE, &json!({"topic": "t/a"})).await;
+    assert_eq!(code, 404);
+    broker.stop().await;
+    let broker = start().await;
+    assert_eq!(topics(&broker, "", 9).await, ["t/b"]);
+}
+
+const REMOVE: &str = "POST /api/v1/retained/remove";
+
+async fn topics(broker: &TestBroker, filter: &str, limit: usize) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let target = format!("/api/v1/retained?filter={filter}&after={after}&limit={limit}");
+        let page = look(broker.admin, &target).await;
+        let retained = page["retained"].as_array().unwrap();
+        assert!(retained.len() <= limit);
+        all.extend(retained.iter().map(|one| one["topic"].as_str().unwrap().to_owned()));
+        match &page["next"] {
+            Value::String(next) => after.clone_from(next),
+            _ => return all,
+        }
+    }
+}
+
+/// More than are looked at at once are taken over, listed once each, and what is here stays unless it is replaced.
+#[tokio::test]
+async fn retained_messages_are_taken_over_and_listed_page_by_page() {
+    const COUNT: usize = 600;
+    let broker = TestBroker::start().await;
+    let mut peer = broker.connect(Version::V5, "p").await;
+    retain(&mut peer, "t/000", b"here", QoS::AtLeastOnce).await;
+    let expected: Vec<_> = (0..COUNT).map(|number| format!("t/{number:03}")).collect();
+    let messages =
+        expected.iter().map(|topic| json!({"topic": topic, "qos": 2, "payload": "eA=="}));
+    let messages: Vec<_> = messages.collect();
+    let take = async |replace: bool| {
+        let body = json!({"from": "x", "replace": replace, "messages": messages});
+        ask(broker.admin, "POST /api/v1/retained", &body).await.1
+    };
+    let told = take(false).await;
+    assert_eq!(told, json!({"taken": COUNT - 1, "already_here": 1, "refused": []}));
+    let mut reader = broker.connect(Version::V311, "r").await;
+    reader.subscribe("t/000", at(QoS::ExactlyOnce)).await;
+    assert_eq!(reader.receive().await.payload, b"here");
+    for limit in [7, 256, 1_000] {
+        assert_eq!(topics(&broker, "", limit).await, expected, "{limit} at once");
+    }
+    assert_eq!(topics(&broker, "t/599", 3).await, ["t/599"]);
+    assert_eq!(take(true).await["taken"], COUNT);
+    assert_eq!(reader.receive().await.payload, b"x");
+}
+
+/// What there is no room for, or may not be here, is told by topic.
+#[tokio::test]
+async fn what_cannot_be_retained_is_refused_alone() {
+    let broker = TestBroker::start_with(|config| config.limits.retained_messages = 2).await;
+    let one = |topic: &str, payload: &str| json!({"topic": topic, "qos": 1, "payload": payload});
+    let messages = [
+        one("a", "eA=="),
+        one("a/+", "eA=="),
+        one("$SYS/x", "eA=="),
+        one("b", ""),
+        one("c", "no base64"),
+        one("d", "eA=="),
+        one("e", "eA=="),
+    ];
+    let body = json!({"from": "x", "replace": false, "messages": messages});
+    let (_, told) = ask(broker.admin, "POST /api/v1/retained", &body).await;
+    assert_eq!(told["taken"], 2);
+    let refused = told["refused"].as_array().unwrap().iter();
+    let refused: Vec<_> = refused.map(|one| one["topic"].as_str().unwrap()).collect();
+    assert_eq!(refused, ["a/+", "$SYS/x", "b", "c", "e"], "{told}");
+    assert_eq!(topics(&broker, "", 9).await, ["a", "d"]);
 }

@@ -12,7 +12,7 @@ mod measured;
 mod stored;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -52,6 +52,8 @@ pub(crate) struct Mailbox {
     bytes_at_most: usize,
     retained_at_most: usize,
     asleep: Arc<AsleepBytes>,
+    /// The session that it is of, once that has begun; 0 before.
+    session: AtomicU64,
     /// Whether there is a connection, to be asked without the lock.
     online: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Mailbox {
             // The largest answer to one SUBSCRIBE always fits.
             retained_at_most: limits.retained_messages.saturating_mul(2),
             asleep: Arc::clone(asleep),
+            session: AtomicU64::new(0),
             online: AtomicBool::new(true),
         }
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use dockside::config::Arguments;
 
 use crate::BAD_CONFIGURATION;
@@ -85,6 +86,16 @@ enum Subcommands {
     },
     #[command(flatten)]
     Operate(Operation),
+    /// Print a shell's completions: dockside completions bash > /etc/bash_completion.d/dockside
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one of each command into a directory
+    Man {
+        /// The directory, which is made if it is not there
+        dir: Option<PathBuf>,
+    },
     /// Read another broker's configuration and print Dockside's
     Import {
         /// A mosquitto.conf; files that it names are read too
@@ -126,9 +137,16 @@ pub(crate) enum Command {
     Audit { since: Option<String>, json: bool },
     Clock { accept: bool },
     Operate(Operation),
+    Completions(Shell),
+    Man { dir: Option<PathBuf> },
     Import { file: PathBuf },
     Backup { file: PathBuf },
     Restore { file: PathBuf },
+}
+
+/// Everything that the command line knows.
+pub(crate) fn everything() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Parses the process's arguments; prints help, the version or what is wrong, and then the error
@@ -164,6 +182,8 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
             Some(Subcommands::Audit { since, json }) => Command::Audit { since, json },
             Some(Subcommands::Clock { what }) => Command::Clock { accept: what.is_some() },
             Some(Subcommands::Operate(operation)) => Command::Operate(operation),
+            Some(Subcommands::Completions { shell }) => Command::Completions(shell),
+            Some(Subcommands::Man { dir }) => Command::Man { dir },
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },
             Some(Subcommands::Restore { file }) => Command::Restore { file },

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use dockside::config::{Config, Loaded, Problem};
 
 use crate::command_line::{Command, Request};
+use crate::operate::generate;
 
 const BAD_NEWS: u8 = 1;
 const BAD_CONFIGURATION: u8 = 64;
@@ -54,6 +55,8 @@ fn main() -> ExitCode {
         Command::Operate(operation) => {
             with(Config::load_values(&arguments), |config| either(operation.run(config)))
         }
+        Command::Completions(shell) => generate::completions(command_line::everything(), shell),
+        Command::Man { dir } => generate::man(command_line::everything(), dir.as_deref()),
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.
         Command::Backup { file } => {

@@ -14,6 +14,8 @@
 //! | `/api/v1/status` | admin | [`status`]: how the broker stands |
 //! | `/api/v1/sessions` | admin | [`sessions`]: who is connected, or kept |
 //! | `POST /api/v1/sessions/kick` | admin | [`kick`]: ends a connection, or a session |
+//! | `/api/v1/retained` | admin | [`retained`]: retained messages, by topic |
+//! | `POST /api/v1/retained`, `POST /api/v1/retained/remove` | admin | [`retain`]: takes some over, or removes one |
 //! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
 //! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
@@ -33,6 +35,8 @@ mod openapi;
 mod origin;
 mod page;
 mod page_sessions;
+mod retain;
+mod retained;
 mod sessions;
 mod status;
 mod token;
@@ -56,6 +60,22 @@ use crate::shared::Shared;
 
 /// Rendering takes a core; one scrape does it at a time.
 static RENDERING: Mutex<()> = Mutex::const_new(());
+
+/// Bytes of what clients chose in one page.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Leaves so much of a page as has its bytes, and one at least; whether something went.
+fn cut<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
+    let mut bytes = 0;
+    let fits = page.iter().take_while(|one| {
+        bytes += size(one);
+        bytes <= PAGE_BYTES
+    });
+    let fits = fits.count().max(1);
+    let is_cut = fits < page.len();
+    page.truncate(fits);
+    is_cut
+}
 
 /// Serves everything until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Shared>) {
@@ -81,6 +101,8 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .merge(status::routes(&shared))
         .merge(sessions::routes(&shared))
         .merge(kick::routes(&shared))
+        .merge(retained::routes(&shared))
+        .merge(retain::routes(&shared))
         .merge(observed(shared));
     run(listener, guard::guarded(routes, gate), "admin").await;
 }

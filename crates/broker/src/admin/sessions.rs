@@ -105,6 +105,7 @@ async fn list(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> 
     found.sort_by_key(Found::owner);
     let is_more = found.len() > at_most;
     found.truncate(at_most);
+    let is_more = super::cut(&mut found, |found| found.owner().0.len()) || is_more;
     let next = found.last().filter(|_| is_more).map(|last| text_of(&last.owner()));
     let told = tell(&shared, found).await;
     let stored = stored(&shared, &told).await;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dockside_mqtt::Version;
 use tokio::sync::oneshot;
@@ -46,6 +47,16 @@ impl Mailbox {
         let retained = state.deliveries.iter().filter(|d| d.origin == super::Origin::Retained);
         let bytes = state.bytes + retained.map(|d| d.message.size()).sum::<usize>();
         Some((asked, (state.deliveries.len(), bytes)))
+    }
+
+    /// It is of this session from now on.
+    pub(crate) fn set_session(&self, session: Instance) {
+        self.session.store(session, Ordering::Relaxed);
+    }
+
+    /// The session that it is of, once that has begun; 0 before.
+    pub(crate) fn session(&self) -> Instance {
+        self.session.load(Ordering::Relaxed)
     }
 
     /// Messages that wait for a session without a connection, and their bytes.

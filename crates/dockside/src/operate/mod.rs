@@ -1,5 +1,9 @@
 //! Commands for whoever runs a site: they ask a running broker, or have it do something.
 
+pub(crate) mod generate;
+mod other_broker;
+mod pull;
+mod retained;
 mod sessions;
 mod status;
 mod tasks;
@@ -46,6 +50,11 @@ pub(crate) enum Operation {
         #[arg(long)]
         json: bool,
     },
+    /// List retained messages, remove one, or take those of another broker over
+    Retained {
+        #[command(subcommand)]
+        what: retained::Retained,
+    },
     /// Show how flight tasks stand, the one that was heard of last first
     Tasks {
         /// Only those of the dock of this serial number
@@ -71,6 +80,7 @@ impl Operation {
                 sessions::sessions(config, query.as_deref(), limit, json)
             }
             Self::Kick { client, forget, json } => sessions::kick(config, &client, forget, json),
+            Self::Retained { what } => retained::retained(config, &what),
             Self::Tasks { dock, status, limit, json } => {
                 let (dock, status) = (dock.as_deref(), status.as_deref());
                 tasks::tasks(config, &tasks::Wanted { dock, status, limit }, json)

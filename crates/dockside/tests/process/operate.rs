@@ -1,10 +1,11 @@
 //! Commands that ask a running broker, or have it do something.
 
+use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::broker::{Process, command, installed, stderr};
+use crate::broker::{Process, command, installed, passwd, stderr};
 
 pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -153,4 +154,110 @@ fn flight_tasks_are_listed() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["flight_tasks"][0]["dock"], "SIMDOCK2");
     assert!(says(&broker, &["status"], 0).contains("flight tasks  1 in_progress, 1 ok"));
+}
+
+/// Publishes a retained message at QoS 1.
+fn retain(broker: &Process, topic: &str, message: &str, login: &[&str]) {
+    let port = broker.mqtt.port().to_string();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-p", &port, "-r", "-q", "1", "-i", "retains", "-t", topic, "-m", message]);
+    assert!(command.args(login).status().unwrap().success());
+}
+
+#[test]
+fn retained_messages_are_listed_and_removed() {
+    if !installed("mosquitto_pub") {
+        return;
+    }
+    let broker = Process::start();
+    assert!(says(&broker, &["retained", "ls"], 0).contains("nothing that matches # is retained"));
+    for topic in ["site/wind", "site/rain", "other"] {
+        retain(&broker, topic, "12.5", &[]);
+    }
+    let text = says(&broker, &["retained", "ls", "site/+"], 0);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1].starts_with("site/rain  1    4 B") && lines[1].ends_with("12.5"), "{text}");
+    let more = says(&broker, &["retained", "ls", "--limit", "2", "--json"], 0);
+    assert_eq!(more.lines().count(), 2, "{more}");
+    says(&broker, &["retained", "rm", "site/rain"], 0);
+    let none = says(&broker, &["retained", "rm", "site/rain"], 1);
+    assert!(none.contains("no retained message that could be removed"), "{none}");
+    assert!(!says(&broker, &["retained", "ls"], 0).contains("site/rain"));
+    let bad = says(&broker, &["retained", "ls", "a/#/b"], 69);
+    assert!(bad.contains("is no topic filter"), "{bad}");
+    let audit = says(&broker, &["audit"], 0);
+    assert!(audit.contains("retained            remove site/rain  from 127.0.0.1"), "{audit}");
+}
+
+/// From another process, with a login; only what is retained, and what is here stays.
+#[test]
+fn retained_messages_are_pulled_from_another_broker() {
+    if !installed("mosquitto_pub") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    assert!(passwd(dir.path(), "backend", "secret").status.success());
+    let config = "[users]\npassword_file = \"users\"\n[access]\npreset = \"none\"\nrules = [{ publish = [\"#\"], subscribe = [\"#\"] }]\n";
+    let other = Process::start_in(dir, config, &[]);
+    let login = ["-u", "backend", "-P", "secret"];
+    for number in 0..300 {
+        retain(&other, &format!("site/{number}"), "old", &login);
+    }
+    let broker = Process::start();
+    retain(&broker, "site/0", "here", &[]);
+    let from = other.mqtt.to_string();
+    let pull = |more: &[&str], password: &str| {
+        let admin = broker.admin.to_string();
+        let mut child = command(broker.dir.path())
+            .args(["retained", "pull", &from, "--admin", &admin, "--quiet-ms", "500"])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), out(&output) + &stderr(&output))
+    };
+    let (code, text) = pull(&["--user", "backend"], "wrong");
+    assert!(code == Some(69) && text.contains("refuses the login"), "{text}");
+    let (code, text) = pull(&["--user", "backend", "--filter", "site/#"], "secret");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("299 retained messages") && text.contains("1 more are of topics"),
+        "{text}"
+    );
+    let here = says(&broker, &["retained", "ls", "site/0", "--json"], 0);
+    assert!(here.contains("\"preview\":\"here\""), "{here}");
+    let (code, text) = pull(&["--user", "backend", "--limit", "10", "--json"], "secret");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &json["is_cut"], &json["already_here"]), (Some(1), &true.into(), &10.into()));
+    let audit = says(&broker, &["audit"], 0);
+    assert!(audit.contains(&format!("from {from}")), "{audit}");
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = command(dir.path()).args(["completions", shell]).output().unwrap();
+        let text = out(&output);
+        assert!(output.status.success() && text.contains("retained"), "{shell}: {text}");
+    }
+    let page = command(dir.path()).arg("man").output().unwrap();
+    assert!(out(&page).contains(".TH dockside 1"), "{}", out(&page));
+    let pages = command(dir.path()).args(["man", "pages"]).output().unwrap();
+    assert!(pages.status.success(), "{}", stderr(&pages));
+    let help = command(dir.path()).arg("--help").output().unwrap();
+    let names = out(&help);
+    let names = names.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<_> = names.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names.iter().filter(|name| **name != "help") {
+        let page = dir.path().join(format!("pages/dockside-{name}.1"));
+        assert!(page.exists() || !out(&help).contains(&format!("\n  {name} ")), "{name}");
+    }
+    assert!(dir.path().join("pages/dockside-retained-pull.1").exists());
 }
