@@ -146,3 +146,23 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_bytes_and_one_entry_at_least() {
+        let half = PAGE_BYTES / 2;
+        for (sizes, expected) in [
+            (vec![1, 2, 3], (3, false)),
+            (vec![half, half, 1], (2, true)),
+            (vec![PAGE_BYTES + 1, 1], (1, true)),
+            (vec![], (0, false)),
+        ] {
+            let mut page = sizes;
+            let is_cut = cut(&mut page, |size| *size);
+            assert_eq!((page.len(), is_cut), expected);
+        }
+    }
+}

@@ -141,7 +141,11 @@ fn span(ms: u64) -> String {
 
 /// What a client chose: no control characters, and so long at most.
 fn shown(text: &str, at_most: usize) -> String {
-    let escaped = text.escape_debug().to_string();
+    let escape = |letter: char| match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        other => other.escape_debug().to_string(),
+    };
+    let escaped: String = text.chars().map(escape).collect();
     if escaped.chars().count() <= at_most {
         return escaped;
     }
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_a_client_chose_is_cut_and_cannot_change_the_terminal() {
-        assert_eq!(shown("a\u{1b}[2Jb", 40), "a\\u{1b}[2Jb");
+        assert_eq!(shown("a\u{1b}[2J\u{9b}\"b\"", 40), "a\\u{1b}[2J\\u{9b}\"b\"");
         assert_eq!(shown("\u{65e5}\u{672c}abc", 4), "\u{65e5}...");
     }
 }

@@ -1,14 +1,15 @@
 //! A client of another broker, as far as one is needed to read what it retains: MQTT 3.1.1, which every broker
 //! speaks, without TLS, one call after the other. The codec is that of the broker itself; a client library would bring a
-//! runtime and an event loop, and decide for us when to acknowledge.
+//! runtime and an event loop for one SUBSCRIBE.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use dockside_mqtt::codec::{self, decode, split};
 use dockside_mqtt::packet::{
-    Ack, Codes, Connack, Connect, Disconnect, Packet, PacketId, Subscribe, SubscriptionOptions,
+    Codes, Connack, Connect, Disconnect, Packet, PacketId, Subscribe, SubscriptionOptions,
 };
 use dockside_mqtt::property::Properties;
 use dockside_mqtt::{QoS, ReasonCode, Version};
@@ -23,6 +24,9 @@ const PACKET_BYTES: u32 = 16 << 20;
 
 const READ_BYTES: usize = 64 << 10;
 
+/// Messages that may come before the SUBACK.
+const EARLY: usize = 100_000;
+
 /// The packet identifier of the only SUBSCRIBE.
 const SUBSCRIBE: PacketId = PacketId::MIN;
 
@@ -30,14 +34,15 @@ const SUBSCRIBE: PacketId = PacketId::MIN;
 pub(crate) struct OtherBroker {
     socket: TcpStream,
     input: Vec<u8>,
+    /// What of the input is read.
+    used: usize,
     /// Messages that came before the SUBACK.
-    early: Vec<Message>,
+    early: VecDeque<Message>,
 }
 
 /// A retained message of it.
 pub(crate) struct Message {
     pub(crate) topic: String,
-    pub(crate) qos: u8,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -70,7 +75,7 @@ impl OtherBroker {
     }
 
     fn log_in(socket: TcpStream, login: Option<(&str, &str)>) -> Result<Self, String> {
-        let mut other = Self { socket, input: Vec::new(), early: Vec::new() };
+        let mut other = Self { socket, input: Vec::new(), used: 0, early: VecDeque::new() };
         let client_id = format!("dockside-pull-{}", std::process::id());
         other.send(&Packet::Connect(Box::new(Connect {
             version: VERSION,
@@ -93,8 +98,8 @@ impl OtherBroker {
 
     /// Subscribes; an error is a sentence for people.
     pub(crate) fn subscribe(&mut self, filter: &str) -> Result<(), String> {
-        // Not more than it must keep in flight for us: what QoS 2 was comes at QoS 1.
-        let filters = vec![(filter, SubscriptionOptions::qos(QoS::AtLeastOnce))];
+        // At QoS 1 and 2 mosquitto drops, and does not tell, what is beyond its queue of 1,000.
+        let filters = vec![(filter, SubscriptionOptions::qos(QoS::AtMostOnce))];
         let subscribe = Subscribe { packet_id: SUBSCRIBE, properties: Properties::EMPTY, filters };
         self.send(&Packet::Subscribe(subscribe))?;
         let until = Instant::now() + PATIENCE;
@@ -103,7 +108,10 @@ impl OtherBroker {
                 Some(Came::Suback(true)) => return Ok(()),
                 Some(Came::Suback(false)) => return Err("it does not let us subscribe".to_owned()),
                 // Some brokers send them first.
-                Some(Came::Retained(message)) => self.early.push(message),
+                Some(Came::Retained(message)) if self.early.len() < EARLY => {
+                    self.early.push_back(message);
+                }
+                Some(Came::Retained(_)) => return Err("it sends, and answers nothing".to_owned()),
                 Some(_) => {}
                 None => return Err(format!("no SUBACK in {} s", PATIENCE.as_secs())),
             }
@@ -112,8 +120,8 @@ impl OtherBroker {
 
     /// The next retained message; none if none has come by then. Live ones are passed over.
     pub(crate) fn next_retained(&mut self, until: Instant) -> Result<Option<Message>, String> {
-        if !self.early.is_empty() {
-            return Ok(Some(self.early.remove(0)));
+        if let Some(message) = self.early.pop_front() {
+            return Ok(Some(message));
         }
         loop {
             match self.packet(until)? {
@@ -137,7 +145,7 @@ impl OtherBroker {
         self.socket.write_all(&out).map_err(|error| format!("the connection is lost: {error}"))
     }
 
-    /// The next packet, acknowledged; none by then.
+    /// The next packet; none by then.
     fn packet(&mut self, until: Instant) -> Result<Option<Came>, String> {
         let broken =
             |error: dockside_mqtt::ProtocolError| format!("it breaks the protocol: {error}");
@@ -145,15 +153,15 @@ impl OtherBroker {
             if Instant::now() >= until {
                 return Ok(None);
             }
-            if let Some((frame, length)) = split(&self.input, PACKET_BYTES).map_err(broken)? {
+            if let Some((frame, length)) =
+                split(&self.input[self.used..], PACKET_BYTES).map_err(broken)?
+            {
                 let packet = decode(&frame, VERSION).map_err(broken)?;
-                let (came, acknowledged) = read(&packet);
-                self.input.drain(..length);
-                if let Some(packet_id) = acknowledged {
-                    self.send(&Packet::Puback(Ack::new(packet_id, ReasonCode::Success)))?;
-                }
+                let came = read(&packet);
+                self.used += length;
                 return Ok(Some(came));
             }
+            self.input.drain(..std::mem::take(&mut self.used));
             if !self.read_some(until)? {
                 return Ok(None);
             }
@@ -181,27 +189,17 @@ impl OtherBroker {
     }
 }
 
-/// What a packet is, and which identifier is to be acknowledged.
-fn read(packet: &Packet<'_>) -> (Came, Option<PacketId>) {
+/// What a packet is.
+fn read(packet: &Packet<'_>) -> Came {
     match packet {
-        Packet::Connack(Connack { reason, .. }) => (Came::Connack(*reason), None),
+        Packet::Connack(Connack { reason, .. }) => Came::Connack(*reason),
         Packet::Suback(Codes { reasons, .. }) => {
-            let is_granted = reasons.first().is_some_and(|reason| reason.wire() < 0x80);
-            (Came::Suback(is_granted), None)
+            Came::Suback(reasons.first().is_some_and(|reason| reason.wire() < 0x80))
         }
-        Packet::Publish(publish) => {
-            let acknowledged = publish.packet_id.filter(|_| publish.qos == QoS::AtLeastOnce);
-            let came = if publish.retain {
-                Came::Retained(Message {
-                    topic: publish.topic.to_owned(),
-                    qos: publish.qos.bits(),
-                    payload: publish.payload.to_vec(),
-                })
-            } else {
-                Came::Other
-            };
-            (came, acknowledged)
-        }
-        _ => (Came::Other, None),
+        Packet::Publish(publish) if publish.retain => Came::Retained(Message {
+            topic: publish.topic.to_owned(),
+            payload: publish.payload.to_vec(),
+        }),
+        _ => Came::Other,
     }
 }

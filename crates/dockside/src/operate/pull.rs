@@ -16,12 +16,15 @@ use super::shown;
 use crate::admin::{Admin, understood};
 use crate::{BAD_CONFIGURATION, BAD_NEWS, CANNOT_CONNECT, fail};
 
-/// Messages, and bytes of payload, that are handed over at once.
+/// Messages, and bytes of them, that are handed over at once: in base64 a request has room for them.
 const AT_ONCE: usize = 200;
 const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Payloads that one request has room for.
 const PAYLOAD_BYTES: usize = 1 << 20;
+
+/// They come at QoS 0, whatever they were published with; with this they reach whoever asks for it.
+const QOS: u8 = 1;
 
 /// Refused topics that are named.
 const NAMED: usize = 20;
@@ -121,16 +124,21 @@ fn take_over(other: &mut OtherBroker, admin: &Admin, pull: &Pull) -> Result<Sum,
         let is_end = next.is_none();
         if let Some(message) = next {
             count += 1;
+            let more = message.topic.len() + message.payload.len();
+            if size + more > BYTES_AT_ONCE {
+                hand_over(admin, pull, &mut waiting, &mut sum)?;
+                size = 0;
+            }
             if message.payload.len() > PAYLOAD_BYTES {
                 sum.refused.push((message.topic, "larger than 1 MiB".to_owned()));
             } else {
-                size += message.payload.len();
+                size += more;
                 waiting.push(message);
             }
         }
         sum.is_cut = count >= pull.limit || (is_end && Instant::now() >= end);
         let is_over = is_end || sum.is_cut;
-        if is_over || waiting.len() >= AT_ONCE || size >= BYTES_AT_ONCE - PAYLOAD_BYTES / 2 {
+        if is_over || waiting.len() >= AT_ONCE {
             hand_over(admin, pull, &mut waiting, &mut sum)?;
             size = 0;
         }
@@ -153,8 +161,8 @@ fn hand_over(
     }
     let messages: Vec<Value> = waiting
         .drain(..)
-        .map(|Message { topic, qos, payload }| {
-            json!({"topic": topic, "qos": qos, "payload": BASE64_STANDARD.encode(payload)})
+        .map(|Message { topic, payload }| {
+            json!({"topic": topic, "qos": QOS, "payload": BASE64_STANDARD.encode(payload)})
         })
         .collect();
     let body = json!({"from": pull.from, "replace": pull.replace, "messages": messages});
