@@ -38,7 +38,7 @@ async fn one(broker: &TestBroker, query: &str) -> Value {
     sessions[0].clone()
 }
 
-/// [MQTT-3.14.2.1]: 0x98; a session that is kept waits for its client.
+/// MQTT 5.0 section 3.14.2.1: 0x98; a session that is kept waits for its client.
 #[tokio::test]
 async fn a_kicked_client_is_told_and_may_come_back() {
     for version in VERSIONS {

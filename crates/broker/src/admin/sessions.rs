@@ -122,7 +122,7 @@ async fn list(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> 
     Json(List { sessions: sessions.collect(), next })
 }
 
-/// No client identifier or user name has a NUL in it [MQTT-1.5.4-2].
+/// No client identifier or user name has a NUL in it (MQTT 5.0 section 1.5.4).
 fn owner_of(text: &str) -> Owner {
     match text.split_once('\0') {
         Some((client_id, user)) => (client_id.into(), Some(user.into())),

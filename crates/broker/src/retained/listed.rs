@@ -68,7 +68,7 @@ impl Retained {
 
     /// So many of them behind this topic, in their order; those that have expired too.
     pub(crate) fn piece(&self, behind: &str, count: usize) -> Vec<Listed> {
-        // No topic is empty [MQTT-4.7.3-1].
+        // No topic is empty (MQTT 5.0 section 4.7.3).
         let range = (Bound::Excluded(behind), Bound::Unbounded);
         let found = self.by_topic.range::<str, _>(range).take(count);
         let listed = found.map(|(ByTopic(message), origin)| Listed {
