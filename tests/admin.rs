@@ -87,6 +87,20 @@ async fn status(broker: &TestBroker, request: &str, headers: &str) -> u16 {
     send(broker.admin, request, headers, "{}").await.status
 }
 
+/// What a path answers to whoever looks.
+pub(crate) async fn look(admin: SocketAddr, target: &str) -> Value {
+    let answer = send(admin, &format!("GET {target}"), LOCAL, "").await;
+    assert_eq!(answer.status, 200, "{target}: {}", answer.body);
+    answer.json()
+}
+
+/// Has something done; the answer is null if it is no JSON.
+pub(crate) async fn ask(admin: SocketAddr, request: &str, body: &Value) -> (u16, Value) {
+    let headers = format!("{LOCAL}{JSON}");
+    let answer = send(admin, request, &headers, &body.to_string()).await;
+    (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+}
+
 async fn log_in(admin: SocketAddr, user: &str, password: &str) -> Answer {
     let body = json!({"user": user, "password": password}).to_string();
     send(admin, "POST /api/v1/login", &format!("{LOCAL}{JSON}"), &body).await

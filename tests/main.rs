@@ -28,6 +28,7 @@ mod limits;
 mod load;
 mod logins;
 mod openapi;
+mod operations;
 mod packets;
 mod peer;
 mod proxy_protocol;

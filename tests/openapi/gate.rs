@@ -50,7 +50,10 @@ pub(super) async fn a_login_is_asked_for(described: &Described) {
     let token = format!("Authorization: Bearer {TOKEN}\r\n{JSON}");
     let foreign = format!("Origin: http://elsewhere.example\r\n{token}");
     let misdirected = format!("Host: elsewhere.example\r\n{token}");
-    for (name, operation) in described.operations() {
+    let mut operations: Vec<_> = described.operations().into_iter().collect();
+    // Last, as it ends the viewer's login.
+    operations.sort_by_key(|(name, _)| name.ends_with("/logout"));
+    for (name, operation) in operations {
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let line = routes::example(&name, &parameters);
         let has = |code: &str| operation["responses"].get(code).is_some();

@@ -199,8 +199,8 @@ impl Broker {
     /// [`Dead`] if the live log broke: the process must end with a non-zero code.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Dead> {
         let Self { shared, listeners, admin, keys, metrics, reader, ledger, dispatcher } = self;
-        let stall_timeout = Duration::from_millis(shared.config.store.stall_timeout_ms);
-        let kept = StoreMetrics::register(&shared.store_works, stall_timeout);
+        let stall = Duration::from_millis(shared.config.store.stall_timeout_ms);
+        let kept = StoreMetrics::register(&shared.store_works, stall).told_to(&shared.store_seen);
         let writer = writer::start(&shared.writer, Arc::clone(&shared.log), ledger, kept)
             .map_err(|error| Dead::thread("writer", &error))?;
         let connections = TaskTracker::new();

@@ -124,6 +124,11 @@ impl Budget {
         }
     }
 
+    /// All of it, bytes.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// The charge of a message of `size` bytes: never more than a quarter of the budget, which is
     /// there for those who have nothing on their way, so that the largest packet passes too. What is charged too
     /// little for lies beside the log ([`LEAST_BUDGET`](crate::config::LEAST_BUDGET)).

@@ -8,18 +8,21 @@
 
 mod asleep_bytes;
 mod command;
+mod measured;
 mod stored;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use dockside_mqtt::QoS;
 use dockside_store::Seq;
+use tokio::sync::oneshot;
 
 pub(crate) use self::asleep_bytes::AsleepBytes;
 pub(crate) use self::command::Command;
+pub(crate) use self::measured::Measured;
 pub(crate) use self::stored::Chunk;
 use crate::config::Limits;
 use crate::message::{Delivery, Origin};
@@ -49,6 +52,8 @@ pub(crate) struct Mailbox {
     bytes_at_most: usize,
     retained_at_most: usize,
     asleep: Arc<AsleepBytes>,
+    /// The session that it is of, once that has begun; 0 before.
+    session: AtomicU64,
     /// Whether there is a connection, to be asked without the lock.
     online: AtomicBool,
 }
@@ -64,6 +69,8 @@ struct State {
     completed: Ticket,
     command: Option<Command>,
     review: bool,
+    /// Somebody wants to know how the session stands.
+    asked: Option<oneshot::Sender<Measured>>,
     /// A shared message found no room and waits in its group.
     refused_shared: bool,
     /// The session has to read from the store up to here before what is stored among the deliveries:
@@ -77,10 +84,7 @@ struct State {
 impl State {
     /// Whether the connection ends whatever waits for it.
     fn is_told_to_go(&self) -> bool {
-        matches!(
-            self.command,
-            Some(Command::TakenOver | Command::SlowConsumer | Command::Stalled | Command::Refused)
-        )
+        self.command.is_some_and(Command::ends)
     }
 }
 
@@ -96,6 +100,8 @@ pub(crate) struct Taken {
     pub(crate) refused_shared: bool,
     /// Where it has to read to from the store, behind what it has.
     pub(crate) read_to: Option<Seq>,
+    /// Whether somebody wants to know how it stands ([`Mailbox::asked`]).
+    pub(crate) is_asked: bool,
 }
 
 /// What became of messages that were not put in.
@@ -118,6 +124,7 @@ impl Mailbox {
             // The largest answer to one SUBSCRIBE always fits.
             retained_at_most: limits.retained_messages.saturating_mul(2),
             asleep: Arc::clone(asleep),
+            session: AtomicU64::new(0),
             online: AtomicBool::new(true),
         }
     }
@@ -361,6 +368,7 @@ impl Mailbox {
             review,
             refused_shared,
             read_to,
+            is_asked: state.asked.is_some(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Who owns which client identifier. A session has one owner; the newest CONNECT wins.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
@@ -21,7 +22,8 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Owners {
-    by_client: HashMap<Arc<str>, Owner>,
+    /// In their order, so that a list of all can be read piece by piece.
+    by_client: BTreeMap<Arc<str>, Owner>,
     /// What everybody has been told, and whoever comes later is told too.
     told: Option<Command>,
 }
@@ -85,6 +87,14 @@ pub(crate) struct Connected {
     pub(crate) address: SocketAddr,
 }
 
+/// The owner of a client identifier, and how to reach it.
+pub(crate) struct Seen {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
 impl Registry {
     /// Claims a client identifier. Whoever has it, or waits for it, is told to go
     /// ([`Command::TakenOver`]) [MQTT-3.1.4-3].
@@ -117,6 +127,39 @@ impl Registry {
             before.gone
         });
         Ok(Pending { claim, before })
+    }
+
+    /// Claims a client identifier that somebody has for the broker itself, in the name of its user: whoever has it, or
+    /// waits for it, is told to go ([`Command::Kicked`]), and no other has it until the claim goes.
+    pub(crate) fn kick(
+        self: &Arc<Self>,
+        client_id: &str,
+        (instance, mailbox): (Instance, Arc<Mailbox>),
+    ) -> Option<Pending> {
+        let (alive, gone) = oneshot::channel();
+        let mut owners = self.owners();
+        let (client_id, known) = owners.by_client.get_key_value(client_id)?;
+        let (client_id, user, peer) = (Arc::clone(client_id), known.user.clone(), known.peer);
+        let owner = Owner { gone: Some(gone), ..Owner::new(instance, mailbox, user, peer) };
+        let before = owners.by_client.insert(Arc::clone(&client_id), owner)?;
+        drop(owners);
+        let claim = Claim { registry: Arc::clone(self), client_id, instance, _alive: alive };
+        before.mailbox.command(Command::Kicked);
+        Some(Pending { claim, before: before.gone })
+    }
+
+    /// So many of the owners from this client identifier on, in their order.
+    pub(crate) fn piece(&self, from: &str, count: usize) -> Vec<Seen> {
+        let owners = self.owners();
+        let range = (Bound::Included(from), Bound::Unbounded);
+        let found = owners.by_client.range::<str, _>(range).take(count);
+        let seen = found.map(|(client_id, owner)| Seen {
+            client_id: Arc::clone(client_id),
+            user: owner.user.clone(),
+            peer: owner.peer,
+            mailbox: Arc::clone(&owner.mailbox),
+        });
+        seen.collect()
     }
 
     /// Whether this user, or nobody, has this client identifier.

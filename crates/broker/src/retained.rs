@@ -3,13 +3,18 @@
 //! The dispatcher sets and clears them in the order of the log, between the same live messages that
 //! subscribers see them between. Connections only ask whether there is room.
 
-use std::collections::{BTreeSet, HashMap};
+mod listed;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_store::Seq;
 
+pub(crate) use self::listed::Listed;
+use self::listed::{ByTopic, Origin};
 use crate::config::Limits;
 use crate::message::Message;
+use crate::record::Instance;
 
 /// What one level of a topic that no other topic shares takes.
 const LEVEL_BYTES: usize = 160;
@@ -49,6 +54,8 @@ pub(crate) struct Retained {
     bytes: usize,
     /// Those that expire one day, by when.
     mortal: BTreeSet<(u64, Box<str>)>,
+    /// All of them in the order of their topics, so that a list can be read piece by piece.
+    by_topic: BTreeMap<ByTopic, Option<Origin>>,
     messages_at_most: usize,
     bytes_at_most: usize,
 }
@@ -67,6 +74,7 @@ impl Retained {
             promised: Mutex::default(),
             bytes: 0,
             mortal: BTreeSet::new(),
+            by_topic: BTreeMap::new(),
             messages_at_most: limits.retained_messages,
             bytes_at_most: limits.retained_bytes,
         }
@@ -135,12 +143,34 @@ impl Retained {
         if bytes <= self.bytes_at_most { Ok(()) } else { Err(Full) }
     }
 
+    /// As [`Retained::set`], for a message that has just been published.
+    ///
+    /// # Errors
+    /// Those of [`Retained::set`].
+    pub(crate) fn publish(
+        &mut self,
+        message: &Arc<Message>,
+        room: Room,
+        publisher: Instance,
+    ) -> Result<(), Full> {
+        self.put(message, room, Some(Origin::now(publisher)))
+    }
+
     /// Retains a message instead of the one its topic has [MQTT-3.3.1-5]; one without payload only
     /// clears it [MQTT-3.3.1-6] and is not retained itself [MQTT-3.3.1-7].
     ///
     /// # Errors
     /// [`Full`]: the topic has none afterwards; what it had was older than what could not be kept.
     pub(crate) fn set(&mut self, message: &Arc<Message>, room: Room) -> Result<(), Full> {
+        self.put(message, room, None)
+    }
+
+    fn put(
+        &mut self,
+        message: &Arc<Message>,
+        room: Room,
+        origin: Option<Origin>,
+    ) -> Result<(), Full> {
         let topic = message.topic();
         if room == Room::Promised {
             self.redeem(topic);
@@ -164,6 +194,7 @@ impl Retained {
             }
         }
         self.root.make(topic).message = Some(Arc::clone(message));
+        self.by_topic.insert(ByTopic(Arc::clone(message)), origin);
         Ok(())
     }
 
@@ -172,6 +203,7 @@ impl Retained {
         let levels: Vec<&str> = topic.split('/').collect();
         let mut emptied = 0;
         let Some(message) = self.root.clear(&levels, &mut emptied) else { return false };
+        self.by_topic.remove(topic);
         if !is_own(topic) {
             self.messages -= 1;
             self.bytes -= message.size() + emptied * LEVEL_BYTES;

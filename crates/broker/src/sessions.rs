@@ -3,7 +3,9 @@
 //! A session belongs to a client identifier *and* a user: another user with the same identifier
 //! neither gets nor ends it.
 
-use std::collections::HashMap;
+mod listed;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,6 +13,7 @@ use dockside_mqtt::PacketId;
 use dockside_mqtt::session::{Incoming, Outgoing};
 use dockside_store::Seq;
 
+pub(crate) use self::listed::SeenAsleep;
 use crate::access::{Denied, Identity};
 use crate::config::Limits;
 use crate::connection::{Subscriptions, may_subscribe, under_way};
@@ -185,8 +188,8 @@ pub(crate) fn append_return(shared: &Shared, entries: &mut Vec<u8>, returned: Ve
     }
 }
 
-/// [MQTT-3.1.3-2]
-type Owner = (Option<Arc<str>>, Arc<str>);
+/// Client identifier and user [MQTT-3.1.3-2].
+pub(crate) type Owner = (Arc<str>, Option<Arc<str>>);
 
 /// A will of a connection that a restart has ended, whose session is not kept.
 pub(crate) struct Orphan {
@@ -199,7 +202,7 @@ pub(crate) struct Orphan {
 
 /// All sessions that are kept.
 pub(crate) struct Sessions {
-    asleep: Mutex<HashMap<Owner, Asleep>>,
+    asleep: Mutex<BTreeMap<Owner, Asleep>>,
     orphans: Mutex<Vec<Orphan>>,
     kept: Arc<AtomicUsize>,
     at_most: usize,
@@ -250,14 +253,9 @@ impl Sessions {
         (self.kept.load(Ordering::SeqCst), self.asleep().len())
     }
 
-    /// Messages that wait for sessions without a connection.
-    pub(crate) fn waiting(&self) -> usize {
-        self.asleep().values().map(|a| a.mailbox.len() + a.session.outgoing.len()).sum()
-    }
-
     /// A session from before a restart; it is over if its user is gone.
     pub(crate) fn restore(&self, shared: &Shared, mut asleep: Asleep) {
-        let owner = (asleep.identity.user().cloned(), Arc::clone(&asleep.client_id));
+        let owner = (Arc::clone(&asleep.client_id), asleep.identity.user().cloned());
         if asleep.review(shared).is_ok() {
             self.asleep().insert(owner, asleep);
         } else {
@@ -268,7 +266,7 @@ impl Sessions {
 
     /// A connection has ended and its session goes on.
     pub(crate) fn put(&self, shared: &Shared, mut asleep: Asleep) {
-        let owner = (asleep.identity.user().cloned(), Arc::clone(&asleep.client_id));
+        let owner = (Arc::clone(&asleep.client_id), asleep.identity.user().cloned());
         let mut all = self.asleep();
         // Rules that came while its connection ended would miss it; under the lock they cannot.
         let allowed = shared.access.is_current(&asleep.identity) || asleep.review(shared).is_ok();
@@ -290,7 +288,7 @@ impl Sessions {
         clean_start: bool,
     ) -> (Option<Asleep>, Option<Instance>) {
         self.forget_orphans(shared, identity.user(), client_id);
-        let owner = (identity.user().cloned(), Arc::clone(client_id));
+        let owner = (Arc::clone(client_id), identity.user().cloned());
         let Some(mut found) = self.asleep().remove(&owner) else { return (None, None) };
         if found.is_will_due(shared.clock.now_ms()) {
             found.publish_will(shared);
@@ -361,7 +359,7 @@ impl Sessions {
         }
         let over_ms = expiry_clock_ms(shared);
         let expired: Vec<_> =
-            asleep.extract_if(|_, session| session.expires_ms <= over_ms).collect();
+            asleep.extract_if(.., |_, session| session.expires_ms <= over_ms).collect();
         drop(asleep);
         let count = expired.len() as u64;
         expired.into_iter().for_each(|(_, session)| session.end(shared));
@@ -371,7 +369,7 @@ impl Sessions {
     /// Looks at sessions without a connection under new rules: those of `user`, or all.
     pub(crate) fn review(&self, shared: &Shared, user: Option<&str>) {
         let mut asleep = self.asleep();
-        let gone = asleep.extract_if(|(owner, _), session| {
+        let gone = asleep.extract_if(.., |(_, owner), session| {
             (user.is_none() || owner.as_deref() == user) && session.review(shared).is_err()
         });
         let gone: Vec<_> = gone.collect();
@@ -387,7 +385,7 @@ impl Sessions {
         self.asleep().values_mut().for_each(|asleep| asleep.publish_will(shared));
     }
 
-    fn asleep(&self) -> MutexGuard<'_, HashMap<Owner, Asleep>> {
+    fn asleep(&self) -> MutexGuard<'_, BTreeMap<Owner, Asleep>> {
         self.asleep.lock().expect("no panic while it is held")
     }
 }

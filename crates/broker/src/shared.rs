@@ -24,7 +24,7 @@ use crate::keep::{self, KeepAside};
 use crate::listener::Sockets;
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
-use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics};
+use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics, StoreSeen};
 use crate::publish::Interceptors;
 use crate::reading::Reading;
 use crate::record::Instance;
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) awaited: Awaited,
     /// Whether the store could be written lately.
     pub(crate) store_works: Arc<AtomicBool>,
+    pub(crate) store_seen: Arc<StoreSeen>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
     pub(crate) access: Access,
@@ -103,6 +104,7 @@ impl Shared {
             latency: Latency::default(),
             awaited: Awaited::default(),
             store_works: Arc::new(AtomicBool::new(true)),
+            store_seen: Arc::default(),
             clock,
             sys: SysCounters::default(),
             access: Access::new(&config, policy, elsewhere),

@@ -58,6 +58,17 @@ impl SysCounters {
         self.publishes_received.load(Ordering::Relaxed)
     }
 
+    /// Messages that came, that went out, and that could not be delivered.
+    pub(crate) fn messages(&self) -> [u64; 3] {
+        [&self.publishes_received, &self.publishes_sent, &self.publishes_dropped]
+            .map(|total| total.load(Ordering::Relaxed))
+    }
+
+    /// Subscriptions there are, plain and shared.
+    pub(crate) fn subscribed(&self) -> [u64; 2] {
+        [&self.subscriptions, &self.shared_subscriptions].map(|count| count.load(Ordering::Relaxed))
+    }
+
     /// Messages that could not be delivered.
     pub(crate) fn dropped(&self, count: u64) {
         self.publishes_dropped.fetch_add(count, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use dockside::config::Config;
 use ureq::http::Request;
 
-use crate::{CANNOT_CONNECT, CANNOT_READ, fail};
+use crate::{BAD_NEWS, CANNOT_CONNECT, CANNOT_READ, fail};
 
 /// The admin listener of the broker that a configuration describes.
 pub(crate) struct Admin {
@@ -40,6 +40,16 @@ impl Admin {
         self.ask(request.header("Content-Type", "application/json"), "{}")
     }
 
+    /// Has something done as the body says; nothing of that name is exit code 1.
+    pub(crate) fn post_body(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<String, ExitCode> {
+        let request = Request::post(self.url(path));
+        self.ask(request.header("Content-Type", "application/json"), &body.to_string())
+    }
+
     fn url(&self, path_and_query: &str) -> String {
         format!("http://{}{path_and_query}", self.address)
     }
@@ -50,21 +60,42 @@ impl Admin {
             Some(token) => request.header("Authorization", format!("Bearer {token}")),
             None => request,
         };
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let answer = request.body(body.to_owned()).map_err(ureq::Error::from);
-        let text = answer
-            .and_then(ureq::run)
-            .and_then(|mut response| response.body_mut().read_to_string());
-        text.map_err(|error| {
-            let line = match error {
-                ureq::Error::StatusCode(401) if self.token.is_none() => format!(
+        let read = answer.and_then(|request| agent.run(request)).and_then(|mut response| {
+            let status = response.status();
+            Ok((status, response.body_mut().read_to_string()?))
+        });
+        let (status, text) = read.map_err(|error| {
+            let line = format!("no broker answers at {address} (admin.listen): {error}");
+            fail(CANNOT_CONNECT, &line)
+        })?;
+        let said = text.trim_end();
+        Err(match status.as_u16() {
+            200..=299 => return Ok(text),
+            401 if self.token.is_none() => fail(
+                CANNOT_CONNECT,
+                &format!(
                     "the broker at {address} asks for a login; commands log in with the token of admin.token_file, and none is set"
                 ),
-                ureq::Error::StatusCode(401) => format!(
+            ),
+            401 => fail(
+                CANNOT_CONNECT,
+                &format!(
                     "the broker at {address} asks for another token than that of admin.token_file"
                 ),
-                error => format!("no broker answers at {address} (admin.listen): {error}"),
-            };
-            fail(CANNOT_CONNECT, &line)
+            ),
+            // Ours have a sentence.
+            404 if said.is_empty() => fail(
+                CANNOT_CONNECT,
+                &format!(
+                    "the broker at {address} does not know this: it is another release than this command"
+                ),
+            ),
+            404 => fail(BAD_NEWS, said),
+            status => {
+                fail(CANNOT_CONNECT, &format!("the broker at {address} answers {status}: {said}"))
+            }
         })
     }
 }

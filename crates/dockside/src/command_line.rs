@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use dockside::config::Arguments;
 
 use crate::BAD_CONFIGURATION;
+use crate::operate::Operation;
 use crate::passwd::Change;
 
 /// The MQTT broker of a drone site: answers flight-task events itself
@@ -82,6 +84,18 @@ enum Subcommands {
         #[command(subcommand)]
         what: Option<ClockSubcommands>,
     },
+    #[command(flatten)]
+    Operate(Operation),
+    /// Print a shell's completions: dockside completions bash > /etc/bash_completion.d/dockside
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one of each command into a directory
+    Man {
+        /// The directory, which is made if it is not there
+        dir: Option<PathBuf>,
+    },
     /// Read another broker's configuration and print Dockside's
     Import {
         /// A mosquitto.conf; files that it names are read too
@@ -122,9 +136,17 @@ pub(crate) enum Command {
     Why { query: Option<String>, json: bool },
     Audit { since: Option<String>, json: bool },
     Clock { accept: bool },
+    Operate(Operation),
+    Completions(Shell),
+    Man { dir: Option<PathBuf> },
     Import { file: PathBuf },
     Backup { file: PathBuf },
     Restore { file: PathBuf },
+}
+
+/// Everything that the command line knows.
+pub(crate) fn everything() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Parses the process's arguments; prints help, the version or what is wrong, and then the error
@@ -159,6 +181,9 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
             Some(Subcommands::Why { query, json }) => Command::Why { query, json },
             Some(Subcommands::Audit { since, json }) => Command::Audit { since, json },
             Some(Subcommands::Clock { what }) => Command::Clock { accept: what.is_some() },
+            Some(Subcommands::Operate(operation)) => Command::Operate(operation),
+            Some(Subcommands::Completions { shell }) => Command::Completions(shell),
+            Some(Subcommands::Man { dir }) => Command::Man { dir },
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },
             Some(Subcommands::Restore { file }) => Command::Restore { file },

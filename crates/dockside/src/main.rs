@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod clock;
 mod command_line;
+mod operate;
 mod passwd;
 mod run;
 mod show;
@@ -19,7 +20,9 @@ use std::process::ExitCode;
 use dockside::config::{Config, Loaded, Problem};
 
 use crate::command_line::{Command, Request};
+use crate::operate::generate;
 
+const BAD_NEWS: u8 = 1;
 const BAD_CONFIGURATION: u8 = 64;
 const CANNOT_READ: u8 = 66;
 const CANNOT_CONNECT: u8 = 69;
@@ -49,6 +52,11 @@ fn main() -> ExitCode {
         Command::Clock { accept } => {
             with(Config::load_values(&arguments), |config| either(clock::clock(config, accept)))
         }
+        Command::Operate(operation) => {
+            with(Config::load_values(&arguments), |config| either(operation.run(config)))
+        }
+        Command::Completions(shell) => generate::completions(command_line::everything(), shell),
+        Command::Man { dir } => generate::man(command_line::everything(), dir.as_deref()),
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.
         Command::Backup { file } => {

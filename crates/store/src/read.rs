@@ -98,6 +98,18 @@ impl Reader {
         Ok(chunk)
     }
 
+    /// How many messages a reader has not acknowledged, and what they count for in bytes.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn waiting_for(&self, reader: ReaderId) -> Result<(u64, u64), Error> {
+        let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM queue WHERE reader = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_row(params![signed(reader)], |row| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+        })
+    }
+
     /// What was sent to a session with a packet identifier and is not over, in its order.
     ///
     /// # Errors

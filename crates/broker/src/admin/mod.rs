@@ -11,6 +11,11 @@
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
+//! | `/api/v1/status` | admin | [`status`]: how the broker stands |
+//! | `/api/v1/sessions` | admin | [`sessions`]: who is connected, or kept |
+//! | `POST /api/v1/sessions/kick` | admin | [`kick`]: ends a connection, or a session |
+//! | `/api/v1/retained` | admin | [`retained`]: retained messages, by topic |
+//! | `POST /api/v1/retained`, `POST /api/v1/retained/remove` | admin | [`retain`]: takes some over, or removes one |
 //! | `/api/v1/openapi.json` | admin | [`openapi`]: all of these, for programs; a test wants every path there |
 //!
 //! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
@@ -24,16 +29,20 @@ mod docks;
 mod flight_tasks;
 mod gate;
 mod guard;
+mod kick;
 mod login;
 mod openapi;
 mod origin;
 mod page;
 mod page_sessions;
+mod retain;
+mod retained;
+mod sessions;
+mod status;
 mod token;
 mod why;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -51,6 +60,22 @@ use crate::shared::Shared;
 
 /// Rendering takes a core; one scrape does it at a time.
 static RENDERING: Mutex<()> = Mutex::const_new(());
+
+/// Bytes of what clients chose in one page.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Leaves so much of a page as has its bytes, and one at least; whether something went.
+fn cut<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
+    let mut bytes = 0;
+    let fits = page.iter().take_while(|one| {
+        bytes += size(one);
+        bytes <= PAGE_BYTES
+    });
+    let fits = fits.count().max(1);
+    let is_cut = fits < page.len();
+    page.truncate(fits);
+    is_cut
+}
 
 /// Serves everything until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Shared>) {
@@ -73,6 +98,11 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .merge(changes)
         .merge(page::routes())
         .merge(login::routes(&gate, &shared))
+        .merge(status::routes(&shared))
+        .merge(sessions::routes(&shared))
+        .merge(kick::routes(&shared))
+        .merge(retained::routes(&shared))
+        .merge(retain::routes(&shared))
         .merge(observed(shared));
     run(listener, guard::guarded(routes, gate), "admin").await;
 }
@@ -111,15 +141,28 @@ async fn render() -> impl IntoResponse {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    if !shared.log.is_alive() {
-        (unavailable, "the live log is broken; the process ends\n")
-    } else if !shared.store_works.load(Ordering::Relaxed) {
-        (
-            unavailable,
-            "the store cannot be written: what must be kept waits unacknowledged; see the log\n",
-        )
-    } else {
-        (StatusCode::OK, "ready\n")
+    match status::not_ready(&shared) {
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        None => (StatusCode::OK, "ready\n".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_bytes_and_one_entry_at_least() {
+        let half = PAGE_BYTES / 2;
+        for (sizes, expected) in [
+            (vec![1, 2, 3], (3, false)),
+            (vec![half, half, 1], (2, true)),
+            (vec![PAGE_BYTES + 1, 1], (1, true)),
+            (vec![], (0, false)),
+        ] {
+            let mut page = sizes;
+            let is_cut = cut(&mut page, |size| *size);
+            assert_eq!((page.len(), is_cut), expected);
+        }
     }
 }

@@ -53,6 +53,7 @@ impl Ended {
         match self {
             Self::Error(error) => Some(error.detail),
             Self::Expired => Some("the token has expired"),
+            Self::Told(Command::Kicked) => Some("ended by an operator"),
             _ => None,
         }
     }
@@ -134,6 +135,7 @@ impl Ended {
             Self::UserGone => Closed::Admin,
             Self::Expired => Closed::Expired,
             Self::Told(Command::TakenOver) => Closed::Takeover,
+            Self::Told(Command::Kicked) => Closed::Admin,
             Self::Told(Command::SlowConsumer) => Closed::SlowConsumer,
             Self::Told(Command::Stalled | Command::Refused) => Closed::StoreStalled,
             Self::Told(Command::Quiet | Command::Stop) => Closed::Shutdown,
@@ -154,6 +156,13 @@ fn told(command: Command) -> Option<(Stage, Cause)> {
             cause(
                 "another connection took its client identifier over",
                 "a reconnect; if it goes on and on, two clients use one client identifier",
+            ),
+        ),
+        Command::Kicked => (
+            Stage::Session,
+            cause(
+                "an operator ended its connection (dockside kick)",
+                "it may connect again; dockside audit shows who did it",
             ),
         ),
         Command::Stalled => (

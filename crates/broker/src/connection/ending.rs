@@ -64,6 +64,7 @@ impl SessionGuard {
     ) -> Self {
         let number = shared.log.put_aside(Aside::Mailbox(Arc::clone(mailbox)));
         let instance = client.instance;
+        mailbox.set_session(instance);
         let begin = if begins.is_resumed {
             Entry::Attach(instance, number)
         } else {

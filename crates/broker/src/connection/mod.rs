@@ -13,6 +13,7 @@ mod ending;
 mod filters;
 mod inbound;
 mod kept;
+mod measure;
 mod outbound;
 mod pacing;
 mod review;
@@ -108,6 +109,7 @@ pub(crate) struct Connection<S> {
     /// Something besides the rules has changed what it may do.
     review_asked: bool,
     last_read_ms: u64,
+    began_ms: u64,
     /// When the last round began; reading a clock costs more than a small message.
     now_ms: u64,
     /// What is read now came with it.
@@ -203,6 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A session that was asleep may have subscriptions that are not allowed any more.
             review_asked: true,
             last_read_ms: now_ms,
+            began_ms: now_ms,
             now_ms,
             round_began: Instant::now(),
             shared,
@@ -277,6 +280,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let taken = self.mailbox.take(&mut self.backlog, &mut self.session.cursor, turn.waker);
         let stopping = self.obey(taken.command)?;
         self.completed = taken.completed;
+        if taken.is_asked {
+            self.measure();
+        }
         self.review_asked |= taken.review;
         self.review(turn)?;
         if taken.refused_shared {
@@ -313,12 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn obey(&mut self, command: Option<Command>) -> Result<bool, Ended> {
         match command {
             None => Ok(false),
-            Some(
-                command @ (Command::TakenOver
-                | Command::SlowConsumer
-                | Command::Stalled
-                | Command::Refused),
-            ) => Err(Ended::Told(command)),
+            Some(command) if command.ends() => Err(Ended::Told(command)),
             Some(command) => {
                 if self.accepting.is_some() {
                     self.guard.publish_will();

@@ -23,7 +23,7 @@ pub(super) struct Direct {
 }
 
 impl Subscriptions {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 

@@ -166,7 +166,8 @@ impl Directory {
         }
         if published.retain {
             let mut retained = self.retained.write().expect("no panic while it is held");
-            outcome.not_retained = retained.set(&owned(), published.room).is_err();
+            outcome.not_retained =
+                retained.publish(&owned(), published.room, published.publisher).is_err();
         }
         outcome
     }

@@ -8,6 +8,7 @@ mod latency;
 mod limits;
 mod packets;
 mod rooms;
+mod store_seen;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -26,7 +27,9 @@ pub(crate) use self::limits::{Limit, LimitMetrics};
 use self::packets::{PacketCounters, Packets};
 pub(crate) use self::rooms::{
     DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics, TransitionMetrics,
+    count_statuses,
 };
+pub(crate) use self::store_seen::StoreSeen;
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 

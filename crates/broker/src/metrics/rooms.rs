@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use super::StoreSeen;
 use crate::writer::Space;
 
 /// Bytes on their way to the dispatcher, by lane.
@@ -89,6 +90,19 @@ const STATUSES: [&str; 9] = [
     "partially_done",
 ];
 
+/// How many flight tasks have each status; the last is every other, and none.
+pub(crate) fn count_statuses<'a>(
+    statuses: impl Iterator<Item = Option<&'a str>>,
+) -> [(&'static str, usize); STATUSES.len() + 1] {
+    let mut counts =
+        std::array::from_fn(|at| (STATUSES.get(at).copied().unwrap_or("other"), 0usize));
+    for status in statuses {
+        let known = status.and_then(|status| STATUSES.iter().position(|s| *s == status));
+        counts[known.unwrap_or(STATUSES.len())].1 += 1;
+    }
+    counts
+}
+
 /// A counter a status, and one for every other.
 pub(crate) struct TransitionMetrics([Counter; STATUSES.len() + 1]);
 
@@ -128,12 +142,8 @@ impl SiteMetrics {
 
     /// The status of every task that is shown.
     pub(crate) fn tasks<'a>(&self, statuses: impl Iterator<Item = Option<&'a str>>) {
-        let mut counts = [0usize; STATUSES.len() + 1];
-        for status in statuses {
-            let known = status.and_then(|status| STATUSES.iter().position(|s| *s == status));
-            counts[known.unwrap_or(STATUSES.len())] += 1;
-        }
-        self.tasks.iter().zip(counts).for_each(|(gauge, count)| gauge.set(count as f64));
+        let counts = count_statuses(statuses);
+        self.tasks.iter().zip(counts).for_each(|(gauge, (_, count))| gauge.set(count as f64));
     }
 
     /// Replies that were given up, for want of an application's acknowledgement.
@@ -191,6 +201,7 @@ pub(crate) struct StoreMetrics {
     disk_free: Gauge,
     disk_short: Gauge,
     is_disk_short: bool,
+    seen: Arc<StoreSeen>,
     /// How long publishers wait before they are sent away.
     pub(crate) stall_timeout: Duration,
 }
@@ -213,10 +224,17 @@ impl StoreMetrics {
             disk_free: gauge!("dockside_store_disk_free_bytes"),
             disk_short: gauge!("dockside_store_disk_short"),
             is_disk_short: false,
+            seen: Arc::default(),
             stall_timeout,
         };
         metrics.gauge.set(1.0);
         metrics
+    }
+
+    /// Tells there too.
+    pub(crate) fn told_to(mut self, seen: &Arc<StoreSeen>) -> Self {
+        self.seen = Arc::clone(seen);
+        self
     }
 
     /// Whether it works now; `true` if that is new.
@@ -232,6 +250,7 @@ impl StoreMetrics {
     /// A look at the room, with the rows that went for it; `true` if the file system has become short of
     /// space.
     pub(crate) fn looked(&mut self, space: &Space) -> bool {
+        self.seen.looked(space.usage);
         self.events_trimmed.increment(space.events as u64);
         self.messages_trimmed.increment(space.messages as u64);
         self.file_bytes.set(space.usage.file as f64);
@@ -249,6 +268,7 @@ impl StoreMetrics {
 
     /// So many messages, with so many bytes, wait for sessions and groups.
     pub(crate) fn queued(&self, (messages, bytes): (usize, usize)) {
+        self.seen.set_queued(messages, bytes);
         self.queued.set(messages as f64);
         self.queued_bytes.set(bytes as f64);
     }

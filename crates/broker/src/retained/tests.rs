@@ -38,6 +38,7 @@ fn the_last_one_of_a_topic_counts_and_an_empty_one_clears() {
     retained.set(&message("never", b"", u64::MAX), Room::Unasked).unwrap();
     assert_eq!((retained.len(), retained.bytes()), (0, 0));
     assert!(retained.root.is_empty(), "no node is left behind");
+    assert!(retained.by_topic.is_empty(), "nor in the list");
 }
 
 #[test]
@@ -132,4 +133,29 @@ proptest::proptest! {
         expected.sort();
         proptest::prop_assert_eq!(found(&retained, &filter, 0), expected);
     }
+}
+
+/// The list has what is found by filters, the newest of each topic, wherever it is begun.
+#[test]
+fn the_list_is_in_order_and_as_what_is_retained() {
+    let mut retained = Retained::new(&Limits::default());
+    for topic in ["b", "a/x", "a", "c", "a/b"] {
+        retained.publish(&message(topic, b"old", 100), Room::Unasked, 7).unwrap();
+    }
+    retained.publish(&message("a/x", b"new", u64::MAX), Room::Unasked, 8).unwrap();
+    retained.set(&message("b", b"", u64::MAX), Room::Unasked).unwrap();
+    retained.set(&message("d", b"kept", u64::MAX), Room::Unasked).unwrap();
+    let topics = |behind: &str, count: usize| {
+        let piece = retained.piece(behind, count);
+        piece.iter().map(|listed| listed.message.topic().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(topics("", 9), ["a", "a/b", "a/x", "c", "d"]);
+    assert_eq!(topics("a/b", 2), ["a/x", "c"]);
+    let piece = retained.piece("a/b", 9);
+    assert_eq!(piece[0].message.payload(), b"new");
+    let publishers: Vec<_> =
+        piece.iter().map(|l| l.origin.map(|(publisher, _)| publisher)).collect();
+    assert_eq!(publishers, [Some(8), Some(7), None]);
+    retained.expire(100);
+    assert_eq!(retained.piece("", 9).len(), 2);
 }

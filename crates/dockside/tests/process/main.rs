@@ -10,5 +10,6 @@ mod descriptors;
 mod import;
 mod kept;
 mod metrics;
+mod operate;
 mod site;
 mod users;
