@@ -40,17 +40,28 @@ impl Admin {
         self.ask(request.header("Content-Type", "application/json"), "{}")
     }
 
-    fn url(&self, path_and_query: &str) -> String {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// With the token, if there is one.
+    pub(crate) fn with_token(
+        &self,
+        request: ureq::http::request::Builder,
+    ) -> ureq::http::request::Builder {
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    pub(crate) fn url(&self, path_and_query: &str) -> String {
         format!("http://{}{path_and_query}", self.address)
     }
 
     fn ask(&self, request: ureq::http::request::Builder, body: &str) -> Result<String, ExitCode> {
         let address = self.address;
-        let request = match &self.token {
-            Some(token) => request.header("Authorization", format!("Bearer {token}")),
-            None => request,
-        };
-        let answer = request.body(body.to_owned()).map_err(ureq::Error::from);
+        let answer = self.with_token(request).body(body.to_owned()).map_err(ureq::Error::from);
         let text = answer
             .and_then(ureq::run)
             .and_then(|mut response| response.body_mut().read_to_string());

@@ -12,6 +12,7 @@ mod command_line;
 mod passwd;
 mod run;
 mod show;
+mod traffic;
 mod why;
 
 use std::process::ExitCode;
@@ -48,6 +49,12 @@ fn main() -> ExitCode {
         }),
         Command::Clock { accept } => {
             with(Config::load_values(&arguments), |config| either(clock::clock(config, accept)))
+        }
+        Command::Tail { filter, json, count } => with(Config::load_values(&arguments), |config| {
+            either(traffic::tail(config, &filter, (json, count)))
+        }),
+        Command::Publish(what) => {
+            with(Config::load_values(&arguments), |config| either(traffic::publish(config, &what)))
         }
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.

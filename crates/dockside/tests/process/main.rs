@@ -11,4 +11,5 @@ mod import;
 mod kept;
 mod metrics;
 mod site;
+mod traffic;
 mod users;
