@@ -43,6 +43,7 @@ mod statements;
 mod stop;
 mod subscribe;
 mod survives;
+mod tail;
 mod tls;
 mod tokens;
 mod websocket;

@@ -7,6 +7,7 @@ mod operations;
 mod routes;
 mod schema;
 mod stream;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,7 +31,8 @@ const NOT_PROVOKED: (&str, &str) = ("POST /api/v1/login", "503");
 const LOGIN: &str = r#"{"user":"pat","password":"pat"}"#;
 
 /// What is asked with, and never answered.
-const NEVER_ANSWERED: [&str; 4] = ["Credentials", "Kick", "TakeRetained", "MessageToRetain"];
+const NEVER_ANSWERED: [&str; 5] =
+    ["Credentials", "Kick", "TakeRetained", "MessageToRetain", "Publishing"];
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
@@ -117,6 +119,8 @@ async fn answers_are_as_described() {
     a_store_that_fails(&described).await;
     operations::a_site_is_run(&described).await;
     too_many_readers(&described).await;
+    traffic::is_shown(&described).await;
+    traffic::is_refused(&described).await;
     gate::a_login_is_asked_for(&described).await;
 
     let mut missing = Vec::new();
@@ -152,7 +156,7 @@ async fn a_site_is_shown(described: &Described) {
     stream.until("site", |site| site["reply_p50_us"].is_number()).await;
     let is_quiet = |site: &Value| site["reply_p50_us"].is_null() && site["conditions"] != json!([]);
     stream.until("site", is_quiet).await;
-    assert_eq!(stream.seen, Stream::described_names(described));
+    assert_eq!(stream.seen, stream.described_names());
     Stream::open(described, admin).await.until("snapshot", |all| all["docks"] != json!([])).await;
 
     for target in ["/metrics", "/livez", "/readyz", "/api/v1/clock", "/api/v1/status"] {
@@ -222,6 +226,7 @@ async fn bodies(described: &Described, broker: &TestBroker) {
         ("retained/remove", 2 * 1024 * 1024),
         ("login", 4_096),
         ("logout", 4_096),
+        ("publish", 256 * 1024),
     ] {
         for (headers, body, code) in [
             ("", "{}", "415"),
@@ -247,7 +252,12 @@ async fn parameters(described: &Described, broker: &TestBroker, path: &str) {
         names.insert(name);
         let value = parameter["example"].to_string().replace('"', "");
         let asked = format!("{target}?{name}={value}");
-        assert_ne!(described.get(broker.admin, &asked).await.status, "400", "{asked}");
+        let answer = match path {
+            // It has no end: its head is enough.
+            traffic::TAIL => request(broker.admin, &format!("HEAD {asked}"), ("", "")).await,
+            _ => described.get(broker.admin, &asked).await,
+        };
+        assert_ne!(answer.status, "400", "{asked}");
     }
     if !names.is_empty() {
         let refused = described.get(broker.admin, &format!("{target}?nonsense=1")).await;
@@ -290,6 +300,9 @@ async fn a_store_that_fails(described: &Described) {
     }
     operations::changes_wait_for_the_store(described, &broker).await;
     assert!(described.get(broker.admin, "/api/v1/status").await.json()["not_ready"].is_string());
+    let asked = (JSON, r#"{"topic":"a","qos":1}"#);
+    let refused = described.ask(broker.admin, "POST /api/v1/publish", asked).await;
+    assert_eq!(refused.status, "503");
     lock.execute_batch("ROLLBACK").unwrap();
 }
 

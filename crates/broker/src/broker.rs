@@ -24,7 +24,7 @@ use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::{AdminKeys, Files};
 use crate::listener::{Listener, Tls, Way, tls, watched};
-use crate::live_log::{self, Aside, Dead, LiveLog, LogReader};
+use crate::live_log::{self, Aside, Dead, LiveLog, LogReader, Onlooker};
 use crate::mailbox::Command;
 use crate::metrics::StoreMetrics;
 use crate::reading::Reading;
@@ -33,7 +33,7 @@ use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::sys::SysTree;
 use crate::writer::Ledger;
-use crate::{Config, admin, listener, metrics, restore, writer};
+use crate::{Config, admin, listener, metrics, restore, tail, writer};
 
 /// A broker whose addresses are bound and whose live log is open.
 pub struct Broker {
@@ -43,6 +43,7 @@ pub struct Broker {
     keys: AdminKeys,
     metrics: Option<TcpListener>,
     reader: LogReader,
+    onlooker: Onlooker,
     ledger: Ledger,
     dispatcher: Dispatcher,
 }
@@ -145,7 +146,8 @@ impl Broker {
             Some(address) => Some(bind("metrics.listen", address).await?),
             None => None,
         };
-        let (log, reader) = live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
+        let (log, reader, onlooker) =
+            live_log::open(&config.live_log).map_err(BindError::LiveLog)?;
         let log = Arc::new(log);
         let opened = open_store(&config, Arc::new(clock), &log)?;
         let OpenStore { kept, ledger, reading, board, docks, clock, first_number } = opened;
@@ -157,7 +159,7 @@ impl Broker {
         restore::restore(&shared, &mut dispatcher, kept);
         metrics::reloaded(true);
         let keys = files.admin;
-        Ok(Self { shared, listeners, admin, keys, metrics, reader, ledger, dispatcher })
+        Ok(Self { shared, listeners, admin, keys, metrics, reader, onlooker, ledger, dispatcher })
     }
 
     /// The bound addresses of the MQTT listeners, `mqtt.listen` first.
@@ -198,7 +200,8 @@ impl Broker {
     /// # Errors
     /// [`Dead`] if the live log broke: the process must end with a non-zero code.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Dead> {
-        let Self { shared, listeners, admin, keys, metrics, reader, ledger, dispatcher } = self;
+        let Self { shared, listeners, admin, keys, metrics, reader, onlooker, ledger, dispatcher } =
+            self;
         let stall = Duration::from_millis(shared.config.store.stall_timeout_ms);
         let kept = StoreMetrics::register(&shared.store_works, stall).told_to(&shared.store_seen);
         let writer = writer::start(&shared.writer, Arc::clone(&shared.log), ledger, kept)
@@ -216,6 +219,7 @@ impl Broker {
             let shared = Arc::clone(&shared);
             async move { shared.answer_the_doorbell().await }
         });
+        rooms.spawn(tail::run(Arc::clone(&shared), onlooker));
         rooms.spawn(upkeep(Arc::clone(&shared)));
         rooms.spawn(changes::run(Arc::clone(&shared)));
         rooms.spawn(admin::serve(admin, keys, Arc::clone(&shared)));

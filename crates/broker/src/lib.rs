@@ -44,6 +44,7 @@ mod retained;
 mod sessions;
 mod shared;
 mod sys;
+mod tail;
 mod will;
 mod writer;
 

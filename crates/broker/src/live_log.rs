@@ -2,8 +2,8 @@
 //!
 //! The only file that names rumqttd. Its router is used for what it is best at, an in-memory commit
 //! log that a reader tails in batches; nothing that a client chooses reaches it as a name. There is
-//! one topic, one link that sends, behind one lock, and one link that reads; both live as long as
-//! the process.
+//! one topic, one link that sends, behind one lock, one link that reads, and one that looks on
+//! ([`Onlooker`]); all live as long as the process.
 //!
 //! The log drops what was not read in time without a word, so records are numbered and the budgets
 //! in front of it keep what is under way smaller than what it keeps. A gap, or a router whose
@@ -106,20 +106,37 @@ struct Producer {
 
 /// The reading end: one, in the dispatcher.
 pub(crate) struct LogReader {
+    link: Link,
+    expected: u64,
+}
+
+/// Another reading end, which may lose records and holds nobody up: while it does not read, the router
+/// gives it the next 200 records and then forgets it until it is ready again.
+pub(crate) struct Onlooker {
+    link: Link,
+    expected: u64,
+}
+
+/// A record that went by, and how many went by unseen before it.
+pub(crate) struct PassedBy {
+    pub(crate) record: Bytes,
+    pub(crate) missed: u64,
+}
+
+struct Link {
     rx: LinkRx,
     // Dropping it would not close the link, but leave it without an owner.
     _tx: LinkTx,
-    expected: u64,
     /// The router has paused this link and waits to hear that it is ready.
     paused: bool,
 }
 
-/// Starts the router and opens both ends.
-pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader), Dead> {
+/// Starts the router and opens all ends.
+pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader, Onlooker), Dead> {
     let router = Router::new(
         0,
         RouterConfig {
-            max_connections: 2,
+            max_connections: 3,
             max_outgoing_packet_count: 100,
             max_segment_size: config.segment_bytes,
             max_segment_count: config.segments,
@@ -129,8 +146,13 @@ pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader), Dea
     let router = router.spawn();
     let build =
         |name| LinkBuilder::new(name, router.clone()).build().map_err(|error| router_gone(&error));
-    let (mut reader_tx, reader_rx, _) = build("dispatcher")?;
-    reader_tx.subscribe(TOPIC).map_err(|error| router_gone(&error))?;
+    let reads = |name| {
+        let (mut tx, rx, _) = build(name)?;
+        tx.subscribe(TOPIC).map_err(|error| router_gone(&error))?;
+        Ok(Link { rx, _tx: tx, paused: false })
+    };
+    let reader = LogReader { link: reads("dispatcher")?, expected: 0 };
+    let onlooker = Onlooker { link: reads("onlooker")?, expected: 0 };
     let (link, _, _) = build("producer")?;
     let pending = Vec::with_capacity(LARGE);
     let producer = Producer { link, next_number: 0, pending, pending_charge: 0 };
@@ -140,7 +162,7 @@ pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader), Dea
         dead: Mutex::default(),
         died: Notify::new(),
     };
-    Ok((log, LogReader { rx: reader_rx, _tx: reader_tx, expected: 0, paused: false }))
+    Ok((log, reader, onlooker))
 }
 
 impl LiveLog {
@@ -205,6 +227,11 @@ impl LiveLog {
     /// Reports the end of the log, found by its reader.
     pub(crate) fn report(&self, dead: Dead) {
         self.watch(Err(dead));
+    }
+
+    /// The number of the next record: whatever is accepted from now on is in it, or behind it.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.producer().next_number
     }
 
     /// Whether the log still works.
@@ -277,25 +304,74 @@ impl Producer {
     }
 }
 
-impl LogReader {
-    /// The next record's bytes, checked to be the one behind the last. Nothing is lost if the
-    /// future is dropped.
-    pub(crate) async fn next(&mut self) -> Result<Bytes, Dead> {
+impl Link {
+    /// What comes next. Nothing is lost if the future is dropped.
+    async fn next(&mut self) -> Result<Bytes, Dead> {
         loop {
             if self.paused {
                 self.rx.wake().await.map_err(|error| router_gone(&error))?;
                 self.paused = false;
             }
+            if let Some(bytes) = self.taken().await? {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// What comes next, or nothing once the router has paused.
+    async fn taken(&mut self) -> Result<Option<Bytes>, Dead> {
+        while !self.paused {
             let notification = self.rx.next().await.map_err(|error| router_gone(&error))?;
             match notification {
-                Some(Notification::Forward(forward)) => {
-                    return self.check(forward.publish.payload);
-                }
-                // Without this the router sends this link nothing more.
+                Some(Notification::Forward(forward)) => return Ok(Some(forward.publish.payload)),
+                // Without an answer the router sends this link nothing more.
                 Some(Notification::Unschedule) => self.paused = true,
                 _ => {}
             }
         }
+        Ok(None)
+    }
+}
+
+impl Onlooker {
+    /// The next record that the log still has. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// [`Dead`]: the router is gone, which others report.
+    pub(crate) async fn next(&mut self) -> Result<PassedBy, Dead> {
+        loop {
+            let record = self.link.next().await?;
+            if let Some(passed) = self.passed(record) {
+                return Ok(passed);
+            }
+        }
+    }
+
+    /// The next record of those that the router has given anyway; none once it has paused.
+    pub(crate) async fn left_over(&mut self) -> Result<Option<PassedBy>, Dead> {
+        let record = self.link.taken().await?;
+        Ok(record.and_then(|record| self.passed(record)))
+    }
+
+    /// Whether the router gives nothing until somebody asks again.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.link.paused
+    }
+
+    fn passed(&mut self, record: Bytes) -> Option<PassedBy> {
+        let number = Record::parse(&record)?.number;
+        let missed = number.saturating_sub(self.expected);
+        self.expected = number + 1;
+        Some(PassedBy { record, missed })
+    }
+}
+
+impl LogReader {
+    /// The next record's bytes, checked to be the one behind the last. Nothing is lost if the
+    /// future is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, Dead> {
+        let bytes = self.link.next().await?;
+        self.check(bytes)
     }
 
     fn check(&mut self, bytes: Bytes) -> Result<Bytes, Dead> {
@@ -318,52 +394,4 @@ impl LogReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{Entry, append};
-
-    fn entries(count: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        (0..count).for_each(|n| append(&mut bytes, &Entry::End(n)));
-        bytes
-    }
-
-    #[tokio::test]
-    async fn records_come_back_in_the_order_they_were_appended() {
-        let (log, mut reader) = open(&config::LiveLog::default()).unwrap();
-        assert!(log.append_direct(&entries(3), 3), "the first must ring the doorbell");
-        assert!(!log.append_direct(&entries(2), 2));
-        log.append_group(&entries(10_000), 7);
-        let mut lanes = Vec::new();
-        let mut count = 0;
-        while count < 10_005 {
-            let bytes = reader.next().await.unwrap();
-            let record = Record::parse(&bytes).unwrap();
-            lanes.push((record.lane, record.charge));
-            count += record.entries.count();
-        }
-        assert_eq!(lanes[0], (Lane::Direct, 5));
-        assert_eq!(lanes[1..].iter().map(|(_, charge)| charge).sum::<u64>(), 7);
-        assert!(log.is_alive());
-    }
-
-    #[tokio::test]
-    async fn a_gap_is_the_end() {
-        let config = config::LiveLog { segment_bytes: 65_536, segments: 2, ..Default::default() };
-        let (log, mut reader) = open(&config).unwrap();
-        // Nobody reads: the router hands 200 records over and pauses; far more than the log keeps
-        // follow.
-        for _ in 0..1_000 {
-            log.append_group(&entries(1_000), 0);
-        }
-        let mut outcome = Ok(Bytes::new());
-        while outcome.is_ok() {
-            outcome = reader.next().await;
-        }
-        let dead = outcome.unwrap_err();
-        assert!(dead.to_string().contains("are lost"), "{dead}");
-        log.report(dead.clone());
-        assert!(!log.is_alive());
-        assert_eq!(log.died().await, dead);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! permit, interceptors, lane.
 
 mod intercept;
+mod operator;
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,6 +16,7 @@ use dockside_store::Audit;
 
 pub(crate) use self::intercept::{Interceptors, audit_will};
 use self::intercept::{intercept, watch};
+pub(crate) use self::operator::{Refused, for_operator};
 use crate::access::Permit;
 use crate::budget::{Counted, InTurn, OnItsWay};
 use crate::config::Limits;

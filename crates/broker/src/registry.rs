@@ -184,6 +184,13 @@ impl Registry {
         connected.take(NAMED_AT_MOST).collect()
     }
 
+    /// The client identifier of a session that is connected; goes through all of them.
+    pub(crate) fn name_of(&self, instance: Instance) -> Option<Arc<str>> {
+        let owners = self.owners();
+        let owner = owners.by_client.iter().find(|(_, owner)| owner.instance == instance);
+        owner.map(|(client_id, _)| Arc::clone(client_id))
+    }
+
     /// Lets every connection of a user look at what it may do.
     pub(crate) fn ask_for_review(&self, user: &str) {
         let owners = self.owners();

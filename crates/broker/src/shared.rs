@@ -33,6 +33,7 @@ use crate::registry::Registry;
 use crate::retained::{Full, Retained, Room};
 use crate::sessions::Sessions;
 use crate::sys::SysCounters;
+use crate::tail::Tail;
 use crate::writer::{Completion, From, Turn, WriterQueue};
 
 /// The parts of the broker that connections meet.
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) store_seen: Arc<StoreSeen>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
+    pub(crate) tail: Tail,
     pub(crate) access: Access,
     pub(crate) refusals: Refusals,
     pub(crate) interceptors: Interceptors,
@@ -107,6 +109,7 @@ impl Shared {
             store_seen: Arc::default(),
             clock,
             sys: SysCounters::default(),
+            tail: Tail::default(),
             access: Access::new(&config, policy, elsewhere),
             refusals: Refusals::default(),
             interceptors: Interceptors::new(plugins),

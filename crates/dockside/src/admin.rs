@@ -50,18 +50,29 @@ impl Admin {
         self.ask(request.header("Content-Type", "application/json"), &body.to_string())
     }
 
-    fn url(&self, path_and_query: &str) -> String {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// With the token, if there is one.
+    pub(crate) fn with_token(
+        &self,
+        request: ureq::http::request::Builder,
+    ) -> ureq::http::request::Builder {
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    pub(crate) fn url(&self, path_and_query: &str) -> String {
         format!("http://{}{path_and_query}", self.address)
     }
 
     fn ask(&self, request: ureq::http::request::Builder, body: &str) -> Result<String, ExitCode> {
         let address = self.address;
-        let request = match &self.token {
-            Some(token) => request.header("Authorization", format!("Bearer {token}")),
-            None => request,
-        };
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let answer = request.body(body.to_owned()).map_err(ureq::Error::from);
+        let answer = self.with_token(request).body(body.to_owned()).map_err(ureq::Error::from);
         let read = answer.and_then(|request| agent.run(request)).and_then(|mut response| {
             let status = response.status();
             Ok((status, response.body_mut().read_to_string()?))

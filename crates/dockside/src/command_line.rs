@@ -11,6 +11,7 @@ use dockside::config::Arguments;
 use crate::BAD_CONFIGURATION;
 use crate::operate::Operation;
 use crate::passwd::Change;
+use crate::traffic::Publishing;
 
 /// The MQTT broker of a drone site: answers flight-task events itself
 #[derive(Parser)]
@@ -96,6 +97,30 @@ enum Subcommands {
         /// The directory, which is made if it is not there
         dir: Option<PathBuf>,
     },
+    /// Show messages of the running broker as they pass; what comes too fast is left out and counted
+    Tail {
+        /// A topic filter, as SUBSCRIBE has them
+        filter: String,
+        /// As JSON, a message a line
+        #[arg(long)]
+        json: bool,
+        /// End after so many messages
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+    },
+    /// Publish a message through the running broker's admin listener
+    #[command(name = "pub")]
+    Publish {
+        topic: String,
+        /// The message; - reads it from standard input, nothing is an empty one
+        payload: Option<String>,
+        /// Quality of service; at 1 and 2 the command ends when the message is kept
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+        qos: u8,
+        /// Keep it as the topic's last message
+        #[arg(long)]
+        retain: bool,
+    },
     /// Read another broker's configuration and print Dockside's
     Import {
         /// A mosquitto.conf; files that it names are read too
@@ -139,6 +164,8 @@ pub(crate) enum Command {
     Operate(Operation),
     Completions(Shell),
     Man { dir: Option<PathBuf> },
+    Tail { filter: String, json: bool, count: Option<u64> },
+    Publish(Publishing),
     Import { file: PathBuf },
     Backup { file: PathBuf },
     Restore { file: PathBuf },
@@ -184,6 +211,12 @@ pub(crate) fn parse() -> Result<Request, ExitCode> {
             Some(Subcommands::Operate(operation)) => Command::Operate(operation),
             Some(Subcommands::Completions { shell }) => Command::Completions(shell),
             Some(Subcommands::Man { dir }) => Command::Man { dir },
+            Some(Subcommands::Tail { filter, json, count }) => {
+                Command::Tail { filter, json, count }
+            }
+            Some(Subcommands::Publish { topic, payload, qos, retain }) => {
+                Command::Publish(Publishing { topic, payload, qos, retain })
+            }
             Some(Subcommands::Import { file }) => Command::Import { file },
             Some(Subcommands::Backup { file }) => Command::Backup { file },
             Some(Subcommands::Restore { file }) => Command::Restore { file },

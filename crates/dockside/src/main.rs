@@ -13,6 +13,7 @@ mod operate;
 mod passwd;
 mod run;
 mod show;
+mod traffic;
 mod why;
 
 use std::process::ExitCode;
@@ -57,6 +58,12 @@ fn main() -> ExitCode {
         }
         Command::Completions(shell) => generate::completions(command_line::everything(), shell),
         Command::Man { dir } => generate::man(command_line::everything(), dir.as_deref()),
+        Command::Tail { filter, json, count } => with(Config::load_values(&arguments), |config| {
+            either(traffic::tail(config, &filter, (json, count)))
+        }),
+        Command::Publish(what) => {
+            with(Config::load_values(&arguments), |config| either(traffic::publish(config, &what)))
+        }
         Command::Import { file } => import(&file),
         // Without the files: what is kept does not depend on them.
         Command::Backup { file } => {

@@ -31,9 +31,20 @@ pub(crate) struct Permit<'a> {
 }
 
 impl<'a> Permit<'a> {
+    /// For an operator, who may speak wherever not only the broker does.
+    pub(crate) fn for_operator(topic: &'a str) -> Result<Self, Denied> {
+        if is_the_brokers(topic) { Err(Denied) } else { Ok(Self { topic }) }
+    }
+
     pub(crate) fn topic(&self) -> &'a str {
         self.topic
     }
+}
+
+/// Whether only the broker speaks there: under `$SYS`.
+fn is_the_brokers(topic: &str) -> bool {
+    let system = topic.strip_prefix("$SYS");
+    system.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The rules say no.
@@ -79,9 +90,7 @@ impl Identity {
 
     /// Permits a publish. Only the broker speaks under `$SYS`.
     pub(crate) fn publish<'a>(&self, topic: &'a str) -> Result<Permit<'a>, Denied> {
-        let system = topic.strip_prefix("$SYS");
-        let system = system.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if system || !self.rights.may_publish(topic) {
+        if is_the_brokers(topic) || !self.rights.may_publish(topic) {
             return Err(Denied);
         }
         Ok(Permit { topic })

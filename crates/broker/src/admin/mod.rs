@@ -9,6 +9,8 @@
 //! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
 //! | `/api/v1/docks`, `/api/v1/docks/{sn}` | admin | [`docks`]: who is there |
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
+//! | `/api/v1/tail?filter=` | admin | [`tail`]: messages as they pass, for operators |
+//! | `POST /api/v1/publish` | admin | [`publish`]: a message of an operator |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
 //! | `/api/v1/clock`, `POST /api/v1/clock/accept` | admin | [`clock`]: whether the wall clock is believed |
 //! | `/api/v1/status` | admin | [`status`]: how the broker stands |
@@ -35,10 +37,12 @@ mod openapi;
 mod origin;
 mod page;
 mod page_sessions;
+mod publish;
 mod retain;
 mod retained;
 mod sessions;
 mod status;
+mod tail;
 mod token;
 mod why;
 
@@ -94,8 +98,12 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
     let places = Arc::new(Semaphore::new(changes::READERS));
     let readers = (Arc::clone(&shared), Arc::clone(&gate), places);
     let changes = Router::new().route("/api/v1/changes", get(changes::changes)).with_state(readers);
+    let looking_on = (Arc::clone(&shared), Arc::clone(&gate));
+    let tail = Router::new().route("/api/v1/tail", get(tail::tail)).with_state(looking_on);
     let routes = api
         .merge(changes)
+        .merge(tail)
+        .merge(publish::routes(&shared))
         .merge(page::routes())
         .merge(login::routes(&gate, &shared))
         .merge(status::routes(&shared))

@@ -12,6 +12,7 @@ use crate::access::Identity;
 use crate::config::Transport;
 use crate::record::Instance;
 use crate::refusals::Whom;
+use crate::shared::Shared;
 
 /// Who is connected, and what it asked for.
 pub(crate) struct Client {
@@ -38,6 +39,26 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Somebody who publishes through the admin listener, for one message.
+    pub(crate) fn operator(shared: &Shared, user: Option<Arc<str>>, peer: SocketAddr) -> Self {
+        let id: Arc<str> = "admin API".into();
+        Self {
+            identity: shared.access.restored(None, &id),
+            id,
+            id_is_assigned: true,
+            instance: shared.new_instance(),
+            version: Version::V5,
+            user,
+            peer,
+            transport: Transport::Tcp,
+            keep_alive: None,
+            maximum_packet: u32::MAX,
+            session_expiry: 0,
+            topic_aliases: 0,
+            wants_reasons: false,
+        }
+    }
+
     /// For whoever asks why something happened to it.
     pub(crate) fn whom(&self) -> Whom<'_> {
         // An assigned identifier is another one every time and tells nobody anything.

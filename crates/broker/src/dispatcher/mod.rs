@@ -25,6 +25,7 @@ use crate::message::{Delivery, GroupId, Message};
 use crate::metrics::DispatcherMetrics;
 use crate::record::{Entries, Entry, Instance, Lane, Published, Record, Subscribed};
 use crate::shared::Shared;
+use crate::tail;
 
 /// Records handled before other tasks get their turn.
 const RECORDS_A_TURN: usize = 32;
@@ -218,6 +219,16 @@ impl Dispatcher {
     }
 
     fn large(&mut self, number: u64, seq: Seq) {
+        if self.shared.tail.is_watched() {
+            // Whoever looks on may come to it later than this.
+            self.shared.log.look(number, |aside| {
+                if let Aside::Entry(bytes) = aside
+                    && let Some(published) = tail::first_publish(bytes)
+                {
+                    self.shared.tail.passes(number, &published);
+                }
+            });
+        }
         let Some(Aside::Entry(bytes)) = self.shared.log.fetch(number) else { return };
         for entry in Entries::new(&bytes) {
             if let Entry::Publish(published) = entry {

@@ -219,7 +219,7 @@ pub(super) mod tests {
     pub(in crate::writer) const HEAVY: &str = "many";
 
     pub(in crate::writer) fn work(dir: &TempDir, sessions: u64) -> (Work, LogReader) {
-        let (log, reader) = live_log::open(&config::LiveLog::default()).unwrap();
+        let (log, reader, _) = live_log::open(&config::LiveLog::default()).unwrap();
         let mut ledger = ledger(dir, &Limits::default());
         ledger.begin().unwrap();
         for id in 1..=sessions {

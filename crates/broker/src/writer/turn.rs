@@ -154,7 +154,7 @@ mod tests {
 
     /// A queue whose desk nobody sits at, and a session that waits for `t`.
     fn queue(dir: &TempDir) -> (WriterQueue, LogReader) {
-        let (log, reader) = live_log::open(&config::LiveLog::default()).unwrap();
+        let (log, reader, _) = live_log::open(&config::LiveLog::default()).unwrap();
         let mut ledger = ledger(dir, &Limits::default());
         with_session(&mut ledger);
         let works = Arc::new(AtomicBool::new(true));

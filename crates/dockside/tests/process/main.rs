@@ -12,4 +12,5 @@ mod kept;
 mod metrics;
 mod operate;
 mod site;
+mod traffic;
 mod users;
