@@ -216,7 +216,9 @@ mod tests {
             let _ = may_go.recv();
             mover.move_log();
         };
-        let call = move || drop(done.send(()));
+        let call = move || {
+            let _ = done.send(());
+        };
         work.moves_with(Mover::start(moves, Arc::clone(&work.log), call).unwrap());
         let mut group = Group::default();
         let mut seen = [false; 2];
