@@ -116,12 +116,13 @@ impl Begun {
 mod tests {
     use std::collections::HashSet;
 
+    use dockside_mqtt::QoS;
     use tempfile::TempDir;
 
     use super::*;
     use crate::config::Limits;
     use crate::live_log::LogReader;
-    use crate::record::Record;
+    use crate::record::{self, Record};
     use crate::writer::Group;
     use crate::writer::ledger::tests::ledger;
     use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
@@ -199,6 +200,26 @@ mod tests {
         turn(&mut work, &mut group);
         assert!(next(&mut reader, 1).await[0].0 > own[3].0);
         assert_eq!(work.ledger.numbers_left(), usize::MAX);
+    }
+
+    /// It has no number, and needs none.
+    #[tokio::test]
+    async fn a_topic_that_is_cleared_in_between_changes_no_number() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, mut reader) = work(&dir, SESSIONS);
+        let mut group = Group::default();
+        let clears = Published::by_broker("nobody", QoS::AtLeastOnce, b"");
+        let clears = Published { publisher: 2_001, retain: true, ..clears };
+        record::append(&mut group.entries, &Entry::Publish(clears));
+        add(&mut group, 2_001, &[HEAVY]);
+        turn(&mut work, &mut group);
+        while !work.slow.is_empty() {
+            turn(&mut work, &mut group);
+        }
+        let all = next(&mut reader, 2).await;
+        assert_eq!((all[0].0, topics(&all)), (0, vec!["nobody", HEAVY]));
+        assert_eq!(rows(&dir), HashSet::from([all[1].0]));
+        assert_eq!(work.ledger.queued().0, SESSIONS as usize);
     }
 
     #[tokio::test]

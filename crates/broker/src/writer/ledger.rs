@@ -217,13 +217,16 @@ impl Ledger {
         if !self.wants(published) {
             return Ok(0);
         }
+        // Each that is kept has its place among them, whatever becomes of it.
+        let ahead = self.next_ahead();
         let clears = published.retain && published.payload.is_empty();
         if clears && !self.is_queued(published) {
             // Nothing to add: it makes room even where there is none.
             self.store.retain(published.topic, None)?;
             return Ok(0);
         }
-        let (seq, is_queued) = self.next_number();
+        let (seq, is_queued) = (ahead.unwrap_or(self.last_seq + 1), ahead.is_some());
+        self.last_seq = seq;
         let now_ms = self.clock.kept_ms();
         let expires_ms = (published.expires_ms != u64::MAX)
             .then(|| now_ms + published.expires_ms.saturating_sub(self.clock.now_ms()));

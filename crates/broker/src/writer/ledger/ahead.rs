@@ -137,11 +137,9 @@ impl Ledger {
         self.ahead.coming = Some(behind + 1..behind + 1 + entries as Seq);
     }
 
-    /// The number of the next message that is kept, and whether it was queued ahead.
-    pub(super) fn next_number(&mut self) -> (Seq, bool) {
-        let ahead = self.ahead.numbers.pop_front().flatten();
-        self.last_seq = ahead.unwrap_or(self.last_seq + 1);
-        (self.last_seq, ahead.is_some())
+    /// The number of the next message that is kept, if it was queued ahead.
+    pub(super) fn next_ahead(&mut self) -> Option<Seq> {
+        self.ahead.numbers.pop_front().flatten()
     }
 
     /// What was queued ahead is for messages that do not come: they come anew, under other numbers. They are of so many
