@@ -123,11 +123,11 @@ impl Broker {
         let files = Files::read(&config).map_err(BindError::Configuration)?;
         let mut listeners = Vec::new();
         if let Some(address) = config.mqtt.listen.address() {
-            let socket = bind("mqtt.listen", address).await?;
+            let socket = bind("mqtt.listen", address)?;
             listeners.push(Listener::plain(socket));
         }
         for (at, (listener, found)) in config.listeners.iter().zip(files.certificates).enumerate() {
-            let socket = bind(&format!("listeners[{at}].listen"), listener.listen).await?;
+            let socket = bind(&format!("listeners[{at}].listen"), listener.listen)?;
             let tls = match found {
                 None => None,
                 Some(certificates) => {
@@ -141,9 +141,9 @@ impl Broker {
             let (transport, proxy) = (listener.transport, listener.proxy_protocol);
             listeners.push(Listener { socket, way: Arc::new(Way { transport, tls, proxy }) });
         }
-        let admin = bind("admin.listen", config.admin.listen).await?;
+        let admin = bind("admin.listen", config.admin.listen)?;
         let metrics = match config.metrics.listen.address() {
-            Some(address) => Some(bind("metrics.listen", address).await?),
+            Some(address) => Some(bind("metrics.listen", address)?),
             None => None,
         };
         let (log, reader, onlooker) =
@@ -293,12 +293,9 @@ fn open_store(
     Ok(OpenStore { kept, ledger, reading, board, docks, clock, first_number })
 }
 
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError::Address {
-        key: key.to_owned(),
-        address,
-        source,
-    })
+fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    let unbound = |source| BindError::Address { key: key.to_owned(), address, source };
+    listener::bind(address).map_err(unbound)
 }
 
 /// Starts the accept loops.

@@ -53,7 +53,7 @@ impl Sockets {
 }
 
 /// As many as the system lets this process have.
-fn descriptors() -> usize {
+pub(super) fn descriptors() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };
     let current = if current == maximum || setrlimit(Resource::Nofile, raised).is_err() {

@@ -2,6 +2,7 @@
 //! connection's own task.
 
 pub(crate) mod authorities;
+mod bind;
 mod descriptors;
 mod opening;
 mod proxy;
@@ -9,6 +10,7 @@ pub(crate) mod tls;
 pub(crate) mod watched;
 pub(crate) mod websocket;
 
+pub(crate) use self::bind::bind;
 pub(crate) use self::descriptors::Sockets;
 
 use std::sync::Arc;
