@@ -182,15 +182,16 @@ impl Refusals {
         if !self.may_be_said() {
             return;
         }
-        let (reason, remedy) = (cause.reason, cause.remedy);
+        // As text, so that what clients say in it cannot begin a line of its own.
+        let (reason, remedy) = (&*cause.reason.into_owned(), cause.remedy);
         let text = |text: Option<&str>| text.map(shortened);
         let (client_id, user, topic) = (text(client_id), text(user), text(topic));
         if stage == Stage::Event {
-            tracing::info!(%address, client_id, user, topic, count, %reason, remedy, "no reply");
+            tracing::info!(%address, client_id, user, topic, count, reason, remedy, "no reply");
             return;
         }
         let stage = stage.as_str();
-        tracing::info!(%address, client_id, user, topic, stage, count, %reason, remedy, "refused or dropped");
+        tracing::info!(%address, client_id, user, topic, stage, count, reason, remedy, "refused or dropped");
     }
 
     /// Whether the log has room for another line: hostile clients fill no disk with their refusals, which are all

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dockside::config::{Arguments, Config, Level};
+use dockside::config::{Arguments, Config, Format, Log};
 use dockside_broker::config::Transport;
 use dockside_broker::{BindError, Broker, Reloader};
 use sd_notify::NotifyState;
@@ -14,7 +14,7 @@ use crate::{BAD_CONFIGURATION, BROKEN, CANNOT_CONNECT, CANNOT_CREATE, fail};
 
 /// Runs a broker until it is told to stop.
 pub(crate) fn run(config: &Config, arguments: &Arguments) -> ExitCode {
-    log_to_stderr(config.log.level);
+    log_to_stderr(&config.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(BROKEN, &format!("the runtime cannot be started: {error}")),
@@ -144,17 +144,19 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-fn log_to_stderr(level: Level) {
+fn log_to_stderr(log: &Log) {
     // rumqttd speaks of its own clients, which are the broker's links.
-    let filter = format!("{},rumqttd=off", level.as_str());
-    tracing_subscriber::fmt()
+    let filter = format!("{},rumqttd=off", log.level.as_str());
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // A log on a full disk is no reason to end: its own error would be printed where nothing can be.
         .log_internal_errors(false)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match log.format {
+        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).init(),
+    }
 }
 
 /// Standard output may be closed, or a pipe that nobody reads: the broker serves all the same.

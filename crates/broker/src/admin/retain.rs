@@ -98,6 +98,9 @@ async fn remove(
     Json(Remove { topic }): Json<Remove>,
 ) -> Response {
     let _one = TAKING.lock().await;
+    if !has_come(&shared).await {
+        return still_waits();
+    }
     if topic.starts_with("$SYS/") || !has(&shared, &topic) {
         let text =
             "this topic has no retained message that could be removed; see /api/v1/retained\n";
@@ -121,6 +124,9 @@ async fn take(
     Json(Take { from, replace, messages }): Json<Take>,
 ) -> Response {
     let _one = TAKING.lock().await;
+    if !has_come(&shared).await {
+        return still_waits();
+    }
     let count = messages.len();
     audit(&shared, visitor, peer, &format!("take {count} from {from}"));
     let mut outcome = Outcome::default();
@@ -172,6 +178,11 @@ fn put(
     let message = Published::by_broker(topic, qos, &payload);
     append_by_reference(shared, entries, &Published { retain: true, room, ..message });
     Ok(true)
+}
+
+/// Waits until what was acknowledged before is retained: it is when the dispatcher has seen it.
+async fn has_come(shared: &Shared) -> bool {
+    is_done(shared, Vec::new()).await
 }
 
 fn has(shared: &Shared, topic: &str) -> bool {

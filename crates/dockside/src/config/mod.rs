@@ -84,6 +84,19 @@ pub struct FlightTask {
 pub struct Log {
     /// The least important level that is logged.
     pub level: Level,
+    /// How a line looks: text, or json, an object a line.
+    pub format: Format,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// An object with `timestamp`, `level`, `message` and what else is known, for programs.
+    Json,
 }
 
 /// Importance of a line of the log.
@@ -125,7 +138,7 @@ impl Default for FlightTask {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: Level::Info }
+        Self { level: Level::Info, format: Format::Text }
     }
 }
 

@@ -9,6 +9,7 @@ mod config;
 mod descriptors;
 mod import;
 mod kept;
+mod log;
 mod metrics;
 mod operate;
 mod site;

@@ -172,6 +172,7 @@ fn needs_restart(key: &str) -> bool {
         json!("none"),
         json!("sync"),
         json!("debug"),
+        json!("json"),
         json!("ES256"),
         json!(["x"]),
         json!({"x": "x"}),
