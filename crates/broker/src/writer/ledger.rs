@@ -110,7 +110,8 @@ impl Ledger {
     }
 
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
-        self.store.begin()
+        self.store.begin()?;
+        self.forget_given_up().inspect_err(|_| self.roll_back())
     }
 
     /// Ends the transaction; how many messages were dropped in it for want of room.
@@ -118,7 +119,6 @@ impl Ledger {
         if !self.is_hasty {
             self.leave_some()?;
         }
-        self.forget_given_up()?;
         let seen_ms = self.see()?;
         self.store.commit()?;
         self.room.committed();
@@ -263,15 +263,17 @@ impl Ledger {
         Ok(seq)
     }
 
-    /// Counts one more for a reader; beyond its bounds it loses its oldest.
-    fn make_room(&mut self, reader: ReaderId, bytes: usize) -> Result<(), Error> {
+    /// Counts one more for a reader, with this number; beyond its bounds it loses its oldest. What is queued ahead is not
+    /// older, and whoever has nothing else has more than it may until that has come.
+    fn make_room(&mut self, reader: ReaderId, seq: Seq, bytes: usize) -> Result<(), Error> {
         self.waiting.change(reader, 1, bytes as i64);
         self.queued += 1;
         loop {
             if !self.waiting.is_beyond(reader) {
                 return Ok(());
             }
-            let Some(oldest) = self.store.oldest(reader)? else { return Ok(()) };
+            let oldest = self.store.oldest(reader)?.filter(|oldest| *oldest < seq);
+            let Some(oldest) = oldest else { return Ok(()) };
             self.done(reader, oldest)?;
             self.dropped += 1;
             self.say_full(reader);

@@ -71,6 +71,11 @@ impl Slow {
         self.pop().map(|first| (first.entries, first.batch))
     }
 
+    /// Whether the first adds much to the store's log.
+    pub(super) fn first_waits_for_log(&self) -> bool {
+        self.batches.front().is_some_and(|first| first.rows > END_ROWS)
+    }
+
     /// Whether the first is too much for one slice, and can be done in several.
     fn first_is_for_many(&self) -> bool {
         self.batches.front().is_some_and(|first| first.rows > SLICE && first.is_settled)
@@ -138,8 +143,10 @@ impl Work {
             return self.for_many();
         }
         let (mut entries, mut batches, mut rows) = (Vec::new(), Vec::new(), 0);
+        let is_moved = self.is_log_moved();
         while rows < SLICE.max(at_least)
             && !self.slow.first_is_for_many()
+            && !(is_moved && self.slow.first_waits_for_log())
             && let Some(next) = self.slow.pop()
         {
             entries.extend_from_slice(&next.entries);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::history::FOLLOW;
+use super::mover::Mover;
 use super::room::LOOK;
 use super::work::Work;
 
@@ -23,9 +24,9 @@ const LEAVE_ROWS: usize = 100;
 const MOVES: Duration = Duration::from_secs(1);
 
 impl Work {
-    /// Whether there is something slow that goes on now. While the log is long it waits for the mover, who is asked: the
-    /// log begins anew where nothing is added while it is moved, and if somebody has to wait for that it is whoever adds
-    /// most.
+    /// Whether there is something slow that goes on now. While the log is long, messages for more than a few wait for the
+    /// mover, who is asked: the log begins anew where nothing is added while it is moved, and if somebody has to
+    /// wait for that it is whoever adds most.
     pub(super) fn goes_on_with_slow(&mut self) -> bool {
         if self.slow.is_empty() {
             return false;
@@ -34,7 +35,13 @@ impl Work {
             return true;
         }
         self.checkpoint_if_due();
-        !self.ledger.is_checkpoint_due() || self.mover.as_ref().is_none_or(|m| !m.is_at_it())
+        !(self.is_log_moved() && self.slow.first_waits_for_log())
+    }
+
+    /// Whether the log is long, and the mover is at it.
+    pub(super) fn is_log_moved(&self) -> bool {
+        let is_at_it = self.mover.as_ref().is_some_and(Mover::is_at_it);
+        is_at_it && self.held.is_empty() && self.ledger.is_checkpoint_due()
     }
 
     /// What is done where no group waits; how long to sleep then.
@@ -200,7 +207,6 @@ mod tests {
 
     use super::*;
     use crate::writer::Group;
-    use crate::writer::mover::Mover;
     use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
 
     #[test]

@@ -50,9 +50,11 @@ impl Many {
 }
 
 impl Ledger {
-    /// Numbers that what passes may have.
+    /// Numbers that what passes may have. Half of the reserve: what cannot be kept with others is tried alone, and has others
+    /// then.
     pub(crate) fn numbers_left(&self) -> usize {
-        self.ahead.behind.map_or(usize::MAX, |behind| (behind - self.last_seq) as usize)
+        let left = |behind: Seq| (behind.saturating_sub(self.last_seq) / 2) as usize;
+        self.ahead.behind.map_or(usize::MAX, left)
     }
 
     /// Who waits for a message, if they are more than a few; it is the `nth` entry of those that belong together.
@@ -116,7 +118,7 @@ impl Ledger {
             // Its members have qualities of their own.
             let grant = Grant { qos: published.qos.bits(), retain: false, identifiers: &[] };
             self.store.queue(group, seq, &grant, bytes)?;
-            return self.make_room(group, bytes);
+            return self.make_room(group, seq, bytes);
         };
         let Some(granted) = route.grant(published) else { return Ok(()) };
         let grant = Grant {
@@ -125,7 +127,7 @@ impl Ledger {
             identifiers: &granted.subscription_ids,
         };
         self.store.queue(route.instance, seq, &grant, bytes)?;
-        self.make_room(route.instance, bytes)
+        self.make_room(route.instance, seq, bytes)
     }
 
     /// The next messages that are kept have these numbers, where one is there; they are of so many entries. Nothing

@@ -134,9 +134,12 @@ impl Ledger {
                     let _ = self.follow();
                 }
                 self.store.begin()?;
-                while self.free_some(&mut space)? && self.room.look(&self.store.usage()?) == look {
-                    if began.elapsed() >= time {
-                        self.room.look_again();
+                while self.room.look(&self.store.usage()?) == look {
+                    let has_more = self.free_some(&mut space)?;
+                    if !has_more || began.elapsed() >= time {
+                        if has_more || space.events > 0 {
+                            self.room.look_again();
+                        }
                         break;
                     }
                 }
@@ -148,15 +151,15 @@ impl Ledger {
         Ok(space)
     }
 
-    /// Whether something has gone.
+    /// Whether something has gone. Messages do where no event has with the same look: that may have been enough.
     fn free_some(&mut self, space: &mut Space) -> Result<bool, Error> {
         if self.leave(STEP_ROWS as usize)? > 0 {
             return Ok(true);
         }
         let events = self.store.drop_oldest_events(STEP_ROWS)?;
         space.events += events;
-        if events > 0 {
-            return Ok(true);
+        if space.events > 0 {
+            return Ok(events > 0);
         }
         let messages = self.drop_of_largest()?;
         space.messages += messages;

@@ -253,6 +253,42 @@ fn is_stored(ledger: &mut Ledger, seq: Seq) -> bool {
     found
 }
 
+/// A reader whose bounds are used up by what is queued ahead.
+#[test]
+fn a_message_that_passes_is_nobodys_oldest() {
+    let dir = TempDir::new().unwrap();
+    let limits = Limits { mailbox_messages: 1, ..Limits::default() };
+    let mut ledger = ledger(&dir, &limits);
+    ledger.begin().unwrap();
+    let options = SubscriptionOptions::qos(QoS::AtLeastOnce);
+    for id in 1..=20 {
+        let session = Session { client_id: id.to_string(), user: None, expiry_s: 60 };
+        ledger.session(id, &session).unwrap();
+        let filters = if id <= 2 { &["many", "few"][..] } else { &["many"] };
+        for filter in filters {
+            ledger.subscribe(&Subscribed { instance: id, options, id: 0, filter }).unwrap();
+        }
+    }
+    let message = published("many", b"123");
+    let mut many = ledger.many(&message, 0, 16).unwrap();
+    // The first has it ahead, the second not yet.
+    assert_eq!(ledger.queue_ahead(&message, &mut many, 1).unwrap(), 1);
+    ledger.commit().unwrap();
+    ledger.begin().unwrap();
+    let seq = publish(&mut ledger, "few", b"1234");
+    ledger.commit().unwrap();
+    assert!(is_stored(&mut ledger, seq));
+    assert_eq!([waiting(&ledger, 1), waiting(&ledger, 2)], [[4], [4]]);
+    ledger.begin().unwrap();
+    assert_eq!(ledger.queue_ahead(&message, &mut many, 99).unwrap(), 19);
+    ledger.comes([Some(many.seq)].into(), 1);
+    ledger.publish(&message).unwrap();
+    ledger.commit().unwrap();
+    for reader in 2..=20 {
+        assert_eq!(waiting(&ledger, reader), [3], "{reader}");
+    }
+}
+
 /// However much there is, nobody waits for it.
 #[test]
 fn room_is_made_in_steps_until_there_is_enough() {
