@@ -251,6 +251,8 @@ async fn what_cannot_be_retained_is_refused_alone() {
         one("a", "eA=="),
         one("a/+", "eA=="),
         one("$SYS/x", "eA=="),
+        one("a\0", "eA=="),
+        one("thing/product/SIMDOCK1/services", "eA=="),
         one("b", ""),
         one("c", "no base64"),
         one("d", "eA=="),
@@ -261,6 +263,10 @@ async fn what_cannot_be_retained_is_refused_alone() {
     assert_eq!(told["taken"], 2);
     let refused = told["refused"].as_array().unwrap().iter();
     let refused: Vec<_> = refused.map(|one| one["topic"].as_str().unwrap()).collect();
-    assert_eq!(refused, ["a/+", "$SYS/x", "b", "c", "e"], "{told}");
+    assert_eq!(
+        refused,
+        ["a/+", "$SYS/x", "a\0", "thing/product/SIMDOCK1/services", "b", "c", "e"],
+        "{told}"
+    );
     assert_eq!(topics(&broker, "", 9).await, ["a", "d"]);
 }

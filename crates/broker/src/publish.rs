@@ -167,8 +167,8 @@ pub(crate) fn way(
     publish: &Publish<'_>,
     follows: bool,
 ) -> Way {
-    let (mut is_claimed, mut is_watched) = (false, false);
-    shared.interceptors.claims.matches(permit.topic(), |_| is_claimed = true);
+    let is_claimed = shared.interceptors.claim(permit.topic());
+    let mut is_watched = false;
     shared.interceptors.watched.matches(permit.topic(), |_| is_watched = true);
     let direct = publish.qos == QoS::AtMostOnce && !publish.retain && !follows && !is_claimed;
     Way { lane: if direct { Lane::Direct } else { Lane::Writer }, is_claimed, is_watched }
@@ -222,7 +222,8 @@ pub(crate) fn route(
             kept: &*shared.board,
         };
         if routable.way.is_watched {
-            watch(shared, &intercepted, client.instance);
+            let session = (!client.is_operator).then_some(client.instance);
+            watch(shared, &intercepted, session);
         }
         if routable.way.is_claimed {
             verdict = intercept(shared, &intercepted, client, &mut accepted);

@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 use crate::mailbox::{Command, Mailbox};
 use crate::record::Instance;
 
+/// Clients that are looked at under one lock.
+const PIECE: usize = 256;
+
 /// Connected clients that are shown for one address, which may be a site's router.
 const NAMED_AT_MOST: usize = 100;
 
@@ -184,11 +187,19 @@ impl Registry {
         connected.take(NAMED_AT_MOST).collect()
     }
 
-    /// The client identifier of a session that is connected; goes through all of them.
-    pub(crate) fn name_of(&self, instance: Instance) -> Option<Arc<str>> {
-        let owners = self.owners();
-        let owner = owners.by_client.iter().find(|(_, owner)| owner.instance == instance);
-        owner.map(|(client_id, _)| Arc::clone(client_id))
+    /// The client identifier of a session that is connected; goes through all of them, some at a time.
+    pub(crate) fn name_of(&self, session: Instance) -> Option<Arc<str>> {
+        let mut from: Arc<str> = "".into();
+        loop {
+            let piece = self.piece(&from, PIECE);
+            if let Some(found) = piece.iter().find(|seen| seen.mailbox.session() == session) {
+                return Some(Arc::clone(&found.client_id));
+            }
+            if piece.len() < PIECE {
+                return None;
+            }
+            from = Arc::clone(&piece.last()?.client_id);
+        }
     }
 
     /// Lets every connection of a user look at what it may do.

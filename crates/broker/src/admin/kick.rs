@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::Peer;
 use super::gate::Visitor;
 use crate::mailbox::Mailbox;
+use crate::registry::Pending;
 use crate::shared::Shared;
 
 /// Bytes of a client identifier in the audit log.
@@ -62,6 +63,22 @@ async fn kick(
     let about = if forget { format!("{named}, forgotten") } else { named.to_owned() };
     shared.audit("kick", (user.as_deref(), Some(address)), &about);
     tracing::info!(?client_id, forget, "an operator ends a connection");
+    // A task of its own, which goes on where whoever asked has gone: else the claim would, before the connection has ended.
+    let ended = tokio::spawn(end(Arc::clone(&shared), Arc::clone(&client_id), claim, forget));
+    match ended.await {
+        Ok(forgotten) => Json(Kicked { client_id, was_connected, forgotten }).into_response(),
+        // It has panicked, which was printed.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Ends a connection and, if that is asked for, the sessions of its client identifier: how many.
+async fn end(
+    shared: Arc<Shared>,
+    client_id: Arc<str>,
+    claim: Option<Pending>,
+    forget: bool,
+) -> usize {
     // Its session is at rest then, and stays so until the claim goes: no client can come in between.
     let held = match claim {
         Some(pending) => Some(pending.settled().await),
@@ -69,5 +86,5 @@ async fn kick(
     };
     let forgotten = if forget { shared.sessions.forget(&shared, &client_id) } else { 0 };
     drop(held);
-    Json(Kicked { client_id, was_connected, forgotten }).into_response()
+    forgotten
 }

@@ -134,8 +134,6 @@ async fn publish_for(
     };
     let client = Client::operator(shared, user, peer);
     let published = publish::for_operator(shared, &publish, &client, PATIENCE).await;
-    // Nobody is connected for it: what a plugin heard of a dock does not make that one online.
-    shared.docks.gone(client.instance);
     let published = published.map_err(refused)?;
     if needs_store {
         published.kept(shared, PATIENCE).await.map_err(refused)?;

@@ -161,6 +161,15 @@ fn put(
     if topic.starts_with('$') {
         return Err("topics that begin with $ are the broker's own".to_owned());
     }
+    if topic.contains('\0') {
+        return Err("a topic has no character U+0000".to_owned());
+    }
+    if shared.interceptors.claim(topic) {
+        // It would command a dock, or be a dock's event, past whoever answers or writes that down.
+        return Err(
+            "this topic is answered or written down by the broker: publish there".to_owned()
+        );
+    }
     let qos = QoS::from_bits(message.qos).ok_or("a QoS is 0, 1 or 2")?;
     let payload = BASE64_STANDARD.decode(&message.payload).map_err(|error| error.to_string())?;
     if payload.is_empty() {

@@ -34,6 +34,9 @@ const PIECE: usize = 256;
 /// Bytes of a payload that are shown.
 const PREVIEW_BYTES: usize = 120;
 
+/// Those of a client identifier.
+const PUBLISHER_BYTES: usize = 256;
+
 /// One list at a time looks through all of them.
 static LISTING: Mutex<()> = Mutex::const_new(());
 
@@ -77,7 +80,7 @@ async fn list(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> 
     let mut found = matching(&shared, &filter, asked.after.unwrap_or_default(), at_most + 1).await;
     let is_more = found.len() > at_most;
     found.truncate(at_most);
-    let size = |listed: &Listed| listed.message.topic().len() + PREVIEW_BYTES;
+    let size = |listed: &Listed| listed.message.topic().len() + PREVIEW_BYTES + PUBLISHER_BYTES;
     let is_more = super::cut(&mut found, size) || is_more;
     let next = found.last().filter(|_| is_more).map(|last| last.message.topic().to_owned());
     let publishers = publishers(&shared, &found).await;
@@ -150,8 +153,18 @@ fn view(
         payload_bytes: message.payload().len(),
         preview: preview(message.payload()),
         age_ms: listed.origin.map(|(_, age)| age.as_millis() as u64),
-        publisher: listed.origin.and_then(|(publisher, _)| publishers.get(&publisher).cloned()),
+        publisher: listed
+            .origin
+            .and_then(|(publisher, _)| publishers.get(&publisher).cloned())
+            .map(shortened),
         expires_ms: expires_ms.map(|at| shared.clock.kept_ms() + at.saturating_sub(now_ms)),
+    }
+}
+
+fn shortened(client_id: Arc<str>) -> Arc<str> {
+    match client_id.floor_char_boundary(PUBLISHER_BYTES) {
+        end if end < client_id.len() => client_id[..end].into(),
+        _ => client_id,
     }
 }
 

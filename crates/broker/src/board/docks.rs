@@ -113,8 +113,8 @@ impl Docks {
         Self { inner: Mutex::new(inner), silent_after_ms: u64::from(silent_after_s) * 1_000 }
     }
 
-    /// A gateway was heard of through a session.
-    pub(crate) fn heard(&self, heard: &Heard, session: Instance, now_ms: u64) {
+    /// A gateway was heard of through a session; none is an operator's, which makes nobody online.
+    pub(crate) fn heard(&self, heard: &Heard, session: Option<Instance>, now_ms: u64) {
         let mut inner = self.inner();
         if let Some(is_replied) = heard.event {
             inner.events += 1;
@@ -237,14 +237,14 @@ impl Inner {
         true
     }
 
-    fn hear(&mut self, heard: &Heard, session: Instance, now_ms: u64) {
+    fn hear(&mut self, heard: &Heard, session: Option<Instance>, now_ms: u64) {
         let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return };
         (dock.first_ms, dock.last_ms) = (dock.first_ms.min(now_ms), now_ms);
         if let Some(is_replied) = heard.event {
             dock.events += 1;
             dock.replies += u64::from(is_replied);
         }
-        if dock.connection != Some(session) {
+        if let Some(session) = session.filter(|session| dock.connection != Some(*session)) {
             // One that another connection spoke for last is none of that one's any more.
             if let Some(before) =
                 dock.connection.and_then(|session| self.speaks_for.get_mut(&session))
@@ -304,17 +304,19 @@ mod tests {
     #[test]
     fn a_gateway_is_online_while_the_session_that_it_spoke_through_is_connected() {
         let docks = docks();
-        docks.heard(&heard("SIMDOCK1"), 1, 1_000);
+        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
         assert!(docks.get("SIMDOCK1").unwrap().is_online());
         docks.gone(2);
         assert!(docks.get("SIMDOCK1").unwrap().is_online());
         // It came back before anybody noticed that it had gone.
-        docks.heard(&heard("SIMDOCK1"), 3, 2_000);
+        docks.heard(&heard("SIMDOCK1"), Some(3), 2_000);
         docks.gone(1);
         assert!(docks.get("SIMDOCK1").unwrap().is_online());
+        docks.heard(&heard("SIMDOCK1"), None, 2_500);
+        assert!(docks.get("SIMDOCK1").unwrap().is_online(), "an operator spoke for it");
         docks.gone(3);
         assert!(!docks.get("SIMDOCK1").unwrap().is_online());
-        docks.heard(&heard("SIMDOCK1"), 3, 3_000);
+        docks.heard(&heard("SIMDOCK1"), Some(3), 3_000);
         assert!(docks.get("SIMDOCK1").unwrap().is_online());
     }
 
@@ -322,17 +324,17 @@ mod tests {
     fn telemetry_makes_no_gateway_and_tells_of_one() {
         let docks = docks();
         let osd = |gateway: &str| Heard { is_gateway: false, ..heard(gateway) };
-        docks.heard(&osd("SIMDRONE1"), 1, 1_000);
+        docks.heard(&osd("SIMDRONE1"), Some(1), 1_000);
         assert!(docks.list().is_empty());
-        docks.heard(&heard("SIMDOCK1"), 1, 1_000);
-        docks.heard(&osd("SIMDOCK1"), 1, 9_000);
+        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
+        docks.heard(&osd("SIMDOCK1"), Some(1), 9_000);
         assert_eq!(docks.get("SIMDOCK1").unwrap().last_ms, 9_000);
     }
 
     #[test]
     fn whoever_is_connected_and_says_nothing_is_silent_and_that_is_told_once() {
         let docks = docks();
-        docks.heard(&heard("SIMDOCK1"), 1, 1_000);
+        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
         let told = |now_ms| docks.take_changed(now_ms, false).told.len();
         let is_silent = |now_ms| docks.get("SIMDOCK1").unwrap().is_silent(now_ms, 60_000);
         assert_eq!(told(1_000), 1);
@@ -347,7 +349,7 @@ mod tests {
     fn what_is_only_heard_of_again_is_told_and_kept_now_and_then() {
         let docks = docks();
         let changed = |now_ms, is_last| {
-            docks.heard(&heard("SIMDOCK1"), 1, now_ms);
+            docks.heard(&heard("SIMDOCK1"), Some(1), now_ms);
             let changed = docks.take_changed(now_ms, is_last);
             (changed.told.len(), changed.kept.len())
         };
@@ -359,7 +361,7 @@ mod tests {
         assert_eq!(changed(1_060_002, true), (0, 1));
         assert_eq!(docks.take_changed(1_060_003, true).kept.len(), 0);
         let said = Heard { firmware: Some("1".into()), ..heard("SIMDOCK1") };
-        docks.heard(&said, 1, 1_060_004);
+        docks.heard(&said, Some(1), 1_060_004);
         let changed = docks.take_changed(1_060_004, false);
         assert_eq!((changed.told.len(), changed.kept.len()), (1, 1));
     }
@@ -373,13 +375,13 @@ mod tests {
             ..heard("SIMDOCK1")
         };
         let now = 1_700_000_000_000;
-        docks.heard(&Heard { device_ms: Some(1), ..heard("SIMDOCK1") }, 1, now);
+        docks.heard(&Heard { device_ms: Some(1), ..heard("SIMDOCK1") }, Some(1), now);
         assert_eq!(docks.get("SIMDOCK1").unwrap().offset_ms, None, "it may be an old one");
         for (device_ms, is_off) in [(now + 10_000, false), (now - 10_001, true), (now, false)] {
-            docks.heard(&says(device_ms), 1, now);
+            docks.heard(&says(device_ms), Some(1), now);
             assert_eq!(docks.get("SIMDOCK1").unwrap().is_clock_off(), is_off);
         }
-        docks.heard(&says(u64::MAX), 1, now);
+        docks.heard(&says(u64::MAX), Some(1), now);
         assert_eq!(docks.get("SIMDOCK1").unwrap().offset_ms, Some(0));
     }
 
@@ -387,17 +389,17 @@ mod tests {
     fn there_are_so_many_and_the_oldest_without_a_connection_goes() {
         let docks = docks();
         for n in 0..DOCKS as u64 {
-            docks.heard(&heard(&format!("SIMDOCK{n}")), n, 1_000 + n);
+            docks.heard(&heard(&format!("SIMDOCK{n}")), Some(n), 1_000 + n);
         }
-        docks.heard(&heard("SIMNEW"), 0, 1);
+        docks.heard(&heard("SIMNEW"), Some(0), 1);
         assert!(docks.get("SIMNEW").is_none(), "all are connected");
-        docks.heard(&heard("SIMDOCK7"), 5, 900_000);
+        docks.heard(&heard("SIMDOCK7"), Some(5), 900_000);
         docks.gone(7);
         assert!(docks.get("SIMDOCK7").unwrap().is_online(), "another speaks for it now");
-        docks.heard(&heard("SIMDOCK7"), 7, 900_000);
+        docks.heard(&heard("SIMDOCK7"), Some(7), 900_000);
         docks.gone(5);
         docks.gone(4);
-        docks.heard(&heard("SIMNEW"), 0, 1);
+        docks.heard(&heard("SIMNEW"), Some(0), 1);
         assert!(docks.get("SIMNEW").is_some() && docks.get("SIMDOCK4").is_none());
         assert_eq!(docks.list().len(), DOCKS);
         assert_eq!(docks.take_changed(1, false).forgotten, ["SIMDOCK4".into()]);

@@ -120,6 +120,7 @@ fn client(
         session_expiry: granted.session_expiry,
         topic_aliases: granted.topic_aliases,
         wants_reasons: Asked::by(connect).wants_reasons,
+        is_operator: false,
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) topic_aliases: u16,
     /// Whether it wants to be told more than a code of what failed [MQTT-3.1.2-29].
     pub(crate) wants_reasons: bool,
+    /// Whether it is no client, but somebody at the admin listener.
+    pub(crate) is_operator: bool,
 }
 
 impl Client {
@@ -56,6 +58,7 @@ impl Client {
             session_expiry: 0,
             topic_aliases: 0,
             wants_reasons: false,
+            is_operator: true,
         }
     }
 

@@ -33,6 +33,13 @@ impl Interceptors {
         }
         Self { claims, watched }
     }
+
+    /// Whether a plugin claims a topic.
+    pub(crate) fn claim(&self, topic: &str) -> bool {
+        let mut is_claimed = false;
+        self.claims.matches(topic, |_| is_claimed = true);
+        is_claimed
+    }
 }
 
 /// Shows it to a plugin; a panic of it is nobody else's.
@@ -55,7 +62,7 @@ fn call(
     })
 }
 
-pub(super) fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Instance) {
+pub(super) fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Option<Instance>) {
     let mut effects = Effects::default();
     shared.interceptors.watched.matches(publish.topic, |plugin| {
         call(shared, &**plugin, publish, &mut effects);
@@ -83,7 +90,8 @@ pub(super) fn intercept(
             verdict = Verdict::Consume;
         }
         if let Some(heard) = effects.take_heard() {
-            shared.docks.heard(&heard, client.instance, publish.now_ms);
+            let session = (!client.is_operator).then_some(client.instance);
+            shared.docks.heard(&heard, session, publish.now_ms);
             accepted.gateway = Some(heard.gateway);
         }
         let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
