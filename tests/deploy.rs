@@ -89,11 +89,12 @@ fn every_alert_says_what_it_is_and_how_bad() {
 /// What the live page calls a condition has a place in the runbook, and no other name as an alert.
 #[test]
 fn conditions_of_the_page_are_in_the_runbook() {
-    let (source, runbook) =
-        (file("crates/broker/src/board/changes.rs"), file("docs/operations.md"));
+    let source =
+        ["conditions", "figures"].map(|of| file(&format!("crates/broker/src/board/{of}.rs")));
+    let (source, runbook) = (source.concat(), file("docs/operations.md"));
     let calls = source.split("Condition::").skip(1).filter_map(|call| call.split_once("(\""));
     let names: BTreeSet<_> = calls.filter_map(|(_, rest)| rest.split('"').next()).collect();
-    assert!(names.contains("DockSilent") && names.len() >= 6, "they are found: {names:?}");
+    assert!(names.contains("DockSilent") && names.len() >= 18, "they are found: {names:?}");
     for name in names {
         let is_there =
             [format!("\n## {name}\n"), format!("\n- **{name}**: ")].map(|at| runbook.contains(&at));

@@ -335,42 +335,6 @@ async fn replies_keep_their_order_when_the_window_opens() {
     assert_eq!(replies, ["b", "c"]);
 }
 
-struct Panics;
-
-impl Interceptor for Panics {
-    fn name(&self) -> &'static str {
-        "panics"
-    }
-
-    fn filters(&self) -> Vec<String> {
-        vec!["panic/#".to_owned(), "consume".to_owned()]
-    }
-
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
-        let reply = Reply {
-            topic: "r".into(),
-            payload: b"r".to_vec(),
-            qos: QoS::AtMostOnce,
-            after: After::Kept,
-        };
-        effects.reply(reply);
-        assert_ne!(publish.topic, "panic/now", "as a broken plugin would");
-        Verdict::Consume
-    }
-}
-
-#[tokio::test]
-async fn a_plugin_that_panics_harms_nobody_and_one_that_consumes_is_obeyed() {
-    let broker = TestBroker::start_plugins(Config::default(), vec![Arc::new(Panics)]).await;
-    let mut peer = broker.connect(Version::V311, "a").await;
-    peer.subscribe("#", at(QoS::AtLeastOnce)).await;
-    peer.publish("panic/now", b"1", QoS::AtLeastOnce).await;
-    assert_eq!(peer.receive().await.topic, "panic/now", "forwarded, without the reply");
-    peer.publish("consume", b"2", QoS::AtLeastOnce).await;
-    assert_eq!(peer.receive().await.topic, "r", "consumed, with the reply");
-    peer.expect_nothing().await;
-}
-
 #[tokio::test]
 async fn docksim_flies_with_every_reply() {
     let broker = TestBroker::start().await;

@@ -4,6 +4,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod answers;
 mod broker;
 mod client_certificates;
@@ -31,6 +32,7 @@ mod openapi;
 mod operations;
 mod packets;
 mod peer;
+mod plugins;
 mod proxy_protocol;
 mod publish;
 mod reload;

@@ -21,7 +21,8 @@ fn device_ms() -> u64 {
 pub(super) async fn start() -> Site {
     let users = [SN[0], SN[1], SN[2], "backend"];
     let access = r#"groups = { applications = ["backend"] }"#;
-    Site::start_with(&users, access, |_: &mut Config| {}).await
+    let silent_soon = |config: &mut Config| config.flight_task.silent_after_s = 1;
+    Site::start_with(&users, access, silent_soon).await
 }
 
 /// An event of a task of which everything is said.

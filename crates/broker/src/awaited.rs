@@ -166,6 +166,7 @@ mod tests {
             expires_ms: u64::MAX,
             seq: 0,
             topic,
+            read: None,
             properties: b"",
             payload,
         };

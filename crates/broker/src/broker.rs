@@ -6,15 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dockside_interceptor::Interceptor;
 use dockside_store::{Kept, Seq, Store};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::board::docks::{DOCKS, Docks};
@@ -24,16 +22,15 @@ use crate::config::{Durability, Problem, Transport};
 use crate::dispatcher::Dispatcher;
 use crate::files::{AdminKeys, Files};
 use crate::listener::{Listener, Tls, Way, tls, watched};
-use crate::live_log::{self, Aside, Dead, LiveLog, LogReader, Onlooker};
-use crate::mailbox::Command;
+use crate::live_log::{self, Dead, LiveLog, LogReader, Onlooker};
 use crate::metrics::StoreMetrics;
+use crate::pulse::Pulse;
 use crate::reading::Reading;
-use crate::record::{self, Entry};
 use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::sys::SysTree;
 use crate::writer::Ledger;
-use crate::{Config, admin, listener, metrics, restore, tail, writer};
+use crate::{Config, admin, listener, metrics, pulse, restore, stopping, tail, writer};
 
 /// A broker whose addresses are bound and whose live log is open.
 pub struct Broker {
@@ -186,6 +183,12 @@ impl Broker {
         Arc::clone(&self.shared.clock)
     }
 
+    /// Whether it still moves messages, for a service manager's watchdog.
+    #[must_use]
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.shared.pulse)
+    }
+
     /// What gives this broker a new configuration while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
@@ -219,6 +222,10 @@ impl Broker {
             let shared = Arc::clone(&shared);
             async move { shared.answer_the_doorbell().await }
         });
+        rooms.spawn({
+            let shared = Arc::clone(&shared);
+            async move { pulse::run(&shared).await }
+        });
         rooms.spawn(tail::run(Arc::clone(&shared), onlooker));
         rooms.spawn(upkeep(Arc::clone(&shared)));
         rooms.spawn(changes::run(Arc::clone(&shared)));
@@ -235,9 +242,9 @@ impl Broker {
         };
         accepting.iter().for_each(AbortHandle::abort);
         if outcome.is_ok() {
-            stop_in_order(&shared, &connections).await;
+            stopping::stop_in_order(&shared, &connections).await;
         }
-        end_writer(&shared, writer, outcome.is_ok()).await;
+        stopping::end_writer(&shared, writer, outcome.is_ok()).await;
         outcome
     }
 }
@@ -328,6 +335,7 @@ async fn upkeep(shared: Arc<Shared>) {
     let pending = metrics::PendingGauges::register();
     let kept = metrics::KeptMetrics::register();
     let mut tree = SysTree::default();
+    let mut sizes = metrics::SessionBytes::default();
     let mut every = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
@@ -347,6 +355,7 @@ async fn upkeep(shared: Arc<Shared>) {
             None => {}
         }
         kept.clock_doubted(shared.clock.doubt().is_some());
+        sizes.look(&shared, &kept);
         kept.set(shared.sessions.count(), shared.retained());
         tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());
@@ -357,46 +366,4 @@ async fn upkeep(shared: Arc<Shared>) {
 async fn watch(rooms: &mut JoinSet<()>) {
     // An empty set would resolve too: no rooms are no broker.
     let _ = rooms.join_next().await;
-}
-
-async fn stop_in_order(shared: &Shared, connections: &TaskTracker) {
-    connections.close();
-    shared.accepting.close();
-    shared.stopping.cancel();
-    shared.registry.command_all(Command::Quiet);
-    shared.sessions.publish_wills(shared);
-    shared.sessions.save_exchanges(shared);
-    changes::look_at_docks(shared, true);
-    let deadline = shared.config.mqtt.stop_timeout();
-    // Each step has the whole time: one that is late must not cost the next one its own.
-    let quiet = timeout(deadline, shared.accepting.wait()).await;
-    let dispatched = timeout(deadline, barrier(shared)).await;
-    if quiet.is_err() || dispatched.is_err() {
-        tracing::error!("what was accepted last could not be dispatched in time");
-    }
-    // Acknowledgements that have arrived are seen by the runtime now, and read before the end.
-    tokio::task::yield_now().await;
-    shared.registry.command_all(Command::Stop);
-    if timeout(deadline, connections.wait()).await.is_err() {
-        tracing::warn!("clients that did not read in time were cut off");
-    }
-}
-
-/// Waits until everything the writer has been given so far is dispatched.
-async fn barrier(shared: &Shared) {
-    let (passed, passing) = oneshot::channel();
-    let number = shared.log.put_aside(Aside::Barrier(passed));
-    let mut entry = Vec::new();
-    record::append(&mut entry, &Entry::Barrier(number));
-    shared.append_ordered(&entry);
-    // An error means that the dispatcher is gone, and with it everything to wait for.
-    let _ = passing.await;
-}
-
-async fn end_writer(shared: &Shared, writer: JoinHandle<()>, wait: bool) {
-    shared.writer.close();
-    if wait {
-        // A panic of the writer has been printed by its thread.
-        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-    }
 }

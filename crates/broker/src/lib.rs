@@ -12,7 +12,8 @@
 //! - `board`: how flight tasks stand.
 //! - `refusals`: why somebody could not connect, publish or subscribe.
 //! - `files`, `reload`: what the configuration names, and how it becomes new while the broker runs.
-//! - `admin`, [`metrics`], `sys`: what operators look at.
+//! - `timing`: how long some of the messages take through all this.
+//! - `admin`, [`metrics`], `sys`: what operators look at; `pulse`: whether messages still move.
 
 mod access;
 mod admin;
@@ -34,6 +35,7 @@ mod mailbox;
 mod message;
 pub mod metrics;
 mod publish;
+mod pulse;
 mod reading;
 mod record;
 mod refusals;
@@ -43,8 +45,10 @@ mod restore;
 mod retained;
 mod sessions;
 mod shared;
+mod stopping;
 mod sys;
 mod tail;
+mod timing;
 mod will;
 mod writer;
 
@@ -55,4 +59,5 @@ pub use broker::{BindError, Broker};
 pub use clock::Clock;
 pub use config::Config;
 pub use live_log::Dead;
+pub use pulse::Pulse;
 pub use reload::Reloader;

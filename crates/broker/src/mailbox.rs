@@ -10,6 +10,7 @@ mod asleep_bytes;
 mod command;
 mod measured;
 mod stored;
+mod undelivered;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,7 @@ pub(crate) use self::asleep_bytes::AsleepBytes;
 pub(crate) use self::command::Command;
 pub(crate) use self::measured::Measured;
 pub(crate) use self::stored::Chunk;
+pub(crate) use self::undelivered::Undelivered;
 use crate::config::Limits;
 use crate::message::{Delivery, Origin};
 
@@ -104,17 +106,6 @@ pub(crate) struct Taken {
     pub(crate) is_asked: bool,
 }
 
-/// What became of messages that were not put in.
-#[derive(Debug, Default)]
-pub(crate) struct Undelivered {
-    /// There was no room; for them or, in a session that is kept, for older ones.
-    pub(crate) full: u64,
-    /// QoS 0 for a session without a connection.
-    pub(crate) offline: u64,
-    /// Shared messages for a session that has no connection now: others may have them.
-    pub(crate) shared: Vec<Delivery>,
-}
-
 impl Mailbox {
     pub(crate) fn new(limits: &Limits, asleep: &Arc<AsleepBytes>) -> Self {
         Self {
@@ -152,7 +143,7 @@ impl Mailbox {
             if state.retained >= self.retained_at_most {
                 // It subscribes on and on without reading.
                 state.command = state.command.max(Some(Command::SlowConsumer));
-                undelivered.full += 1;
+                undelivered.no_room(delivery.qos);
             } else {
                 self.push(state, delivery);
             }
@@ -174,12 +165,13 @@ impl Mailbox {
                 if delivery.qos != QoS::AtMostOnce {
                     state.command = state.command.max(Some(Command::SlowConsumer));
                 }
-                undelivered.full += 1;
+                undelivered.no_room(delivery.qos);
                 return;
             }
             match self.pop_oldest(state) {
                 Some(oldest) if oldest.is_shared() => undelivered.shared.push(oldest),
-                _ => undelivered.full += 1,
+                Some(oldest) => undelivered.no_room(oldest.qos),
+                None => undelivered.no_room(delivery.qos),
             }
         }
         self.push(state, delivery);

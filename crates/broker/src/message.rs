@@ -6,6 +6,7 @@ use dockside_mqtt::QoS;
 use dockside_store::Seq;
 
 use crate::record::Published;
+use crate::timing::Timing;
 
 /// What a message counts for besides its bytes.
 pub(crate) const MESSAGE_OVERHEAD: usize = 64;
@@ -25,6 +26,8 @@ pub(crate) struct Message {
     pub(crate) expires_ms: u64,
     /// Its number in the store; 0 if it is not there.
     pub(crate) seq: Seq,
+    /// Of those that are timed.
+    pub(crate) timing: Option<Box<Timing>>,
 }
 
 impl Message {
@@ -38,6 +41,7 @@ impl Message {
             bytes: parts.concat().into_boxed_slice(),
             expires_ms: published.expires_ms,
             seq: published.seq,
+            timing: published.read.map(|read| Box::new(Timing::since(read))),
         }
     }
 

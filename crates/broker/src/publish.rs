@@ -27,6 +27,7 @@ use crate::metrics::Limit;
 use crate::record::{self, Entry, Instance, LARGE, Lane, Published};
 use crate::retained::Room;
 use crate::shared::Shared;
+use crate::timing::{ONE_OF, Stamp};
 use crate::writer::{Completion, From};
 
 /// Bytes a plugin may add to a publish, in the charge of the publish that it looks at.
@@ -53,6 +54,8 @@ pub(crate) struct Batch {
     ordered_charge: u64,
     /// Charges in that sum.
     ordered_messages: u64,
+    /// Messages since one was timed.
+    untimed: u32,
 }
 
 impl Batch {
@@ -97,6 +100,15 @@ impl Batch {
                 self.ordered_messages += 1;
             }
         }
+    }
+
+    /// When this message was read, if it is one of those that are timed.
+    fn timed(&mut self) -> Option<Stamp> {
+        self.untimed += 1;
+        (self.untimed >= ONE_OF).then(|| {
+            self.untimed = 0;
+            Stamp::now()
+        })
     }
 
     /// Whether it is handed over before more is added: the writer does all of a batch, or nothing.
@@ -230,6 +242,8 @@ pub(crate) fn route(
         }
     }
     batch.carry_charge(routable);
+    // What is retained is there for long: how long it took would be told when it goes.
+    let read = if publish.retain { None } else { batch.timed() };
     let out = batch.entries(routable.way.lane);
     if let Some(audited) = accepted.audited.take() {
         // Not obeyed before it is written down.
@@ -252,11 +266,13 @@ pub(crate) fn route(
             expires_ms: expiry,
             seq: 0,
             topic,
+            read,
             properties,
             payload: publish.payload,
         };
         append_publish(shared, out, &published);
     } else {
+        shared.metrics.dropped_hook.increment(1);
         // The charge comes back with its record, and a record needs an entry.
         record::append(out, &Entry::End(0));
     }

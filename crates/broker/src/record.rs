@@ -4,7 +4,7 @@
 //! record  = number u64 | lane u8 | charge u64 | entry*
 //! entry   = length u32 | kind u8 | body           (length counts kind and body)
 //! publish = flags u8 | publisher u64 | expires u64 | seq u64 | topic u16 | properties u32 |
-//!           bytes of the three: topic, properties, payload
+//!           [read u64 if the flags say so] | bytes of the three: topic, properties, payload
 //! ```
 //! Integers are little endian. The writer fills `seq` in, and keeps entries back that are for the
 //! store only (`keep`). The bytes never leave the process, so there is no version.
@@ -16,6 +16,7 @@ use dockside_store::Seq;
 
 use crate::keep::{self, Keep};
 use crate::retained::Room;
+use crate::timing::Stamp;
 
 /// Which way a record went, and so whose budget its charge belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +74,8 @@ pub(crate) struct Published<'a> {
     /// Its number in the store; 0 if it is not there.
     pub(crate) seq: Seq,
     pub(crate) topic: &'a str,
+    /// When it was read, if it is one of those that are timed.
+    pub(crate) read: Option<Stamp>,
     /// Properties that are passed on as they are.
     pub(crate) properties: &'a [u8],
     pub(crate) payload: &'a [u8],
@@ -94,6 +97,9 @@ pub(crate) const LARGE: usize = 64 << 10;
 const SEQ_AT: usize = 22;
 const LARGE_SEQ_AT: usize = 13;
 
+/// In the flags of a publish: it carries when it was read.
+const TIMED: u8 = 0x80;
+
 /// Bytes of a record before its first entry.
 pub(crate) const RECORD_HEADER: usize = 17;
 
@@ -109,6 +115,7 @@ impl<'a> Published<'a> {
             expires_ms: u64::MAX,
             seq: 0,
             topic,
+            read: None,
             properties: b"",
             payload,
         }
@@ -116,7 +123,17 @@ impl<'a> Published<'a> {
 
     /// Bytes of the entry.
     pub(crate) fn size(&self) -> usize {
-        5 + 1 + 8 + 8 + 8 + 2 + 4 + self.topic.len() + self.properties.len() + self.payload.len()
+        let read = if self.read.is_some() { 8 } else { 0 };
+        5 + 1
+            + 8
+            + 8
+            + 8
+            + 2
+            + 4
+            + read
+            + self.topic.len()
+            + self.properties.len()
+            + self.payload.len()
     }
 }
 
@@ -129,12 +146,16 @@ pub(crate) fn append(out: &mut Vec<u8>, entry: &Entry<'_>) {
             out.reserve(p.size());
             out.push(0);
             let flags = u8::from(p.retain) << 2 | u8::from(p.except_publisher) << 3;
-            out.push(p.qos.bits() | flags | (p.room as u8) << 4);
+            let timed = if p.read.is_some() { TIMED } else { 0 };
+            out.push(p.qos.bits() | flags | (p.room as u8) << 4 | timed);
             out.extend_from_slice(&p.publisher.to_le_bytes());
             out.extend_from_slice(&p.expires_ms.to_le_bytes());
             out.extend_from_slice(&p.seq.to_le_bytes());
             out.extend_from_slice(&(p.topic.len() as u16).to_le_bytes());
             out.extend_from_slice(&(p.properties.len() as u32).to_le_bytes());
+            if let Some(Stamp(read)) = p.read {
+                out.extend_from_slice(&read.to_le_bytes());
+            }
             out.extend_from_slice(p.topic.as_bytes());
             out.extend_from_slice(p.properties);
             out.extend_from_slice(p.payload);
@@ -302,6 +323,8 @@ fn parse_publish(body: &[u8]) -> Option<Published<'_>> {
     let (head, rest) = body.split_at_checked(31)?;
     let topic = usize::from(u16::from_le_bytes(head[25..27].try_into().ok()?));
     let properties = u32::from_le_bytes(head[27..31].try_into().ok()?) as usize;
+    let is_timed = head[0] & TIMED != 0;
+    let (read, rest) = rest.split_at_checked(if is_timed { 8 } else { 0 })?;
     let (topic, rest) = rest.split_at_checked(topic)?;
     let (properties, payload) = rest.split_at_checked(properties)?;
     Some(Published {
@@ -309,10 +332,11 @@ fn parse_publish(body: &[u8]) -> Option<Published<'_>> {
         except_publisher: head[0] & 0b1000 != 0,
         qos: QoS::from_bits(head[0] & 0b11)?,
         retain: head[0] & 0b100 != 0,
-        room: Room::from_bits(head[0] >> 4)?,
+        room: Room::from_bits((head[0] & !TIMED) >> 4)?,
         expires_ms: u64::from_le_bytes(head[9..17].try_into().ok()?),
         seq: u64::from_le_bytes(head[17..25].try_into().ok()?),
         topic: std::str::from_utf8(topic).ok()?,
+        read: read.try_into().ok().map(|read| Stamp(u64::from_le_bytes(read))),
         properties,
         payload,
     })
@@ -333,6 +357,7 @@ mod tests {
             expires_ms: 99,
             seq: 98,
             topic: "a/日",
+            read: Some(Stamp(96)),
             properties: b"\x26pp",
             payload: b"payload",
         };
@@ -344,6 +369,7 @@ mod tests {
         };
         let entries = [
             Entry::Publish(publish),
+            Entry::Publish(Published { read: None, ..publish }),
             Entry::Large(1, 97),
             Entry::Begin(2, 3),
             Entry::End(4),

@@ -26,6 +26,7 @@ use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics, StoreSeen};
 use crate::publish::Interceptors;
+use crate::pulse::Pulse;
 use crate::reading::Reading;
 use crate::record::Instance;
 use crate::refusals::Refusals;
@@ -56,6 +57,9 @@ pub(crate) struct Shared {
     /// Whether the store could be written lately.
     pub(crate) store_works: Arc<AtomicBool>,
     pub(crate) store_seen: Arc<StoreSeen>,
+    pub(crate) pulse: Arc<Pulse>,
+    /// Listeners that could not accept when they last tried.
+    pub(crate) deaf: AtomicUsize,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
     pub(crate) tail: Tail,
@@ -107,6 +111,8 @@ impl Shared {
             awaited: Awaited::default(),
             store_works: Arc::new(AtomicBool::new(true)),
             store_seen: Arc::default(),
+            pulse: Arc::default(),
+            deaf: AtomicUsize::new(0),
             clock,
             sys: SysCounters::default(),
             tail: Tail::default(),

@@ -227,6 +227,7 @@ fn append(entries: &mut Vec<u8>, topic: &str, value: &str) {
         expires_ms: u64::MAX,
         seq: 0,
         topic,
+        read: None,
         properties: b"",
         payload: value.as_bytes(),
     };

@@ -82,6 +82,7 @@ impl WillMessage {
             expires_ms: self.expiry_seconds.map_or(u64::MAX, |s| shared.clock.in_seconds(s)),
             seq: 0,
             topic: &self.topic,
+            read: None,
             properties: &self.properties,
             payload: &self.payload,
         };

@@ -1,16 +1,22 @@
 //! The broker as a process: its log, its signals, its service manager.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use dockside::config::{Arguments, Config, Format, Log};
 use dockside_broker::config::Transport;
-use dockside_broker::{BindError, Broker, Reloader};
+use dockside_broker::{BindError, Broker, Pulse, Reloader};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::{BAD_CONFIGURATION, BROKEN, CANNOT_CONNECT, CANNOT_CREATE, fail};
+
+/// Panics that have a line in the log, in a second.
+const PANICS_A_SECOND: u32 = 10;
 
 /// Runs a broker until it is told to stop.
 pub(crate) fn run(config: &Config, arguments: &Arguments) -> ExitCode {
@@ -51,8 +57,11 @@ async fn serve(config: &Config, arguments: &Arguments) -> ExitCode {
         Arc::new(config.clone()),
     ));
     notify(&[NotifyState::Ready]);
+    let watching = sd_notify::watchdog_enabled()
+        .map(|within| tokio::spawn(feed_the_watchdog(broker.pulse(), within)));
     let outcome = broker.run(stop).await;
     reloading.abort();
+    watching.iter().for_each(JoinHandle::abort);
     match outcome {
         Ok(()) => {
             tracing::info!("stopped");
@@ -75,6 +84,21 @@ fn say_addresses(broker: &Broker) {
     say(&format!("admin listening on {}", broker.admin_address()));
     if let Some(address) = broker.metrics_address() {
         say(&format!("metrics listening on {address}"));
+    }
+}
+
+/// Tells the service manager that messages still move, for as long as they do: it starts a broker again that does not say
+/// so `within` this time.
+async fn feed_the_watchdog(pulse: Arc<Pulse>, within: Duration) {
+    let mut every = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
+    loop {
+        every.tick().await;
+        match pulse.stuck_for() {
+            None => notify(&[NotifyState::Watchdog]),
+            Some(since) => {
+                tracing::error!(seconds = since.as_secs(), "no message was dispatched for long");
+            }
+        }
     }
 }
 
@@ -153,10 +177,35 @@ fn log_to_stderr(log: &Log) {
         .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_target(false);
+    log_panics();
     match log.format {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(false).init(),
     }
+}
+
+/// A panic is a line of the log like any other; a plugin may panic over every message, and has a few lines.
+fn log_panics() {
+    let lines = Mutex::new((Instant::now(), 0u32));
+    std::panic::set_hook(Box::new(move |panic| {
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.0.elapsed() >= Duration::from_secs(1) {
+            *lines = (Instant::now(), 0);
+        }
+        lines.1 = lines.1.saturating_add(1);
+        if lines.1 > PANICS_A_SECOND {
+            return;
+        }
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        match Backtrace::capture() {
+            trace if trace.status() == BacktraceStatus::Captured => {
+                tracing::error!(thread, %trace, "panicked at {place}: {why}");
+            }
+            _ => tracing::error!(thread, "panicked at {place}: {why}"),
+        }
+    }));
 }
 
 /// Standard output may be closed, or a pipe that nobody reads: the broker serves all the same.

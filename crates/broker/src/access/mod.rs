@@ -21,6 +21,7 @@ pub(crate) use self::http::NotAllowed;
 use self::login::Origin;
 pub(crate) use self::login::{Elsewhere, Login, NoLogin, NoToken};
 pub(crate) use self::verifier::{Verifier, Wrong};
+use crate::board::{alerts, changes};
 use crate::config::Config;
 use crate::metrics::acl_check;
 
@@ -41,10 +42,13 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// Whether only the broker speaks there: under `$SYS`.
+/// Whether only the broker speaks there: under `$SYS`, and where it tells of the site.
 fn is_the_brokers(topic: &str) -> bool {
-    let system = topic.strip_prefix("$SYS");
-    system.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_of = |top| {
+        let rest = topic.strip_prefix(top);
+        rest.is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_of("$SYS") || topic == alerts::TOPIC || is_of(changes::FLIGHT_TASKS)
 }
 
 /// The rules say no.

@@ -9,6 +9,7 @@
 //! | `/api/v1/flight-tasks`, `/api/v1/flight-tasks/{dock}/{task}` | admin | [`flight_tasks`]: how they stand |
 //! | `/api/v1/docks`, `/api/v1/docks/{sn}` | admin | [`docks`]: who is there |
 //! | `/api/v1/changes` | admin | [`changes`]: both, as they change |
+//! | `/api/v1/alerts` | admin | [`alerts`]: what somebody should look at |
 //! | `/api/v1/tail?filter=` | admin | [`tail`]: messages as they pass, for operators |
 //! | `POST /api/v1/publish` | admin | [`publish`]: a message of an operator |
 //! | `/api/v1/audit` | admin | [`audit`]: who did what |
@@ -23,6 +24,7 @@
 //! What else is under `/api/` asks for a login or the token, if there are any: [`guard`] looks at every
 //! request first.
 
+mod alerts;
 mod audit;
 mod bounded;
 mod changes;
@@ -59,8 +61,8 @@ use tokio::sync::{Mutex, Semaphore};
 use self::bounded::{Bounded, Peer};
 use self::gate::Gate;
 use crate::files::AdminKeys;
-use crate::metrics;
 use crate::shared::Shared;
+use crate::{metrics, pulse};
 
 /// Rendering takes a core; one scrape does it at a time.
 static RENDERING: Mutex<()> = Mutex::const_new(());
@@ -90,6 +92,7 @@ pub(crate) async fn serve(listener: TcpListener, keys: AdminKeys, shared: Arc<Sh
         .route("/api/v1/flight-tasks/{dock}/{task}", get(flight_tasks::one))
         .route("/api/v1/docks", get(docks::list))
         .route("/api/v1/docks/{sn}", get(docks::one))
+        .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/clock", get(clock::clock))
         .route("/api/v1/clock/accept", post(clock::accept))
@@ -123,7 +126,7 @@ pub(crate) async fn serve_metrics(listener: TcpListener, shared: Arc<Shared>) {
 fn observed(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/metrics", get(render))
-        .route("/livez", get(async || "ok\n"))
+        .route("/livez", get(live))
         .route("/readyz", get(ready))
         .with_state(shared)
 }
@@ -137,10 +140,7 @@ async fn run(listener: TcpListener, routes: Router, name: &str) {
 
 async fn render() -> impl IntoResponse {
     let _one = RENDERING.lock().await;
-    let body = tokio::task::spawn_blocking(|| {
-        metrics_process::Collector::default().collect();
-        metrics::recorder().render()
-    });
+    let body = tokio::task::spawn_blocking(metrics::text);
     match body.await {
         Ok(body) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body)
             .into_response(),
@@ -148,8 +148,19 @@ async fn render() -> impl IntoResponse {
     }
 }
 
+/// Starting the process again helps against nothing that `/readyz` tells, and against this.
+async fn live(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    match shared.pulse.stuck_for() {
+        Some(since) => {
+            let text = format!("stuck: no message was dispatched for {} s\n", since.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+        None => (StatusCode::OK, "ok\n".to_owned()),
+    }
+}
+
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    match status::not_ready(&shared) {
+    match pulse::not_ready(&shared) {
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         None => (StatusCode::OK, "ready\n".to_owned()),
     }

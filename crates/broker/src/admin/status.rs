@@ -20,8 +20,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::board::changes::Site;
-use crate::metrics;
 use crate::shared::Shared;
+use crate::{metrics, pulse};
 
 pub(super) fn routes(shared: &Arc<Shared>) -> Router {
     Router::new().route("/api/v1/status", get(status)).with_state(Arc::clone(shared))
@@ -68,17 +68,6 @@ struct OfStatus {
     count: usize,
 }
 
-/// Why the broker is not ready, for people; nothing if it is.
-pub(super) fn not_ready(shared: &Shared) -> Option<&'static str> {
-    if !shared.log.is_alive() {
-        Some("the live log is broken; the process ends")
-    } else if !shared.store_works.load(Ordering::Relaxed) {
-        Some("the store cannot be written: what must be kept waits unacknowledged; see the log")
-    } else {
-        None
-    }
-}
-
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let (sessions, sessions_asleep) = shared.sessions.count();
     let (retained_messages, retained_bytes) = shared.retained();
@@ -94,7 +83,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_ms: shared.clock.now_ms(),
-        not_ready: not_ready(&shared),
+        not_ready: pulse::not_ready(&shared),
         clock_doubt: shared.clock.doubt().map(|doubt| doubt.to_string()),
         connections: shared.clients.load(Ordering::Relaxed),
         connections_at_most: shared.sockets.connections,

@@ -12,9 +12,12 @@ use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{Change, docks, view};
+use super::conditions::{self, Condition, Since};
+use super::figures::Figures;
+use super::{Change, alerts, docks, view};
 use crate::keep::{self, KeepAside};
-use crate::metrics::SiteMetrics;
+use crate::metrics::{self, SiteMetrics};
+use crate::pulse;
 use crate::record::{self, Entry, Published};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::shared::Shared;
@@ -25,8 +28,11 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Looks between two of the site as a whole.
 const SITE_EVERY: u64 = 2;
 
-/// Conditions of one kind that are named.
-const CONDITIONS_OF_A_KIND: usize = 20;
+/// Looks between two of the metrics, of the site's.
+const FIGURES_EVERY: u64 = 14;
+
+/// Where states of flight tasks are published, a topic a gateway.
+pub(crate) const FLIGHT_TASKS: &str = "dockside/flight-tasks";
 
 /// The site as a whole.
 #[derive(Clone, Default, Serialize)]
@@ -43,28 +49,21 @@ pub(crate) struct Site {
     conditions: Vec<Condition>,
 }
 
-/// Something that somebody should look at.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Condition {
-    name: &'static str,
-    severity: &'static str,
-    text: String,
-}
-
-impl Condition {
-    fn warning(name: &'static str, text: String) -> Self {
-        Self { name, severity: "warning", text }
-    }
-
-    fn critical(name: &'static str, text: String) -> Self {
-        Self { name, severity: "critical", text }
+impl Site {
+    /// What somebody should look at.
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        &self.conditions
     }
 }
 
+/// What was found at the last look.
 #[derive(Default)]
-struct Before {
-    silent_tasks: HashSet<(Arc<str>, Arc<str>)>,
+pub(super) struct Before {
+    pub(super) silent_tasks: HashSet<(Arc<str>, Arc<str>)>,
     totals: [u64; 3],
+    since: Since,
+    figures: Figures,
+    of_figures: Vec<Condition>,
 }
 
 /// Looks for as long as the broker runs.
@@ -74,6 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut publishing = shared.config.flight_task.publish_state.then(|| shared.board.changes());
+    let mut alerts = alerts::Publisher::default();
     let mut looks = 0;
     loop {
         every.tick().await;
@@ -84,12 +84,27 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         look_at_tasks(&shared, &mut before, &metrics);
         give_up_replies(&shared, &metrics);
         if looks % SITE_EVERY == 0 {
-            let site = site(&shared, &mut before, &metrics);
+            if looks % FIGURES_EVERY == 0 {
+                look_at_figures(&shared, &mut before).await;
+            }
+            let mut found = conditions::of_the_site(&shared, &before, &metrics);
+            found.extend(before.of_figures.iter().cloned());
+            let is_new = before.since.note(&mut found, shared.clock.kept_ms());
+            alerts.tell(&shared, &found, is_new);
+            let site = site(&shared, &mut before, found);
             *shared.site.lock().expect("no panic while it is held") = site;
             shared.board.changed(Change::Site);
         }
         looks += 1;
     }
+}
+
+/// The metrics as Prometheus would read them; reading them takes a core for a moment.
+async fn look_at_figures(shared: &Shared, before: &mut Before) {
+    let Ok(text) = tokio::task::spawn_blocking(metrics::text).await else { return };
+    let is_believed = shared.clock.doubt().is_none();
+    let wall_s = is_believed.then(|| shared.clock.kept_ms() as f64 / 1_000.0);
+    before.of_figures = before.figures.look(&text, shared.clock.now_ms(), wall_s);
 }
 
 /// Tells of docks that have changed and keeps them; the `last` time all that are not kept yet.
@@ -143,7 +158,7 @@ fn publish_states(shared: &Shared, changes: &mut Receiver<Change>) {
     for gateway in docks {
         let Some(state) = shared.board.latest_of(&gateway) else { continue };
         let payload = serde_json::to_vec(&view::flight_task(shared, state)).unwrap_or_default();
-        let topic = format!("dockside/flight-tasks/{gateway}");
+        let topic = format!("{FLIGHT_TASKS}/{gateway}");
         let message = Published::by_broker(&topic, QoS::AtLeastOnce, &payload);
         record::append(&mut entries, &Entry::Publish(Published { retain: true, ..message }));
     }
@@ -176,7 +191,7 @@ fn totals(shared: &Shared) -> [u64; 3] {
     [shared.sys.publishes_received(), events, replies]
 }
 
-fn site(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) -> Site {
+fn site(shared: &Shared, before: &mut Before, conditions: Vec<Condition>) -> Site {
     let now = totals(shared);
     let seconds = EVERY.as_secs_f64() * SITE_EVERY as f64;
     let rate = |at: usize| now[at].saturating_sub(before.totals[at]) as f64 / seconds;
@@ -191,58 +206,7 @@ fn site(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) -> Site {
         replies_per_s: rates[2],
         reply_p50_us: latency.map(|(p50, _)| p50),
         reply_p99_us: latency.map(|(_, p99)| p99),
-        is_ready: shared.log.is_alive() && shared.store_works.load(Ordering::Relaxed),
-        conditions: conditions(shared, before, metrics),
-    }
-}
-
-fn conditions(shared: &Shared, before: &Before, metrics: &SiteMetrics) -> Vec<Condition> {
-    let mut found = Vec::new();
-    if !shared.store_works.load(Ordering::Relaxed) {
-        let text = "the store cannot be written: what must be kept waits unacknowledged; free space or see the log";
-        found.push(Condition::critical("StoreFails", text.to_owned()));
-    }
-    if let Some(doubt) = shared.clock.doubt() {
-        let text = format!("{doubt}: nothing expires until it is right or `dockside clock accept`");
-        found.push(Condition::warning("ClockDoubted", text));
-    }
-    let connections = shared.clients.load(Ordering::Relaxed);
-    let limit = shared.sockets.connections;
-    if connections > limit / 5 * 4 {
-        let text = format!("{connections} of {limit} connections; raise limits.connections");
-        found.push(Condition::warning("ConnectionsNearLimit", text));
-    }
-    let silent: BTreeSet<_> = before.silent_tasks.iter().collect();
-    for (gateway, task) in silent.into_iter().take(CONDITIONS_OF_A_KIND) {
-        let heard_ms = shared.board.get(gateway, task).map_or(0, |state| state.last_ms);
-        let seconds = shared.clock.kept_ms().saturating_sub(heard_ms) / 1_000;
-        let text = format!(
-            "flight task {task} of {gateway} is not over, and nothing has been heard of it for {seconds} s"
-        );
-        found.push(Condition::critical("FlightTaskSilent", text));
-    }
-    dock_conditions(shared, metrics, &mut found);
-    found
-}
-
-fn dock_conditions(shared: &Shared, metrics: &SiteMetrics, found: &mut Vec<Condition>) {
-    let (now_ms, after_ms) = (shared.clock.kept_ms(), shared.docks.silent_after_ms());
-    let docks = shared.docks.list();
-    let online = docks.iter().filter(|dock| dock.is_online()).count();
-    let silent: Vec<_> = docks.iter().filter(|dock| dock.is_silent(now_ms, after_ms)).collect();
-    metrics.docks(online, silent.len());
-    for dock in silent.into_iter().take(CONDITIONS_OF_A_KIND) {
-        let seconds = now_ms.saturating_sub(dock.last_ms) / 1_000;
-        let text = format!("{} is connected, and has said nothing for {seconds} s", dock.gateway);
-        found.push(Condition::warning("DockSilent", text));
-    }
-    let off = docks.iter().filter(|dock| dock.is_online() && dock.is_clock_off());
-    for dock in off.take(CONDITIONS_OF_A_KIND) {
-        let seconds = dock.offset_ms.unwrap_or(0) / 1_000;
-        let text = format!(
-            "the clock of {} is off by {seconds} s; docks refuse tasks from 30 s on: see to its time server",
-            dock.gateway
-        );
-        found.push(Condition::warning("DockClockOff", text));
+        is_ready: pulse::not_ready(shared).is_none(),
+        conditions,
     }
 }

@@ -3,8 +3,11 @@
 //! The writer folds the events that it has kept into the tasks, a second behind them at most, and keeps the
 //! result: what is shown is always in the file.
 
+pub(crate) mod alerts;
 pub(crate) mod changes;
+mod conditions;
 pub(crate) mod docks;
+mod figures;
 pub(crate) mod view;
 
 use std::collections::HashMap;

@@ -48,6 +48,8 @@ pub struct Config {
     pub flight_task: FlightTask,
     /// Docks.
     pub dock: Dock,
+    /// What somebody should look at.
+    pub alerts: Alerts,
 }
 
 /// Where clients connect.
@@ -188,6 +190,14 @@ pub struct FlightTask {
     pub publish_state: bool,
     /// By serial number: how a dock numbers its steps, where what it says of itself does not tell.
     pub step_families: BTreeMap<String, String>,
+}
+
+/// What somebody should look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Whether what fires is published as retained JSON on `dockside/alerts`.
+    pub publish: bool,
 }
 
 /// Docks.

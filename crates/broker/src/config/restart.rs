@@ -21,6 +21,7 @@ impl Config {
             ("store", old.store != new.store),
             ("flight_task", old.flight_task != new.flight_task),
             ("dock", old.dock != new.dock),
+            ("alerts", old.alerts != new.alerts),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

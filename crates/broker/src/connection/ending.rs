@@ -98,6 +98,14 @@ impl SessionGuard {
         let begun = Completion { mailbox, ticket: BEGUN, once_kept: false };
         shared.append_of(From::session(instance), &entry, 0, Some(begun));
         shared.metrics.opened(client.transport, begins.took, begins.is_resumed);
+        tracing::debug!(
+            client_id = ?client.id,
+            user = client.user.as_deref(),
+            address = %client.peer,
+            listener = client.transport.as_str(),
+            is_resumed = begins.is_resumed,
+            "connected"
+        );
         let connected = shared.metrics.connected(client.transport, client.version).clone();
         connected.increment(1.0);
         shared.sys.connected(shared.clients.load(Ordering::SeqCst));
@@ -237,7 +245,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some((stage, cause)) => {
                 self.shared.refusals.record(self.client.whom(), stage, cause, false);
             }
-            None => tracing::debug!(client_id = ?self.client.id, ?ended, "connection ended"),
+            None => tracing::debug!(
+                client_id = ?self.client.id,
+                address = %self.client.peer,
+                ?ended,
+                "connection ended"
+            ),
         }
         self.leave_session(ended);
         let Self { mut io, guard, accepting, unsent, client, mut answers, .. } = *self;

@@ -4,6 +4,7 @@ use dockside_mqtt::packet::Publish;
 use dockside_mqtt::{PacketId, QoS, codec};
 
 use super::outbound::{seconds_left, wire};
+use super::writing::time;
 use super::{Connection, Reading, Turn};
 use crate::config::Durability;
 use crate::keep::{Keep, Step, What};
@@ -118,6 +119,7 @@ impl<S> Connection<S> {
                 self.given_up(given_up, id, turn);
             } else {
                 turn.counts.sent(delivery.qos, message.payload());
+                time(&mut self.timed, message);
             }
         }
     }

@@ -19,6 +19,7 @@ mod pacing;
 mod review;
 mod subscriptions;
 mod unsent;
+mod writing;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -45,7 +46,7 @@ pub(crate) use self::subscriptions::Subscriptions;
 use self::unsent::Unsent;
 use crate::listener::websocket::Violation;
 use crate::mailbox::{Command, Mailbox, Ticket};
-use crate::message::Delivery;
+use crate::message::{Delivery, Message};
 use crate::metrics::Counts;
 use crate::publish::{Batch, Shares};
 use crate::record::Entry;
@@ -104,6 +105,8 @@ pub(crate) struct Connection<S> {
     /// Held while publishes are accepted; dropped when the broker stops.
     accepting: Option<TaskTrackerToken>,
     unsent: Unsent,
+    /// Messages that are timed, and are written with what is unsent.
+    timed: Vec<Arc<Message>>,
     /// Whether the transport has passed on all that it was given.
     flushed: bool,
     /// Something besides the rules has changed what it may do.
@@ -201,6 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             backlog: VecDeque::new(),
             accepting,
             unsent: Unsent::default(),
+            timed: Vec::new(),
             flushed: true,
             // A session that was asleep may have subscriptions that are not allowed any more.
             review_asked: true,
@@ -301,6 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let sent = self.drain_backlog(turn);
         let was_blocked = !self.unsent.is_empty();
         self.write(cx, turn)?;
+        self.tell_written();
         for (read, count) in turn.replied.drain(..) {
             let took = read.elapsed();
             self.shared.metrics.reply_duration.record_many(took.as_secs_f64(), count);

@@ -1,20 +1,18 @@
-//! What goes to the client: answers, replies, messages; and the one write of a turn.
+//! What goes to the client: answers, replies, messages.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use dockside_interceptor::Reply;
 use dockside_mqtt::packet::{Ack, Codes, Packet};
 use dockside_mqtt::property::{self, Properties, PropertyId, PropertyList};
 use dockside_mqtt::session::Resend;
 use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode, codec, topic};
-use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::aliases::Alias;
 use super::answers::Answer;
 use super::ended::Ended;
+use super::writing::time;
 use super::{Connection, READ_BYTES, Reading, Turn};
 use crate::mailbox::{Command, Ticket};
 use crate::message::{Delivery, Message, Origin};
@@ -101,7 +99,13 @@ impl<S> Connection<S> {
     /// the session's own is owed behind its acknowledgement.
     pub(super) fn owe_reply(&mut self, reply: &Reply, ticket: Ticket, turn: &mut Turn<'_>) {
         if topic::check_name(&reply.topic).is_err() || reply.topic.len() > usize::from(u16::MAX) {
-            tracing::warn!(client = ?self.client.id, "a plugin replied on what is no topic name");
+            if self.shared.interceptors.has_line(self.now_ms) {
+                tracing::warn!(
+                    client_id = ?self.client.id,
+                    address = %self.client.peer,
+                    "a plugin replied on what is no topic name"
+                );
+            }
             return;
         }
         let direct = self.session.subscriptions.direct(&reply.topic);
@@ -114,6 +118,7 @@ impl<S> Connection<S> {
             expires_ms: u64::MAX,
             seq: 0,
             topic: &reply.topic,
+            read: None,
             properties: b"",
             payload: &reply.payload,
         };
@@ -295,6 +300,7 @@ impl<S> Connection<S> {
         }
         self.aliases.learn(alias, message.topic());
         turn.counts.sent(qos, message.payload());
+        time(&mut self.timed, message);
         let size = message.size();
         if qos == QoS::ExactlyOnce || (qos == QoS::AtMostOnce && delivery.is_shared()) {
             // The exchange ends with this session, and nobody else may have it then (section 4.8.2).
@@ -330,53 +336,6 @@ fn answer_text(reason: ReasonCode) -> &'static str {
         ReasonCode::PayloadFormatInvalid => "the payload is not UTF-8 as it says",
         ReasonCode::QuotaExceeded => "no room for another retained message",
         other => other.text(),
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Connection<S> {
-    /// Writes what the turn has gathered, behind what an earlier one could not.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Result<(), Ended> {
-        if !self.unsent.is_empty() {
-            self.unsent.push(turn.out);
-            turn.out.clear();
-            while !self.unsent.is_empty() {
-                match Pin::new(&mut self.io).poll_write(cx, self.unsent.bytes()) {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Network),
-                    Poll::Ready(Ok(count)) => {
-                        turn.counts.bytes_sent += count as u64;
-                        self.unsent.wrote(count);
-                        self.flushed = false;
-                    }
-                }
-            }
-            return self.flush(cx);
-        }
-        let mut written = 0;
-        while written < turn.out.len() {
-            match Pin::new(&mut self.io).poll_write(cx, &turn.out[written..]) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Network),
-                Poll::Ready(Ok(count)) => written += count,
-            }
-        }
-        turn.counts.bytes_sent += written as u64;
-        self.flushed &= written == 0;
-        self.unsent.push(&turn.out[written..]);
-        turn.out.clear();
-        self.flush(cx)
-    }
-
-    /// TLS takes more than the socket does: what it holds back goes out when the socket takes it.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        if !self.flushed {
-            match Pin::new(&mut self.io).poll_flush(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Err(_)) => return Err(Ended::Network),
-                Poll::Ready(Ok(())) => self.flushed = true,
-            }
-        }
-        Ok(())
     }
 }
 

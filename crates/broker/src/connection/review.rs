@@ -68,7 +68,12 @@ impl<S> Connection<S> {
         if revoked.is_empty() {
             return;
         }
-        tracing::info!(client_id = ?self.client.id, filters = ?revoked, "subscriptions ended: not allowed now");
+        tracing::info!(
+            client_id = ?self.client.id,
+            address = %self.client.peer,
+            filters = ?revoked,
+            "subscriptions ended: not allowed now"
+        );
         self.session.narrowed = true;
         // Behind everything this turn has accepted.
         self.hand_over(turn);

@@ -321,6 +321,7 @@ impl Dispatcher {
         loop {
             let undelivered = self.outlets.fill();
             self.dropped(undelivered.full, &self.metrics.queue_full);
+            self.dropped(undelivered.full_qos0, &self.metrics.full_qos0);
             self.dropped(undelivered.offline, &self.metrics.offline);
             if undelivered.shared.is_empty() {
                 return;

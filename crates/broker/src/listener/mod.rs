@@ -14,6 +14,7 @@ pub(crate) use self::bind::bind;
 pub(crate) use self::descriptors::Sockets;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -64,6 +65,22 @@ impl Listener {
     }
 }
 
+/// Whether a listener could accept when it last tried, among those that could not.
+struct Ear<'a> {
+    deaf: &'a AtomicUsize,
+    is_deaf: bool,
+}
+
+impl Ear<'_> {
+    fn hears(&mut self, hears: bool) {
+        match (hears, std::mem::replace(&mut self.is_deaf, !hears)) {
+            (true, true) => drop(self.deaf.fetch_sub(1, Ordering::Relaxed)),
+            (false, false) => drop(self.deaf.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+    }
+}
+
 /// Accepts until it is dropped. `sockets` is what all listeners share.
 pub(crate) async fn accept(
     listener: Listener,
@@ -72,10 +89,12 @@ pub(crate) async fn accept(
     tasks: TaskTracker,
 ) {
     let mut said: Option<Instant> = None;
+    let mut ear = Ear { deaf: &shared.deaf, is_deaf: false };
     loop {
         let Ok(permit) = Arc::clone(&sockets).acquire_owned().await else { return };
         match listener.socket.accept().await {
             Ok((socket, peer)) => {
+                ear.hears(true);
                 // A small reply must not wait for the acknowledgement of the packet before it.
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "TCP_NODELAY");
@@ -94,6 +113,7 @@ pub(crate) async fn accept(
                 });
             }
             Err(error) => {
+                ear.hears(false);
                 if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
                     said = Some(Instant::now());
                     tracing::warn!(

@@ -61,6 +61,11 @@ fn messages() {
     c!("dockside_message_bytes_sent_total", Unit::Bytes, "Payload of PUBLISH to clients");
     c!("dockside_bytes_received_total", Unit::Bytes, "Bytes from clients");
     c!("dockside_bytes_sent_total", Unit::Bytes, "Bytes to clients");
+    h!(
+        "dockside_delivery_duration_seconds",
+        Unit::Seconds,
+        "From a PUBLISH read to its last write to a subscriber's socket, of one message in 64"
+    );
     c!("dockside_messages_dropped_total", "Messages that did not reach a subscriber, or had none");
     g!("dockside_live_log_pending_bytes", Unit::Bytes, "Charges on their way to the dispatcher");
 }
@@ -84,13 +89,17 @@ fn site() {
         "From an event read to its reply written, on the direct path"
     );
     c!("dockside_hook_panics_total", "Panics of plugins that were caught");
+    c!(
+        "dockside_hook_over_budget_total",
+        "Calls of plugins that took longer than 1 ms, in which their thread served nobody else"
+    );
 }
 
 /// The broker itself, its configuration and its store.
 fn process() {
     g!("dockside_build_info", "What this is; always 1");
     h!(
-        "dockside_store_commit_duration_seconds",
+        "dockside_storage_commit_duration_seconds",
         Unit::Seconds,
         "How long a transaction of the store took, with what it wrote"
     );
@@ -98,16 +107,24 @@ fn process() {
         "dockside_clock_doubted",
         "Whether the wall clock is not believed, and nothing expires by it"
     );
-    g!("dockside_store_file_bytes", Unit::Bytes, "What the store's file takes, without its log");
-    g!("dockside_store_disk_free_bytes", Unit::Bytes, "Free space of the store's file system");
-    g!("dockside_store_disk_short", "Whether something goes for store.min_free_bytes");
-    g!("dockside_store_works", "Whether the store could be written when it was last tried");
-    c!("dockside_store_errors_total", "Transactions that failed");
+    g!("dockside_storage_file_bytes", Unit::Bytes, "What the store's file takes, without its log");
+    g!("dockside_storage_disk_free_bytes", Unit::Bytes, "Free space of the store's file system");
+    g!("dockside_storage_disk_short", "Whether something goes for store.min_free_bytes");
+    g!("dockside_storage_works", "Whether the store could be written when it was last tried");
     c!(
-        "dockside_store_trimmed_total",
+        "dockside_storage_errors_total",
+        "Transactions that failed, and what could not be kept although the store works"
+    );
+    g!(
+        "dockside_storage_bytes",
+        Unit::Bytes,
+        "What the store holds for sessions, as retained messages, and in queues"
+    );
+    c!(
+        "dockside_storage_trimmed_total",
         "Rows that went early, so that the file stays within store.max_bytes"
     );
-    c!("dockside_store_commits_total", "Transactions that were committed");
+    c!("dockside_storage_commits_total", "Transactions that were committed");
     g!("dockside_config_last_reload_successful", "Whether the last reload took everything over");
     g!(
         "dockside_config_last_reload_success_timestamp_seconds",

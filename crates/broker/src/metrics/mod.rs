@@ -8,6 +8,7 @@ mod latency;
 mod limits;
 mod packets;
 mod rooms;
+mod session_bytes;
 mod store_seen;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::clock;
 use crate::config::Transport;
 use crate::mailbox::Undelivered;
+use crate::timing;
 
 pub(crate) use self::latency::Latency;
 pub(crate) use self::limits::{Limit, LimitMetrics};
@@ -29,6 +31,7 @@ pub(crate) use self::rooms::{
     DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics, TransitionMetrics,
     count_statuses,
 };
+pub(crate) use self::session_bytes::SessionBytes;
 pub(crate) use self::store_seen::StoreSeen;
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -43,6 +46,10 @@ const REPLY_BUCKETS: [f64; 15] = [
 const CONNECT_BUCKETS: [f64; 13] =
     [1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Buckets of the way of a message.
+const DELIVERY_BUCKETS: [f64; 14] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0];
+
 /// Buckets of what waits for a disk.
 const COMMIT_BUCKETS: [f64; 11] =
     [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0];
@@ -51,10 +58,11 @@ const COMMIT_BUCKETS: [f64; 11] =
 /// registered before the first call are lost.
 pub fn recorder() -> &'static PrometheusHandle {
     RECORDER.get_or_init(|| {
-        let buckets: [(&str, &[f64]); 3] = [
+        let buckets: [(&str, &[f64]); 4] = [
+            ("dockside_delivery_duration_seconds", &DELIVERY_BUCKETS),
             ("dockside_event_reply_duration_seconds", &REPLY_BUCKETS),
             ("dockside_connect_duration_seconds", &CONNECT_BUCKETS),
-            ("dockside_store_commit_duration_seconds", &COMMIT_BUCKETS),
+            ("dockside_storage_commit_duration_seconds", &COMMIT_BUCKETS),
         ];
         let mut builder = PrometheusBuilder::new();
         for (name, values) in buckets {
@@ -71,6 +79,12 @@ pub fn recorder() -> &'static PrometheusHandle {
         metrics_process::Collector::default().describe();
         handle
     })
+}
+
+/// All metrics as Prometheus scrapes them; it takes a core for a moment.
+pub(crate) fn text() -> String {
+    metrics_process::Collector::default().collect();
+    recorder().render()
 }
 
 /// Facts that do not change while the process runs.
@@ -182,6 +196,8 @@ pub(crate) struct ConnectionMetrics {
     dropped_too_large: Counter,
     dropped_acl: Counter,
     dropped_full: Counter,
+    dropped_full_qos0: Counter,
+    pub(crate) dropped_hook: Counter,
     dropped_offline: Counter,
     publishes_allowed: Counter,
     publishes_denied: Counter,
@@ -192,6 +208,7 @@ pub(crate) struct ConnectionMetrics {
     connect_duration: Histogram,
     pub(crate) reply_duration: Histogram,
     pub(crate) hook_panics: Counter,
+    pub(crate) hook_over_budget: Counter,
 }
 
 const TRANSPORTS: [Transport; 4] = [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
@@ -202,6 +219,7 @@ impl ConnectionMetrics {
     pub(crate) fn register() -> Self {
         let dropped =
             |reason: &'static str| counter!("dockside_messages_dropped_total", "reason" => reason);
+        timing::durations();
         Self {
             connected: TRANSPORTS.map(|transport| {
                 let listener = transport.as_str();
@@ -233,6 +251,8 @@ impl ConnectionMetrics {
             dropped_too_large: dropped("too_large"),
             dropped_acl: dropped("acl"),
             dropped_full: dropped("queue_full"),
+            dropped_full_qos0: dropped("qos0_backpressure"),
+            dropped_hook: dropped("hook"),
             dropped_offline: dropped("offline"),
             publishes_allowed: acl_check("publish", "allow"),
             publishes_denied: acl_check("publish", "deny"),
@@ -244,6 +264,7 @@ impl ConnectionMetrics {
             connect_duration: histogram!("dockside_connect_duration_seconds"),
             reply_duration: histogram!("dockside_event_reply_duration_seconds"),
             hook_panics: counter!("dockside_hook_panics_total"),
+            hook_over_budget: counter!("dockside_hook_over_budget_total"),
         }
     }
 
@@ -289,6 +310,9 @@ impl ConnectionMetrics {
     pub(crate) fn undelivered(&self, undelivered: &Undelivered) {
         if undelivered.full > 0 {
             self.dropped_full.increment(undelivered.full);
+        }
+        if undelivered.full_qos0 > 0 {
+            self.dropped_full_qos0.increment(undelivered.full_qos0);
         }
         if undelivered.offline > 0 {
             self.dropped_offline.increment(undelivered.offline);

@@ -34,18 +34,27 @@ pub(crate) struct KeptMetrics {
     expired: Counter,
     retained: Gauge,
     retained_bytes: Gauge,
+    of_sessions: Gauge,
+    of_retained: Gauge,
     clock_doubted: Gauge,
+}
+
+/// What the store holds, by what it is for.
+fn storage_bytes(kind: &'static str) -> Gauge {
+    gauge!("dockside_storage_bytes", "kind" => kind)
 }
 
 impl KeptMetrics {
     pub(crate) fn register() -> Self {
         let sessions = |state: &'static str| gauge!("dockside_sessions", "state" => state);
         Self {
-            connected: sessions("connected"),
-            asleep: sessions("disconnected"),
+            connected: sessions("online"),
+            asleep: sessions("offline"),
             expired: counter!("dockside_sessions_expired_total"),
             retained: gauge!("dockside_retained_messages"),
             retained_bytes: gauge!("dockside_retained_bytes"),
+            of_sessions: storage_bytes("sessions"),
+            of_retained: storage_bytes("retained"),
             clock_doubted: gauge!("dockside_clock_doubted"),
         }
     }
@@ -56,6 +65,12 @@ impl KeptMetrics {
         self.asleep.set(asleep as f64);
         self.retained.set(messages as f64);
         self.retained_bytes.set(bytes as f64);
+        self.of_retained.set(bytes as f64);
+    }
+
+    /// What sessions and their subscriptions hold in the store.
+    pub(crate) fn session_bytes(&self, bytes: u64) {
+        self.of_sessions.set(bytes as f64);
     }
 
     /// Whether the wall clock is not believed.
@@ -158,6 +173,7 @@ pub(crate) struct DispatcherMetrics {
     shared: Gauge,
     pub(crate) no_subscriber: Counter,
     pub(crate) queue_full: Counter,
+    pub(crate) full_qos0: Counter,
     pub(crate) offline: Counter,
     pub(crate) retained_full: Counter,
 }
@@ -172,6 +188,7 @@ impl DispatcherMetrics {
             shared: subscriptions("shared"),
             no_subscriber: dropped("no_subscriber"),
             queue_full: dropped("queue_full"),
+            full_qos0: dropped("qos0_backpressure"),
             offline: dropped("offline"),
             retained_full: dropped("retained_full"),
         };
@@ -189,11 +206,13 @@ impl DispatcherMetrics {
 pub(crate) struct StoreMetrics {
     works: Arc<AtomicBool>,
     gauge: Gauge,
-    errors: Counter,
+    failed: Counter,
+    refused: Counter,
     commits: Counter,
     commit_duration: Histogram,
     queued: Gauge,
     queued_bytes: Gauge,
+    of_queues: Gauge,
     queue_full: Counter,
     events_trimmed: Counter,
     messages_trimmed: Counter,
@@ -209,20 +228,23 @@ pub(crate) struct StoreMetrics {
 impl StoreMetrics {
     /// `works` is what `/readyz` looks at.
     pub(crate) fn register(works: &Arc<AtomicBool>, stall_timeout: Duration) -> Self {
+        let errors = |op: &'static str| counter!("dockside_storage_errors_total", "op" => op);
         let metrics = Self {
             works: Arc::clone(works),
-            gauge: gauge!("dockside_store_works"),
-            errors: counter!("dockside_store_errors_total"),
-            commits: counter!("dockside_store_commits_total"),
-            commit_duration: histogram!("dockside_store_commit_duration_seconds"),
+            gauge: gauge!("dockside_storage_works"),
+            failed: errors("commit"),
+            refused: errors("refuse"),
+            commits: counter!("dockside_storage_commits_total"),
+            commit_duration: histogram!("dockside_storage_commit_duration_seconds"),
             queued: gauge!("dockside_queued_messages"),
             queued_bytes: gauge!("dockside_queued_bytes"),
+            of_queues: storage_bytes("queue"),
             queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
-            events_trimmed: counter!("dockside_store_trimmed_total", "what" => "event"),
-            messages_trimmed: counter!("dockside_store_trimmed_total", "what" => "message"),
-            file_bytes: gauge!("dockside_store_file_bytes"),
-            disk_free: gauge!("dockside_store_disk_free_bytes"),
-            disk_short: gauge!("dockside_store_disk_short"),
+            events_trimmed: counter!("dockside_storage_trimmed_total", "what" => "event"),
+            messages_trimmed: counter!("dockside_storage_trimmed_total", "what" => "message"),
+            file_bytes: gauge!("dockside_storage_file_bytes"),
+            disk_free: gauge!("dockside_storage_disk_free_bytes"),
+            disk_short: gauge!("dockside_storage_disk_short"),
             is_disk_short: false,
             seen: Arc::default(),
             stall_timeout,
@@ -243,8 +265,14 @@ impl StoreMetrics {
         self.works.swap(works, Ordering::Relaxed) != works
     }
 
+    /// A transaction failed, and is tried again.
     pub(crate) fn failed(&self) {
-        self.errors.increment(1);
+        self.failed.increment(1);
+    }
+
+    /// Something could not be kept although the store works.
+    pub(crate) fn refused(&self) {
+        self.refused.increment(1);
     }
 
     /// A look at the room, with the rows that went for it; `true` if the file system has become short of
@@ -271,6 +299,7 @@ impl StoreMetrics {
         self.seen.set_queued(messages, bytes);
         self.queued.set(messages as f64);
         self.queued_bytes.set(bytes as f64);
+        self.of_queues.set(bytes as f64);
     }
 
     /// A transaction, which took so long, and in which so many messages were dropped for want of room.

@@ -1,23 +1,32 @@
 //! The plugins: which publishes they see, and what they want done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use dockside_interceptor::{Audited, Effects, Intercepted, Interceptor, Verdict};
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_store::Audit;
 
 use super::Accepted;
+use crate::arrivals::Pace;
 use crate::connection::Client;
 use crate::keep::{self, KeepAside};
 use crate::record::Instance;
 use crate::shared::Shared;
 use crate::will::WillMessage;
 
+/// Lines that the log has in a second for what plugins do wrong.
+const LINES_A_SECOND: u32 = 1;
+
+/// What a call may take: in the meantime other connections of the thread wait.
+const BUDGET: Duration = Duration::from_millis(1);
+
 /// The plugins, by the topics they want to see.
 pub(crate) struct Interceptors {
     pub(super) claims: FilterTree<Arc<dyn Interceptor>>,
     pub(super) watched: FilterTree<Arc<dyn Interceptor>>,
+    lines: Mutex<Pace>,
 }
 
 impl Interceptors {
@@ -31,7 +40,13 @@ impl Interceptors {
                 watched.insert(&filter, Arc::clone(&plugin));
             }
         }
-        Self { claims, watched }
+        Self { claims, watched, lines: Mutex::new(Pace::fresh(LINES_A_SECOND, 0)) }
+    }
+
+    /// Whether the log has a line for what a plugin did: it may do it with every message.
+    pub(crate) fn has_line(&self, now_ms: u64) -> bool {
+        let mut lines = self.lines.lock().expect("no panic while it is held");
+        lines.take(LINES_A_SECOND, now_ms)
     }
 
     /// Whether a plugin claims a topic.
@@ -49,15 +64,25 @@ fn call(
     publish: &Intercepted<'_>,
     effects: &mut Effects,
 ) -> Verdict {
+    let began = Instant::now();
     let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, effects)));
+    let took = began.elapsed();
+    if took > BUDGET {
+        shared.metrics.hook_over_budget.increment(1);
+        // A busy machine takes the processor away in between: no reason to warn anybody.
+        tracing::debug!(plugin = plugin.name(), topic = ?publish.topic, ?took, "a plugin took long");
+    }
     called.unwrap_or_else(|_| {
         effects.clear();
         shared.metrics.hook_panics.increment(1);
-        tracing::error!(
-            plugin = plugin.name(),
-            topic = publish.topic,
-            "a plugin panicked; the publish goes on without it"
-        );
+        if shared.interceptors.has_line(shared.clock.now_ms()) {
+            tracing::error!(
+                plugin = plugin.name(),
+                client_id = ?publish.client_id,
+                topic = ?publish.topic,
+                "a plugin panicked; the publish goes on without it"
+            );
+        }
         Verdict::Forward
     })
 }

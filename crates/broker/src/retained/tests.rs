@@ -12,6 +12,7 @@ fn message(topic: &str, payload: &[u8], expires_ms: u64) -> Arc<Message> {
         expires_ms,
         seq: 0,
         topic,
+        read: None,
         properties: b"",
         payload,
     }))

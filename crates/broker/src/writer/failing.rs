@@ -157,7 +157,7 @@ impl Work {
     /// connection.
     fn refuse(&mut self, error: &Error) {
         let Some(first) = self.held.pop() else { return };
-        self.metrics.failed();
+        self.metrics.refused();
         tracing::error!(
             %error,
             bytes = first.bytes,

@@ -54,6 +54,8 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(log: Arc<LiveLog>, ledger: Ledger, metrics: StoreMetrics) -> Self {
+        // What waited before a restart waits still.
+        metrics.queued(ledger.queued());
         Self {
             log,
             ledger,

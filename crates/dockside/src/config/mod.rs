@@ -11,7 +11,7 @@ mod sources;
 use std::collections::BTreeMap;
 
 use dockside_broker::config::{
-    Access, Admin, Data, Dock, Limits, Listener, LiveLog, Metrics, Mqtt, Store, Users,
+    Access, Admin, Alerts, Data, Dock, Limits, Listener, LiveLog, Metrics, Mqtt, Store, Users,
 };
 use dockside_flighttask::Rules;
 use dockside_flighttask::names::StepFamily;
@@ -53,6 +53,8 @@ pub struct Config {
     pub flight_task: FlightTask,
     /// Docks.
     pub dock: Dock,
+    /// What somebody should look at.
+    pub alerts: Alerts,
     /// Limits on everything a client can make grow.
     pub limits: Limits,
     /// The in-memory log between publishers and subscribers.
@@ -205,6 +207,7 @@ impl Config {
                 step_families: self.flight_task.step_families.clone(),
             },
             dock: self.dock.clone(),
+            alerts: self.alerts.clone(),
         }
     }
 }

@@ -32,6 +32,13 @@ impl Process {
         Self::start_command(command, dir, config)
     }
 
+    /// Another one in the directory of one that has ended.
+    pub(crate) fn start_again(&mut self) -> Self {
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        let config = fs::read_to_string(dir.path().join("dockside.toml")).unwrap();
+        Self::start_in(dir, &config, &[])
+    }
+
     /// One that the system lets have so many descriptors.
     pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
-use crate::broker::Process;
+use crate::broker::{Process, installed};
 
 /// A CONNECT of 3.1.1 with a client identifier.
 fn connect(broker: &Process, id: u8) -> TcpStream {
@@ -39,6 +40,44 @@ fn silent_connections_use_up_no_descriptors() {
     let log = broker.log();
     assert!(log.contains("LimitNOFILE") && !log.contains("cannot accept"), "{log}");
     drop(silent);
+}
+
+/// A process that loses its descriptors while it runs says so to whoever asks over a connection that is there, and is
+/// ready again when it has some.
+#[test]
+fn a_listener_that_cannot_accept_is_not_ready() {
+    if !installed("prlimit") {
+        return;
+    }
+    let broker = Process::start();
+    let mut asked = TcpStream::connect(broker.admin).unwrap();
+    let mut ready = || {
+        asked.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with('\n')
+            || !answer.contains("\r\n\r\n")
+            || answer.ends_with("\r\n\r\n")
+        {
+            let mut bytes = [0; 512];
+            let count = asked.read(&mut bytes).unwrap();
+            answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        }
+        answer
+    };
+    assert!(ready().starts_with("HTTP/1.1 200"));
+    let limit = |descriptors: &str| {
+        let pid = broker.child.id().to_string();
+        let mut command = Command::new("prlimit");
+        command.args(["--pid", &pid, &format!("--nofile={descriptors}:")]);
+        assert!(command.status().unwrap().success());
+    };
+    limit("3");
+    let waiting = TcpStream::connect(broker.mqtt).unwrap();
+    while !ready().contains("a listener cannot accept") {}
+    assert!(ready().starts_with("HTTP/1.1 503"));
+    limit("256");
+    while !ready().starts_with("HTTP/1.1 200") {}
+    drop(waiting);
 }
 
 /// When all clients are there that there may be, the next one is told, and is let in when one has gone.

@@ -34,6 +34,73 @@ fn a_client_cannot_forge_a_line() {
     assert!(!log.contains('\u{1b}'), "{log}");
 }
 
+/// An event of a dock that is answered, and messages of every quality, to somebody and to nobody.
+fn fly(broker: &Process, times: usize) {
+    let mut socket = TcpStream::connect(broker.mqtt).unwrap();
+    socket.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01d").unwrap();
+    let topic = "thing/product/SIMDOCK1/events";
+    let payload =
+        r#"{"tid":"t","bid":"b","method":"flighttask_progress","data":{},"need_reply":1}"#;
+    let mut packets = vec![0x82, 6, 0, 1, 0, 1, b'#', 2];
+    for _ in 0..times {
+        for (head, topic, id) in [
+            (0x30, "a/b", None),
+            (0x32, "a/b", Some(7)),
+            (0x32, "nobody", Some(8)),
+            (0x34, "a/b", Some(9)),
+            (0x62, "", Some(9)),
+            (0x32, topic, Some(10)),
+        ] {
+            let mut body = Vec::new();
+            if head != 0x62 {
+                body.extend_from_slice(&(topic.len() as u16).to_be_bytes());
+                body.extend_from_slice(topic.as_bytes());
+            }
+            body.extend(id.into_iter().flat_map(u16::to_be_bytes));
+            if head != 0x62 {
+                body.extend_from_slice(payload.as_bytes());
+            }
+            packets.push(head);
+            packets.extend_from_slice(&[body.len() as u8 | 0x80, (body.len() >> 7) as u8]);
+            packets.extend_from_slice(&body);
+        }
+    }
+    packets.extend_from_slice(&[0xc0, 0]);
+    socket.write_all(&packets).unwrap();
+    let (mut heard, mut buffer) = (Vec::new(), [0; 4_096]);
+    while !heard.ends_with(&[0xd0, 0]) {
+        let count = socket.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "closed");
+        heard.extend_from_slice(&buffer[..count]);
+    }
+    socket.write_all(&[0xe0, 0]).unwrap();
+}
+
+/// Neither a message nor a connection has a line at the default level; what follows is said once.
+#[test]
+fn messages_have_no_lines_at_the_default_level() {
+    let broker = Process::start();
+    fly(&broker, 3);
+    let answered = "dockside_events_replied_total{method=\"flighttask_progress\",result=\"ok\"}";
+    assert_eq!(broker.metric(answered), 3.0);
+    while broker.metric("dockside_connections_closed_total{reason=\"client\"}") < 1.0 {}
+    let few = broker.log();
+    fly(&broker, 100);
+    while broker.metric("dockside_connections_closed_total{reason=\"client\"}") < 2.0 {}
+    assert_eq!(broker.metric(answered), 103.0);
+    let many = broker.log();
+    assert!(many.lines().count() == few.lines().count(), "{many}");
+    assert!(!many.contains("WARN") && !many.contains("ERROR"), "{many}");
+    let debug = Process::start_in(tempfile::tempdir().unwrap(), "[log]\nlevel = \"debug\"\n", &[]);
+    fly(&debug, 1);
+    debug.wait_for_log("connection ended");
+    let line = |what: &str| debug.log().lines().find(|line| line.contains(what)).map(str::to_owned);
+    for what in [" connected client_id=\"d\"", "connection ended client_id=\"d\""] {
+        let line = line(what).unwrap_or_else(|| panic!("no line {what}: {}", debug.log()));
+        assert!(line.contains("address=127.0.0.1:"), "{line}");
+    }
+}
+
 #[test]
 fn every_line_is_an_object() {
     let config = "[log]\nformat = \"json\"\nlevel = \"debug\"\n";

@@ -331,6 +331,25 @@ fn the_service_manager_is_told() {
     assert_eq!(process.wait(), Some(0));
 }
 
+/// For as long as messages move; what is stuck says nothing.
+#[test]
+fn the_watchdog_is_fed_while_messages_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let heard = || {
+        let mut buffer = [0; 256];
+        let count = manager.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).trim().to_owned()
+    };
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "40000")];
+    let mut process = Process::start_in(tempfile::tempdir().unwrap(), "", &environment);
+    assert_eq!([heard(), heard(), heard()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    process.signal("TERM");
+    while heard() != "STOPPING=1" {}
+    assert_eq!(process.wait(), Some(0));
+}
+
 fn refused_at_start(dir: &Path, config: &str, words: &[&str]) {
     fs::write(dir.join("bad.toml"), config).unwrap();
     let output =

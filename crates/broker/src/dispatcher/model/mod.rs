@@ -61,6 +61,7 @@ fn published<'a>(topic: &'a str, publisher: Instance, payload: &'a [u8]) -> Publ
         expires_ms: u64::MAX,
         seq: 0,
         topic,
+        read: None,
         properties: b"",
         payload,
     }

@@ -25,6 +25,7 @@ fn published<'a>(topic: &'a str, payload: &'a [u8]) -> Published<'a> {
         expires_ms: u64::MAX,
         seq: 0,
         topic,
+        read: None,
         properties: b"",
         payload,
     }
