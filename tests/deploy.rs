@@ -95,6 +95,9 @@ fn conditions_of_the_page_are_in_the_runbook() {
     let calls = source.split("Condition::").skip(1).filter_map(|call| call.split_once("(\""));
     let names: BTreeSet<_> = calls.filter_map(|(_, rest)| rest.split('"').next()).collect();
     assert!(names.contains("DockSilent") && names.len() >= 18, "they are found: {names:?}");
+    let only_by_prometheus: Vec<_> =
+        alerts().into_iter().filter(|a| !names.contains(&**a)).collect();
+    assert_eq!(only_by_prometheus, ["DocksideDown"], "the broker does not look at these itself");
     for name in names {
         let is_there =
             [format!("\n## {name}\n"), format!("\n- **{name}**: ")].map(|at| runbook.contains(&at));

@@ -4,6 +4,13 @@
 //! line (before any address is bound), 66 a file cannot be read, 69 an address cannot be bound or a
 //! broker not be reached, 70 the broker broke, 73 a file or directory cannot be made.
 
+/// As that of the standard library, for a reader that has seen enough (`| head`): that one panics.
+macro_rules! println {
+    ($($text:tt)*) => {
+        crate::print_line(format_args!($($text)*))
+    };
+}
+
 mod admin;
 mod audit;
 mod backup;
@@ -16,6 +23,8 @@ mod show;
 mod traffic;
 mod why;
 
+use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use dockside::config::{Config, Loaded, Problem};
@@ -93,7 +102,7 @@ fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
 fn import(file: &std::path::Path) -> ExitCode {
     match dockside::import::mosquitto(file) {
         Ok(imported) => {
-            print!("{}", imported.toml);
+            println!("{}", imported.toml.trim_end());
             imported.notes.iter().for_each(|note| eprintln!("not carried over: {note}"));
             ExitCode::SUCCESS
         }
@@ -104,4 +113,8 @@ fn import(file: &std::path::Path) -> ExitCode {
 fn fail(code: u8, line: &str) -> ExitCode {
     eprintln!("dockside: {line}");
     ExitCode::from(code)
+}
+
+fn print_line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

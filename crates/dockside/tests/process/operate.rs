@@ -261,3 +261,21 @@ fn completions_and_manual_pages_know_every_command() {
     }
     assert!(dir.path().join("pages/dockside-retained-pull.1").exists());
 }
+
+/// Whoever has seen enough of an answer (`| head`) sees no panic instead of the rest.
+#[test]
+fn a_reader_may_go_before_the_end() {
+    let broker = Process::start();
+    for name in ["status", "sessions", "retained", "tasks", "why", "audit", "clock"] {
+        let (gone, writer) = std::io::pipe().unwrap();
+        drop(gone);
+        let mut asking = command(broker.dir.path());
+        asking.arg(name).args(["--admin", &broker.admin.to_string()]);
+        if name == "retained" {
+            asking.arg("ls");
+        }
+        let output = asking.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""), "{name}");
+    }
+}

@@ -162,15 +162,3 @@ fn certificates_that_end_are_told_each() {
     let doubted = Figures::default().look(&metrics(0), 5 * MINUTE_MS, None);
     assert_eq!(doubted, [], "nobody knows what time it is");
 }
-
-/// The rules of Prometheus and those of the page are the same, but for the one that the broker cannot tell itself.
-#[test]
-fn every_alert_of_prometheus_is_on_the_page() {
-    let rules = include_str!("../../../../../deploy/alerts.yml");
-    let here = [include_str!("../figures.rs"), include_str!("../conditions.rs")].concat();
-    let alerts: Vec<_> = rules.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).collect();
-    assert!(alerts.len() >= 16, "they are read: {alerts:?}");
-    let missing: Vec<_> =
-        alerts.into_iter().filter(|alert| !here.contains(&format!("(\"{alert}\","))).collect();
-    assert_eq!(missing, ["DocksideDown"]);
-}
