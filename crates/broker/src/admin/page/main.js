@@ -10,6 +10,7 @@ import { Model } from './model.js'
 import { learn, serverNow } from './server_clock.js'
 import { Site, tell } from './site.js'
 import { Tasks } from './tasks.js'
+import { Traffic } from './traffic.js'
 import { Why } from './why.js'
 import { visible } from './words.js'
 
@@ -17,11 +18,11 @@ import { visible } from './words.js'
 const SHOW_AFTER_MS = 100
 
 const model = new Model()
-const [docks, tasks, site, why] = [new Docks(), new Tasks(), new Site(), new Why()]
+const [docks, tasks, site, why, traffic] = [new Docks(), new Tasks(), new Site(), new Why(), new Traffic()]
 const details = new Details((key) => model.task(key))
 const login = new Login({
   in: (who) => {
-    login.show(who)
+    welcome(who)
     live.start()
   },
   out: () => leave(),
@@ -30,7 +31,7 @@ const live = new Live({
   event: hear,
   login: (who) => {
     if (who.is_needed && who.user === null) leave()
-    else login.show(who)
+    else welcome(who)
   },
   live: isLiveAgain,
   lost: isLost,
@@ -89,6 +90,7 @@ function isLiveAgain() {
   setLive('live', 'live')
   if (wasLost) tell('Live again.')
   why.setLive(true)
+  traffic.setLive(true)
   // What a link names is looked at once it can be; what is open already may have gone on.
   details.follow()
   details.ask()
@@ -109,6 +111,7 @@ function isLost(sinceMs, reason) {
   setTime(byId('lost-age'), lostMs, 'age')
   tell('Not live: the connection to the broker was lost.')
   why.setLive(false)
+  traffic.setLive(false)
 }
 
 function setLive(state, text) {
@@ -124,11 +127,17 @@ function noticeVersion(now) {
   setText(byId('updated-text'), `The broker is now version ${visible(now, 40)}; this page is of ${visible(version, 40)}.`)
 }
 
+function welcome(who) {
+  login.show(who)
+  traffic.allow(who)
+}
+
 /** Whoever is not logged in sees nothing of the site. */
 function leave() {
   live.stop()
   model.forget()
   why.forget()
+  traffic.forget()
   site.forget()
   details.forget()
   lostMs = null
