@@ -37,7 +37,7 @@ const opened = async (page) => {
 }
 const progress = (sn, percent) => message({
   client: sn, topic: `thing/product/${sn}/events`,
-  text: JSON.stringify({ bid: 'b-1', tid: 't-7', method: 'flighttask_progress', need_reply: 1, gateway: sn, data: { result: 0, output: { status: 'in_progress', progress: { current_step: 25, percent }, ext: { current_waypoint_index: 3 } } } }),
+  text: JSON.stringify({ bid: '3f0c1f8e-6f0b-4c6e-9d4b-0d2f7c9a1b11', tid: 't-7', method: 'flighttask_progress', need_reply: 1, gateway: sn, data: { result: 0, output: { status: 'in_progress', progress: { current_step: 25, percent }, ext: { current_waypoint_index: 3 } } } }),
 })
 const osd = (sn) => message({
   client: sn, topic: `thing/product/${sn}/osd`, qos: 0, is_cut: true, bytes: 2210,
@@ -45,7 +45,6 @@ const osd = (sn) => message({
 })
 const passing = async (page) => {
   await seen(page)
-  await page.$eval('#traffic', (element) => element.scrollIntoView())
   await page.click('#traffic-start')
   await untilText(page, '#traffic-said', 'is shown')
   for (let n = 0; n < 30; n++) {
@@ -61,8 +60,26 @@ const passing = async (page) => {
   await untilText(page, '#traffic-counts', '35 messages')
   await page.click('#passing li:nth-child(2) summary')
   await untilText(page, '#passing pre', 'flighttask_progress')
+  await page.$eval('#traffic', (element) => element.scrollIntoView())
+}
+const flowing = async (page) => {
+  await passing(page)
+  await page.click('#passing li:nth-child(2) summary')
 }
 await shoot('traffic', base, { full: false }, passing)
+await shoot('traffic-held', base, { full: false }, async (page) => {
+  await passing(page)
+  mock.pass(...Array.from({ length: 12 }, (_, n) => progress(`SIMDOCK${n}`, n)))
+  await untilText(page, '#traffic-newest', '12 newer')
+})
+await shoot('traffic-refused', base, { ...phone, full: false }, async (page) => {
+  await seen(page)
+  mock.refusal = { status: 400, text: '"thing/#/events" is no topic filter: wildcard inside a level; + and # stand alone in a level, # at the end' }
+  await page.click('#traffic-start')
+  await untilText(page, '#traffic-said', 'no topic filter')
+  mock.refusal = null
+})
+await shoot('traffic-closed', base, { full: false }, flowing)
 await shoot('traffic-dark', base, { full: false, dark: true }, passing)
 await shoot('traffic-narrow', base, { full: false, width: 900 }, passing)
 await shoot('traffic-phone', base, { ...phone, full: false }, passing)

@@ -40,6 +40,7 @@ const live = new Live({
 let showing = null
 let lostMs = null
 let version = null
+let hasArrived = false
 
 function hear(kind, data) {
   if (kind === 'snapshot') {
@@ -55,6 +56,13 @@ function hear(kind, data) {
     noticeVersion(data.version)
   }
   showSoon()
+}
+
+/** The section that the address names: there was nothing to scroll to when the browser looked for it. */
+function arrive() {
+  const isFirst = !hasArrived && window.scrollY === 0
+  hasArrived = true
+  if (isFirst && location.hash) location.replace(location.hash)
 }
 
 function showSoon() {
@@ -89,7 +97,8 @@ function isLiveAgain() {
   setAttribute(document.body, 'class', null)
   setLive('live', 'live')
   if (wasLost) tell('Live again.')
-  why.setLive(true)
+  // Its rows are above the last section.
+  why.setLive(true).then(arrive)
   traffic.setLive(true)
   // What a link names is looked at once it can be; what is open already may have gone on.
   details.follow()

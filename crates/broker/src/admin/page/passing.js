@@ -81,6 +81,18 @@ export function payloadLine({ bytes, text, hex }) {
   return text === null ? visible(`0x${hex}`, 120) : visible(text.replace(/\s+/g, ' ').trim(), 240)
 }
 
+/** What a message of DJI is about: its member "method", if that came and is a name; else nothing. */
+export function methodText({ text }) {
+  let [depth, before, last] = [0, '', '']
+  for (const [token] of (text ?? '').matchAll(TOKENS)) {
+    if (depth === 1 && before === '"method"' && last === ':') return token.match(/^"([\w.:/-]{1,60})"$/)?.[1] ?? ''
+    if (token === '{' || token === '[') depth += 1
+    if (token === '}' || token === ']') depth -= 1
+    ;[before, last] = [last, token]
+  }
+  return ''
+}
+
 /** What came of a payload: JSON a member a line, other text as it is, or bytes in hexadecimal. */
 export function payloadText({ text, hex, is_cut: isCut }) {
   if (text === null) return hex.match(/../g).join(' ')

@@ -42,13 +42,5 @@ function hear(event, on) {
   const member = (name) => event.match(new RegExp(`^${name}: (.*)$`, 'm'))?.[1]
   const [kind, text] = [member('event'), member('data')]
   // A comment keeps the connection alive.
-  if (!kind || !text) return
-  let data
-  try {
-    data = JSON.parse(text)
-  } catch (error) {
-    console.error(`a ${kind} that is not JSON`, error)
-    return
-  }
-  on(kind, data)
+  if (kind && text) on(kind, JSON.parse(text))
 }

@@ -1,7 +1,7 @@
 // Messages as they pass, for operators.
 
 import { byId, make, reconcile, setAttribute, setText } from './dom.js'
-import { bytesText, countsText, exactTime, Passing, payloadLine, payloadText } from './passing.js'
+import { bytesText, countsText, exactTime, methodText, Passing, payloadLine, payloadText } from './passing.js'
 import { serverNow } from './server_clock.js'
 import { tail } from './tail.js'
 import { clockTime, number, visible } from './words.js'
@@ -37,7 +37,8 @@ export class Traffic {
     byId('traffic-stop').addEventListener('click', () => this.stop('Stopped.'))
     byId('traffic-newest').addEventListener('click', () => this.release())
     // Whoever has read goes on with the newest.
-    for (const kind of ['scroll', 'focusout']) byId('traffic-rows').addEventListener(kind, () => this.showSoon())
+    byId('traffic-rows').addEventListener('scroll', () => this.showSoon())
+    byId('traffic').addEventListener('focusout', () => this.showSoon())
     document.addEventListener('visibilitychange', () => this.look())
   }
 
@@ -53,7 +54,7 @@ export class Traffic {
   setLive(isLive) {
     this.isLive = isLive
     if (isLive) this.connect()
-    else if (this.filter !== null) this.lose('The connection to the broker was lost.', 'as soon as the page is live again')
+    else if (this.filter !== null && !this.isAway) this.lose('The page is not live.', 'as soon as it is')
   }
 
   /** Nobody who logs in next sees what was here. */
@@ -68,8 +69,7 @@ export class Traffic {
     this.clear()
     this.filter = filter
     this.say('Starting…')
-    if (this.isLive) this.connect()
-    else this.lose('The page is not live.', 'as soon as it is')
+    this.setLive(this.isLive)
     this.show()
   }
 
@@ -139,7 +139,7 @@ export class Traffic {
       return
     }
     this.isAway = false
-    this.connect()
+    this.setLive(this.isLive)
   }
 
   pause() {
@@ -203,9 +203,11 @@ export class Traffic {
 const ROW = {
   key: ({ n }) => String(n),
   create: ({ message, gap, timeMs }) => {
-    if (!message) return make('li', { class: 'gap', text: `${clockTime(timeMs, serverNow())} ${gap}` })
+    if (!message) return make('li', { class: 'gap' }, make('span', { text: exactTime(timeMs, serverNow()) }), ` ${gap}`)
     // With spaces in between, for whoever hears it or copies it.
     const cells = CELLS.flatMap(([name, say]) => [make('span', { class: `m-${name}`, text: say(message) }), ' '])
+    const method = methodText(message)
+    if (method) cells.at(-2).prepend(make('strong', { text: method }), ' ')
     const details = make('details', {}, make('summary', {}, ...cells))
     // Written once somebody looks at it.
     details.addEventListener('toggle', () => {
