@@ -1,6 +1,7 @@
 // The traffic view at a broker: what a client publishes is seen. Its MQTT address is in DOCKSIDE_PAGE_MQTT.
 
 import assert from 'node:assert/strict'
+import http from 'node:http'
 import { until, untilText } from './browser.mjs'
 import { publisher } from './publisher.mjs'
 import { none, setUp, untilTrue } from './setup.mjs'
@@ -64,12 +65,12 @@ async function wrongFilterIsExplained(context) {
 
 async function placeIsGivenBack(context) {
   const { page } = await begin(context, 'page/place')
-  const tail = async () => {
-    const ending = new AbortController()
-    context.after(() => ending.abort())
-    const response = await fetch(`${context.base}/api/v1/tail?filter=page/place`, { signal: ending.signal })
-    return response.status
-  }
+  // No fetch: an answer of one that nobody reads is collected, and its connection with it.
+  const tail = () => new Promise((done, failed) => {
+    const asking = http.get(`${context.base}/api/v1/tail?filter=page/place`, { agent: false }, ({ statusCode }) => done(statusCode))
+    asking.on('error', failed)
+    context.after(() => asking.destroy())
+  })
   for (let taken = 1; taken < READERS; taken++) assert.equal(await tail(), 200)
   assert.equal(await tail(), 503, 'the page has a place')
   // One who comes too late is told.
