@@ -181,12 +181,13 @@ async function viewerIsTold(context) {
   await logIn(page, 'anna', 'secret')
   await untilLive(page)
   await untilText(page, '#traffic', 'only operators see them. anna is a viewer; who is an operator is named in admin.operators')
-  assert.ok(await page.$eval('#traffic-form', (element) => element.hidden))
+  for (const place of ['#traffic-form', '#traffic-none']) assert.ok(await page.$eval(place, (element) => element.hidden), place)
   // Somebody else logs in, and is an operator until the configuration says otherwise.
   login.role = 'operator'
   await page.click('#logout')
   await logIn(page, '', 'secret')
   await untilLive(page)
+  await untilText(page, '#traffic-none', 'Messages are shown as they pass')
   await page.click('#traffic-start')
   await untilText(page, '#traffic-said', 'is shown')
   mock.pass(message({ topic: 'a/secret' }))

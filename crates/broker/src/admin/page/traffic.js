@@ -48,7 +48,8 @@ export class Traffic {
     byId('traffic-form').hidden = !isAllowed
     byId('traffic-denied').hidden = isAllowed
     setText(byId('traffic-user'), `${visible(user, 40)} is a ${visible(role, 20)}`)
-    if (!isAllowed) this.forget()
+    if (isAllowed) this.show()
+    else this.forget()
   }
 
   setLive(isLive) {
@@ -183,7 +184,7 @@ export class Traffic {
     byId('traffic-stop').hidden = !isOn
     setText(byId('traffic-start'), isOn ? 'Start anew' : 'Start')
     setText(byId('traffic-counts'), isOn || rows.length ? countsText(this.passing) : '')
-    byId('traffic-none').hidden = rows.length > 0
+    byId('traffic-none').hidden = rows.length > 0 || byId('traffic-form').hidden
     byId('traffic-rows').hidden = rows.length === 0
     // Nothing moves under whoever reads.
     const isHeld = this.drawn < next && this.isRead()
