@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { until, untilText } from './browser.mjs'
-import { dock, refusal, site, task } from './scenes.mjs'
+import { dock, message, refusal, site, task } from './scenes.mjs'
 import { none, setUp } from './setup.mjs'
 
 const MARKUP = '<img src=x onerror=alert(1)>'
@@ -23,6 +23,12 @@ function scene() {
   }
 }
 
+async function isText(page) {
+  assert.equal(await page.$('img, script:not([src]), iframe'), null, 'text became an element')
+  const raw = await page.evaluate(() => document.body.textContent.match(/[\u202a-\u202e\u2066-\u2069\u0000\u001b\u200b]/))
+  assert.equal(raw, null, 'what cannot be seen is on the page')
+}
+
 async function textIsText(context) {
   const { mock, page, problems } = await setUp(context, { scene: scene() })
   mock.histories.set(`SIMDOCK1/${MARKUP}`, [
@@ -38,9 +44,7 @@ async function textIsText(context) {
   await page.evaluate(() => document.querySelectorAll('#history summary').forEach((one) => one.click()))
   await until(page, 'three events', () => document.querySelectorAll('#history pre').length === 3)
   await untilText(page, '#history pre', SEEN.replaceAll('\\u{0}', '\\u0000').replaceAll('\\u{1b}', '\\u001b'))
-  assert.equal(await page.$('img, script:not([src]), iframe'), null, 'text became an element')
-  const raw = await page.evaluate(() => document.body.textContent.match(/[\u202a-\u202e\u2066-\u2069\u0000\u001b\u200b]/))
-  assert.equal(raw, null, 'what cannot be seen is on the page')
+  await isText(page)
   none(problems)
 }
 
@@ -53,7 +57,37 @@ async function longTextFits(context) {
   }
 }
 
+async function trafficIsText(context) {
+  for (const width of [390, 1440]) {
+    const { mock, page, problems } = await setUp(context, { width, height: 900 })
+    await page.click('#traffic-start')
+    await untilText(page, '#traffic-said', 'is shown')
+    mock.pass(
+      message({ topic: MARKUP, client: MARKUP, text: MARKUP }), message({ topic: UNSEEN, client: UNSEEN, text: `${UNSEEN}\n${MARKUP}` }),
+      message({ text: `{"${MARKUP}":["${UNSEEN}"`, is_cut: true, bytes: 3000 }), message({ topic: 'x'.repeat(5000), client: 'y'.repeat(5000), text: 'z'.repeat(1024) }),
+      message({ text: '['.repeat(1024), is_cut: true, bytes: 9000 }), message({ text: '\u05d0\u05d1\u05d2'.repeat(40), topic: '\u05d0\u05d1\u05d2'.repeat(40) }),
+    )
+    await until(page, 'six messages', () => document.querySelectorAll('#passing summary').length === 6)
+    await page.$$eval('#passing summary', (all) => all.forEach((one) => one.click()))
+    await until(page, 'six payloads', () => document.querySelectorAll('#passing pre').length === 6)
+    for (const part of [MARKUP, SEEN, `${SEEN}\n${MARKUP}`, `[\n    "${SEEN}"`]) {
+      assert.ok((await page.$eval('#passing', (element) => element.textContent)).includes(part), part)
+    }
+    const deep = await page.$$eval('#passing pre', (all) => Math.max(...all.map((one) => one.textContent.length)))
+    assert.ok(deep < 100_000, `1,024 bytes became ${deep} characters`)
+    await isText(page)
+    const wide = await page.evaluate(() => [document.documentElement, document.querySelector('#traffic-rows')].map((e) => e.scrollWidth - e.clientWidth))
+    assert.deepEqual(wide, [0, 0], 'it scrolls sideways')
+    mock.refusal = { status: 400, text: `${MARKUP}${UNSEEN}` }
+    await page.click('#traffic-start')
+    await untilText(page, '#traffic-said', `${MARKUP}${SEEN}`)
+    await isText(page)
+    none(problems)
+  }
+}
+
 export const hostile = [
   { name: 'text of devices and clients is text, and seen', run: textIsText },
+  { name: 'traffic: text of clients is text, and fits', run: trafficIsText },
   { name: 'long text fits', run: longTextFits },
 ]

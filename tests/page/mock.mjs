@@ -20,6 +20,9 @@ export class Mock {
     this.tasks = new Map(tasks.map((task) => [`${task.dock}/${task.task}`, task]))
     this.histories = new Map()
     this.streams = new Set()
+    /** Who looks on while messages pass; `refusal` is `{ status, text }` if nobody may now. */
+    this.tails = new Set()
+    this.refusal = null
     this.sessions = new Set()
     this.server = http.createServer((request, response) => {
       this.answer(request, response).catch((error) => {
@@ -44,7 +47,20 @@ export class Mock {
   /** An event to everybody who listens. */
   say(kind, data) {
     if (this.isQuiet) return
-    for (const stream of this.streams) stream.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`)
+    for (const stream of this.streams) stream.write(event(kind, data))
+  }
+
+  /** Messages to everybody who looks on. */
+  pass(...messages) {
+    this.sayTails(messages.map((one) => event('message', one)).join(''))
+  }
+
+  leaveOut(messages, batches = 0) {
+    this.sayTails(event('left_out', { messages, batches }))
+  }
+
+  sayTails(events) {
+    for (const stream of this.tails) stream.write(events)
   }
 
   setTask(task) {
@@ -77,6 +93,7 @@ export class Mock {
       return response.writeHead(204).end()
     }
     if (path === '/api/v1/changes') return this.stream(response)
+    if (path === '/api/v1/tail') return this.tail(url.searchParams.get('filter'), response)
     if (path === '/api/v1/docks') return json(response, { docks: [...this.docks.values()] })
     if (path === '/api/v1/flight-tasks') return json(response, { flight_tasks: [...this.tasks.values()] })
     if (path === '/api/v1/why') return this.why(url.searchParams.get('q'), response)
@@ -100,6 +117,14 @@ export class Mock {
     this.streams.add(response)
     response.on('close', () => this.streams.delete(response))
     this.setSite({})
+  }
+
+  tail(filter, response) {
+    if (this.refusal) return response.writeHead(this.refusal.status).end(this.refusal.text)
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    response.write(event('started', { filter, messages_per_s: 200, bytes_per_s: 524288 }))
+    this.tails.add(response)
+    response.on('close', () => this.tails.delete(response))
   }
 
   why(q, response) {
@@ -126,6 +151,8 @@ export class Mock {
     json(response, { is_needed: true, user, role: this.login.role })
   }
 }
+
+const event = (kind, data) => `event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`
 
 function json(response, body) {
   response.writeHead(200, { 'content-type': 'application/json' })

@@ -2,17 +2,21 @@
 //
 //   node page_test.mjs                      against a mock broker that plays a script
 //   node page_test.mjs URL [--flight]       against a broker, which may be logged in to by DOCKSIDE_PAGE_USER and
-//                                           DOCKSIDE_PAGE_PASSWORD; --flight: somebody flies a task in the meantime
+//                                           DOCKSIDE_PAGE_PASSWORD; --flight: somebody flies a task in the meantime;
+//                                           DOCKSIDE_PAGE_MQTT: where it takes MQTT, HOST:PORT, without any login
 //
 // Every test waits for conditions, never for a time.
 
 import { any, flight } from './any_broker.mjs'
 import { launch } from './browser.mjs'
 import { hostile } from './hostile.mjs'
+import { lookingOn } from './looking_on.mjs'
 import { scripted } from './scripted.mjs'
+import { traffic } from './traffic.mjs'
 
 const [base, ...flags] = process.argv.slice(2)
-const tests = base ? [...any, ...(flags.includes('--flight') ? flight : [])] : [...any, ...scripted, ...hostile]
+const more = [...(flags.includes('--flight') ? flight : []), ...(process.env.DOCKSIDE_PAGE_MQTT ? lookingOn : [])]
+const tests = base ? [...any, ...more] : [...any, ...scripted, ...hostile, ...traffic]
 const only = process.env.ONLY
 
 const browser = await launch()

@@ -39,6 +39,16 @@ export function refusal(of) {
   }
 }
 
+/** A message as it passes; its payload is `text`, or `hex` for what is no text. */
+export function message(of) {
+  const { text = of?.hex ? null : '{"method":"osd"}', hex = null } = of ?? {}
+  const bytes = text === null ? hex.length / 2 : Buffer.byteLength(text)
+  return {
+    time_ms: Date.now(), client: 'SIMDOCK1', is_broker: false, qos: 1, retain: false, topic: 'thing/product/SIMDOCK1/events',
+    bytes, is_cut: false, text, hex, ...of,
+  }
+}
+
 /** A busy night: every state a row can be in. */
 export function night() {
   const now = Date.now()

@@ -34,3 +34,12 @@ export async function logIn(page, user, password) {
 export const ask = (page, path) => page.evaluate(async (p) => (await fetch(p)).json(), path)
 
 export const none = (problems) => assert.deepEqual(problems, [], 'the browser complains')
+
+/** Waits for what no page shows. */
+export async function untilTrue(what, condition) {
+  for (let turns = 0; turns < 1_000; turns++) {
+    if (await condition()) return
+    await new Promise((done) => setTimeout(done, 20))
+  }
+  throw new Error(`never came: ${what}`)
+}

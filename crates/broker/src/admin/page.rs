@@ -12,7 +12,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str, &str); 15] = files! {
+const FILES: [(&str, &str, &str); 18] = files! {
     "/" "html" "index.html",
     "/page.css" "css" "page.css",
     "/page/api.js" "javascript" "api.js",
@@ -23,9 +23,12 @@ const FILES: [(&str, &str, &str); 15] = files! {
     "/page/login.js" "javascript" "login.js",
     "/page/main.js" "javascript" "main.js",
     "/page/model.js" "javascript" "model.js",
+    "/page/passing.js" "javascript" "passing.js",
     "/page/server_clock.js" "javascript" "server_clock.js",
     "/page/site.js" "javascript" "site.js",
+    "/page/tail.js" "javascript" "tail.js",
     "/page/tasks.js" "javascript" "tasks.js",
+    "/page/traffic.js" "javascript" "traffic.js",
     "/page/why.js" "javascript" "why.js",
     "/page/words.js" "javascript" "words.js",
 };
@@ -72,8 +75,8 @@ mod tests {
         served.sort_unstable();
         assert_eq!(names, served);
         for (path, _, text) in FILES.iter().filter(|(path, ..)| path.ends_with(".js")) {
-            for import in text.split(" from \"").skip(1) {
-                let module = import.split('"').next().unwrap().trim_start_matches("./");
+            for import in text.split(" from '").skip(1) {
+                let module = import.split('\'').next().unwrap().trim_start_matches("./");
                 let known = FILES.iter().any(|(path, ..)| *path == format!("/page/{module}"));
                 assert!(known, "{path} imports {module}");
             }

@@ -39,14 +39,18 @@ async function ask(path, options) {
   return response
 }
 
-export async function get(path, signal) {
+/** An answer that goes on for as long as `signal` lets it. */
+export async function stream(path, signal) {
   try {
-    const response = await ask(path, { signal })
-    return await response.json()
+    return await ask(path, { signal })
   } catch (error) {
     if (error.status === 401) onLoginNeeded()
     throw error
   }
+}
+
+export async function get(path, signal) {
+  return (await stream(path, signal)).json()
 }
 
 /** The answer's JSON, or null if it has none. A 401 is the caller's. */

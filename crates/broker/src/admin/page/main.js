@@ -10,6 +10,7 @@ import { Model } from './model.js'
 import { learn, serverNow } from './server_clock.js'
 import { Site, tell } from './site.js'
 import { Tasks } from './tasks.js'
+import { Traffic } from './traffic.js'
 import { Why } from './why.js'
 import { visible } from './words.js'
 
@@ -17,11 +18,11 @@ import { visible } from './words.js'
 const SHOW_AFTER_MS = 100
 
 const model = new Model()
-const [docks, tasks, site, why] = [new Docks(), new Tasks(), new Site(), new Why()]
+const [docks, tasks, site, why, traffic] = [new Docks(), new Tasks(), new Site(), new Why(), new Traffic()]
 const details = new Details((key) => model.task(key))
 const login = new Login({
   in: (who) => {
-    login.show(who)
+    welcome(who)
     live.start()
   },
   out: () => leave(),
@@ -30,7 +31,7 @@ const live = new Live({
   event: hear,
   login: (who) => {
     if (who.is_needed && who.user === null) leave()
-    else login.show(who)
+    else welcome(who)
   },
   live: isLiveAgain,
   lost: isLost,
@@ -39,6 +40,7 @@ const live = new Live({
 let showing = null
 let lostMs = null
 let version = null
+let hasArrived = false
 
 function hear(kind, data) {
   if (kind === 'snapshot') {
@@ -54,6 +56,13 @@ function hear(kind, data) {
     noticeVersion(data.version)
   }
   showSoon()
+}
+
+/** The section that the address names: there was nothing to scroll to when the browser looked for it. */
+function arrive() {
+  const isFirst = !hasArrived && window.scrollY === 0
+  hasArrived = true
+  if (isFirst && location.hash) location.replace(location.hash)
 }
 
 function showSoon() {
@@ -88,7 +97,9 @@ function isLiveAgain() {
   setAttribute(document.body, 'class', null)
   setLive('live', 'live')
   if (wasLost) tell('Live again.')
-  why.setLive(true)
+  // Its rows are above the last section.
+  why.setLive(true).then(arrive)
+  traffic.setLive(true)
   // What a link names is looked at once it can be; what is open already may have gone on.
   details.follow()
   details.ask()
@@ -109,6 +120,7 @@ function isLost(sinceMs, reason) {
   setTime(byId('lost-age'), lostMs, 'age')
   tell('Not live: the connection to the broker was lost.')
   why.setLive(false)
+  traffic.setLive(false)
 }
 
 function setLive(state, text) {
@@ -124,11 +136,17 @@ function noticeVersion(now) {
   setText(byId('updated-text'), `The broker is now version ${visible(now, 40)}; this page is of ${visible(version, 40)}.`)
 }
 
+function welcome(who) {
+  login.show(who)
+  traffic.allow(who)
+}
+
 /** Whoever is not logged in sees nothing of the site. */
 function leave() {
   live.stop()
   model.forget()
   why.forget()
+  traffic.forget()
   site.forget()
   details.forget()
   lostMs = null

@@ -48,10 +48,10 @@ export class Why {
     }, AGAIN_AFTER_MS)
   }
 
-  /** It is asked again now and then, as long as the page is live. */
-  setLive(isLive) {
+  /** It is asked again now and then, as long as the page is live; done when it was asked once. */
+  async setLive(isLive) {
     this.isLive = isLive
-    if (isLive) this.ask()
+    if (isLive) await this.ask()
   }
 
   /** Nobody who logs in next sees what was here. */
