@@ -49,7 +49,7 @@ impl Tail {
     }
 }
 
-async fn send(admin: SocketAddr, head: &str, body: &str) -> (u16, String) {
+pub(crate) async fn send(admin: SocketAddr, head: &str, body: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(admin).await.unwrap();
     let length = body.len();
     let text = format!(

@@ -27,7 +27,7 @@ pub(crate) struct Message {
     /// Its number in the store; 0 if it is not there.
     pub(crate) seq: Seq,
     /// Of those that are timed.
-    pub(crate) timing: Option<Box<Timing>>,
+    pub(crate) timing: Option<Arc<Timing>>,
 }
 
 impl Message {
@@ -41,7 +41,7 @@ impl Message {
             bytes: parts.concat().into_boxed_slice(),
             expires_ms: published.expires_ms,
             seq: published.seq,
-            timing: published.read.map(|read| Box::new(Timing::since(read))),
+            timing: published.read.map(|read| Arc::new(Timing::since(read))),
         }
     }
 

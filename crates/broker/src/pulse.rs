@@ -1,13 +1,13 @@
-//! Whether the broker still moves messages: a barrier goes the way of a QoS 0 message, through the live log and the
-//! dispatcher, and comes back. The disk is not on that way: a broker whose disk is slow is not made better by starting
-//! it again.
+//! Whether the broker still moves messages: what the dispatcher does is counted, and while it has nothing to do a barrier
+//! goes through the live log and comes back. Neither waits for the disk: a broker whose disk is slow is not made better
+//! by starting it again, nor is one that has much to do.
 
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::live_log::Aside;
 use crate::record::{self, Entry};
@@ -19,15 +19,17 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A broker that has not moved anything for so long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// When the last barrier came back.
+/// When something moved last.
 #[derive(Debug)]
 pub struct Pulse {
     last: Mutex<Instant>,
+    /// Turns of the dispatcher.
+    turns: AtomicU64,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { last: Mutex::new(Instant::now()) }
+        Self { last: Mutex::new(Instant::now()), turns: AtomicU64::new(0) }
     }
 }
 
@@ -37,6 +39,11 @@ impl Pulse {
     pub fn stuck_for(&self) -> Option<Duration> {
         let last = *self.last.lock().expect("no panic while it is held");
         Some(last.elapsed()).filter(|since| *since >= STUCK_AFTER)
+    }
+
+    /// The dispatcher has ended a turn.
+    pub(crate) fn moves(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     fn beat(&self) {
@@ -59,13 +66,15 @@ pub(crate) fn not_ready(shared: &Shared) -> Option<&'static str> {
     }
 }
 
-/// Beats for as long as the dispatcher answers; one barrier at a time is on its way.
+/// Beats for as long as anything moves; one barrier at a time is on its way.
 pub(crate) async fn run(shared: &Shared) {
     let send = |passed| {
         let number = shared.log.put_aside(Aside::Barrier(passed));
         let mut entry = Vec::new();
         record::append(&mut entry, &Entry::Barrier(number));
-        shared.append_direct(&entry, 0);
+        shared.log.append_direct(&entry, 0);
+        // Whoever else sends on what is gathered may be in a transaction.
+        shared.log.flush();
     };
     beat(&shared.pulse, send).await;
 }
@@ -73,12 +82,22 @@ pub(crate) async fn run(shared: &Shared) {
 async fn beat(pulse: &Pulse, send: impl Fn(oneshot::Sender<()>)) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turns = pulse.turns.load(Ordering::Relaxed);
+    let mut under_way: Option<oneshot::Receiver<()>> = None;
     loop {
         every.tick().await;
-        let (passed, passing) = oneshot::channel();
-        send(passed);
-        if passing.await.is_ok() {
+        let passing = under_way.get_or_insert_with(|| {
+            let (passed, passing) = oneshot::channel();
+            send(passed);
+            passing
+        });
+        let answer = timeout(EVERY, passing).await;
+        let before = std::mem::replace(&mut turns, pulse.turns.load(Ordering::Relaxed));
+        if answer == Ok(Ok(())) || turns != before {
             pulse.beat();
+        }
+        if answer.is_ok() {
+            under_way = None;
         }
     }
 }
@@ -106,5 +125,17 @@ mod tests {
         assert_eq!(held.borrow().len(), 1, "one barrier at a time");
         let _ = tokio::time::timeout(a_minute, beat(&pulse, answers)).await;
         assert_eq!(pulse.stuck_for(), None, "it moves again");
+        // So much is before the barrier that it does not come back in time, and the dispatcher is at it.
+        let busy = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                pulse.moves();
+            }
+        };
+        let never = |passed| held.borrow_mut().push(passed);
+        let both = async { tokio::join!(busy, beat(&pulse, never)) };
+        let _ = tokio::time::timeout(a_minute, both).await;
+        assert_eq!(pulse.stuck_for(), None, "what has much to do is not stuck");
+        assert_eq!(held.borrow().len(), 2);
     }
 }

@@ -24,8 +24,8 @@ mod traffic;
 mod why;
 
 use std::fmt;
-use std::io::Write;
-use std::process::ExitCode;
+use std::io::{ErrorKind, Write};
+use std::process::{self, ExitCode};
 
 use dockside::config::{Config, Loaded, Problem};
 
@@ -116,5 +116,10 @@ fn fail(code: u8, line: &str) -> ExitCode {
 }
 
 fn print_line(text: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        eprintln!("dockside: the answer cannot be written: {error}");
+        process::exit(CANNOT_CREATE.into());
+    }
 }

@@ -1,6 +1,7 @@
 //! The broker as a process: its log, its signals, its service manager.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::{BAD_CONFIGURATION, BROKEN, CANNOT_CONNECT, CANNOT_CREATE, fail};
 
-/// Panics that have a line in the log, in a second.
+/// Panics of one place in the code that have a line in the log, in a second.
 const PANICS_A_SECOND: u32 = 10;
 
 /// Runs a broker until it is told to stop.
@@ -90,13 +91,14 @@ fn say_addresses(broker: &Broker) {
 /// Tells the service manager that messages still move, for as long as they do: it starts a broker again that does not say
 /// so `within` this time.
 async fn feed_the_watchdog(pulse: Arc<Pulse>, within: Duration) {
-    let mut every = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
+    // Often enough that one look at a bad moment is not the end.
+    let mut every = tokio::time::interval((within / 10).max(Duration::from_millis(1)));
     loop {
         every.tick().await;
         match pulse.stuck_for() {
             None => notify(&[NotifyState::Watchdog]),
             Some(since) => {
-                tracing::error!(seconds = since.as_secs(), "no message was dispatched for long");
+                tracing::error!(seconds = since.as_secs(), "stuck: nothing is dispatched");
             }
         }
     }
@@ -186,17 +188,19 @@ fn log_to_stderr(log: &Log) {
 
 /// A panic is a line of the log like any other; a plugin may panic over every message, and has a few lines.
 fn log_panics() {
-    let lines = Mutex::new((Instant::now(), 0u32));
+    let lines = Mutex::new((Instant::now(), HashMap::<String, u32>::new()));
     std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.0.elapsed() >= Duration::from_secs(1) {
-            *lines = (Instant::now(), 0);
+            *lines = (Instant::now(), HashMap::new());
         }
-        lines.1 = lines.1.saturating_add(1);
-        if lines.1 > PANICS_A_SECOND {
+        let of_place = lines.1.entry(place.clone()).or_default();
+        *of_place = of_place.saturating_add(1);
+        if *of_place > PANICS_A_SECOND {
             return;
         }
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        drop(lines);
         let why = panic.payload_as_str().unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         match Backtrace::capture() {

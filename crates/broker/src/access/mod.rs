@@ -43,7 +43,7 @@ impl<'a> Permit<'a> {
 }
 
 /// Whether only the broker speaks there: under `$SYS`, and where it tells of the site.
-fn is_the_brokers(topic: &str) -> bool {
+pub(crate) fn is_the_brokers(topic: &str) -> bool {
     let is_of = |top| {
         let rest = topic.strip_prefix(top);
         rest.is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'))

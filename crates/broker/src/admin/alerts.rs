@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"now_ms":1700000000000,"alerts":[{"name":"DockSilent","severity":"warning","text":"...","gateway":"SIMDOCK1",
-//!   "flight_task":null,"file":null,"since_ms":1699999900000}]}
+//!   "flight_task":null,"since_ms":1699999900000}]}
 //! ```
 //! `docs/operations.md` says under each name what it means and what to do.
 

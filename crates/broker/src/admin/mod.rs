@@ -152,7 +152,7 @@ async fn render() -> impl IntoResponse {
 async fn live(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     match shared.pulse.stuck_for() {
         Some(since) => {
-            let text = format!("stuck: no message was dispatched for {} s\n", since.as_secs());
+            let text = format!("stuck: nothing was dispatched for {} s\n", since.as_secs());
             (StatusCode::SERVICE_UNAVAILABLE, text)
         }
         None => (StatusCode::OK, "ok\n".to_owned()),

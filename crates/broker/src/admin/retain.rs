@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"from":"192.0.2.9:1883","replace":false,"messages":[{"topic":"site/wind","qos":1,"payload":"MTIuNQ=="}]}
-//! {"taken":1,"already_here":0,"refused":[{"topic":"$SYS/x","reason":"topics that begin with $ are the broker's own"}]}
+//! {"taken":1,"already_here":0,"refused":[{"topic":"$SYS/x","reason":"this topic is the broker's own"}]}
 //! {"topic":"site/wind"}
 //! ```
 //! `payload` is base64. Both go through the writer and the live log, as a client's publish would, and are answered when
@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use super::bounded::Peer;
 use super::gate::Visitor;
+use crate::access;
 use crate::live_log::Aside;
 use crate::publish::{append_by_reference, check_topic};
 use crate::record::{self, Entry, Published};
@@ -101,7 +102,7 @@ async fn remove(
     if !has_come(&shared).await {
         return still_waits();
     }
-    if topic.starts_with("$SYS/") || !has(&shared, &topic) {
+    if access::is_the_brokers(&topic) || !has(&shared, &topic) {
         let text =
             "this topic has no retained message that could be removed; see /api/v1/retained\n";
         return (StatusCode::NOT_FOUND, text).into_response();
@@ -158,8 +159,8 @@ fn put(
 ) -> Result<bool, String> {
     let topic = &message.topic;
     check_topic(topic, shared).map_err(|error| error.detail.to_owned())?;
-    if topic.starts_with('$') {
-        return Err("topics that begin with $ are the broker's own".to_owned());
+    if topic.starts_with('$') || access::is_the_brokers(topic) {
+        return Err("this topic is the broker's own".to_owned());
     }
     if topic.contains('\0') {
         return Err("a topic has no character U+0000".to_owned());

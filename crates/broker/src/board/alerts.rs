@@ -24,7 +24,7 @@ pub(crate) struct Alerts<'a> {
 /// Publishes what fires when it is another thing than before.
 #[derive(Default)]
 pub(super) struct Publisher {
-    /// What is retained is what fires.
+    /// What is retained is what fires, or nothing where nothing is published.
     is_retained: bool,
 }
 
@@ -32,6 +32,10 @@ impl Publisher {
     /// What fires, and whether that is new.
     pub(super) fn tell(&mut self, shared: &Shared, found: &[Condition], is_new: bool) {
         if !shared.config.alerts.publish {
+            if !std::mem::replace(&mut self.is_retained, true) && is_here(shared) {
+                // From when it was published, or another broker's: nobody would ever change it.
+                retain(shared, b"");
+            }
             return;
         }
         self.is_retained &= !is_new;
@@ -43,10 +47,7 @@ impl Publisher {
         let payload = serde_json::to_vec(&alerts).unwrap_or_default();
         if store_works {
             self.is_retained = true;
-            let message = Published::by_broker(TOPIC, QoS::AtLeastOnce, &payload);
-            let mut entries = Vec::new();
-            record::append(&mut entries, &Entry::Publish(Published { retain: true, ..message }));
-            shared.append_ordered(&entries);
+            retain(shared, &payload);
         } else {
             // What is retained waits for the store, and may be that it fails.
             let message = Published::by_broker(TOPIC, QoS::AtMostOnce, &payload);
@@ -55,4 +56,15 @@ impl Publisher {
             shared.append_direct(&entries, 0);
         }
     }
+}
+
+fn is_here(shared: &Shared) -> bool {
+    shared.retained.read().expect("no panic while it is held").has(TOPIC)
+}
+
+fn retain(shared: &Shared, payload: &[u8]) {
+    let message = Published::by_broker(TOPIC, QoS::AtLeastOnce, payload);
+    let mut entries = Vec::new();
+    record::append(&mut entries, &Entry::Publish(Published { retain: true, ..message }));
+    shared.append_ordered(&entries);
 }

@@ -94,11 +94,12 @@ pub(super) fn of_the_site(
     }
     let connections = shared.clients.load(Ordering::Relaxed);
     let limit = shared.sockets.connections;
-    if connections > limit / 5 * 4 {
+    if connections * 5 > limit * 4 {
         let text = format!("{connections} of {limit} connections; raise limits.connections");
         found.push(Condition::warning("ConnectionsNearLimit", text));
     }
     let silent: BTreeSet<_> = before.silent_tasks.iter().collect();
+    more(&mut found, Condition::critical, "FlightTaskSilent", silent.len());
     for (gateway, task) in silent.into_iter().take(OF_A_KIND) {
         let heard_ms = shared.board.get(gateway, task).map_or(0, |state| state.last_ms);
         let seconds = shared.clock.kept_ms().saturating_sub(heard_ms) / 1_000;
@@ -112,18 +113,35 @@ pub(super) fn of_the_site(
     found
 }
 
+/// So many are not named.
+fn more(
+    found: &mut Vec<Condition>,
+    condition: fn(&'static str, String) -> Condition,
+    name: &'static str,
+    count: usize,
+) {
+    if count > OF_A_KIND {
+        found.push(condition(
+            name,
+            format!("and {} more that are not named here", count - OF_A_KIND),
+        ));
+    }
+}
+
 fn of_docks(shared: &Shared, metrics: &SiteMetrics, found: &mut Vec<Condition>) {
     let (now_ms, after_ms) = (shared.clock.kept_ms(), shared.docks.silent_after_ms());
     let docks = shared.docks.list();
     let online = docks.iter().filter(|dock| dock.is_online()).count();
     let silent: Vec<_> = docks.iter().filter(|dock| dock.is_silent(now_ms, after_ms)).collect();
     metrics.docks(online, silent.len());
+    more(found, Condition::warning, "DockSilent", silent.len());
     for dock in silent.into_iter().take(OF_A_KIND) {
         let seconds = now_ms.saturating_sub(dock.last_ms) / 1_000;
         let text = format!("{} is connected, and has said nothing for {seconds} s", dock.gateway);
         found.push(Condition::warning("DockSilent", text).about(&dock.gateway));
     }
     let off = docks.iter().filter(|dock| dock.is_online() && dock.is_clock_off());
+    more(found, Condition::warning, "DockClockOff", off.clone().count());
     for dock in off.take(OF_A_KIND) {
         let seconds = dock.offset_ms.unwrap_or(0) / 1_000;
         let text = format!(

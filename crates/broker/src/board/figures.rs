@@ -123,7 +123,7 @@ impl Figures {
         let dropped = self.dropped.by(now_ms, dropped);
         if dropped > 0.0 {
             let text = format!(
-                "{dropped} messages were dropped in 5 minutes for want of room: a client reads too slowly, or was away too long; dockside why names it"
+                "{dropped} messages were dropped in 5 minutes for want of room: a client reads too slowly, or was away too long: dockside sessions tells for whom many wait"
             );
             found.push(Condition::warning("MessagesDropped", text));
         }
@@ -189,8 +189,7 @@ impl Figures {
             let text = "the file system has less free space than store.min_free_bytes: events and then messages go until there is";
             found.push(Condition::critical("DiskShort", text.to_owned()));
         }
-        // It is 0 until the store has been looked at.
-        let free = sum(text, "dockside_storage_disk_free_bytes", &[]).filter(|free| *free > 0.0);
+        let free = sum(text, "dockside_storage_disk_free_bytes", &[]);
         if let Some(free) = free.filter(|free| *free < FEW_BYTES) {
             let text = format!(
                 "{:.0} MiB are free on the file system of data.dir; on a full disk nothing is acknowledged that has to be kept",

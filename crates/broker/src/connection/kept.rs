@@ -4,7 +4,6 @@ use dockside_mqtt::packet::Publish;
 use dockside_mqtt::{PacketId, QoS, codec};
 
 use super::outbound::{seconds_left, wire};
-use super::writing::time;
 use super::{Connection, Reading, Turn};
 use crate::config::Durability;
 use crate::keep::{Keep, Step, What};
@@ -119,7 +118,7 @@ impl<S> Connection<S> {
                 self.given_up(given_up, id, turn);
             } else {
                 turn.counts.sent(delivery.qos, message.payload());
-                time(&mut self.timed, message);
+                self.written.ends_with(message, self.unsent.len() + turn.out.len());
             }
         }
     }

@@ -44,9 +44,10 @@ use self::pacing::Pacing;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;
 use self::unsent::Unsent;
+use self::writing::Written;
 use crate::listener::websocket::Violation;
 use crate::mailbox::{Command, Mailbox, Ticket};
-use crate::message::{Delivery, Message};
+use crate::message::Delivery;
 use crate::metrics::Counts;
 use crate::publish::{Batch, Shares};
 use crate::record::Entry;
@@ -105,8 +106,7 @@ pub(crate) struct Connection<S> {
     /// Held while publishes are accepted; dropped when the broker stops.
     accepting: Option<TaskTrackerToken>,
     unsent: Unsent,
-    /// Messages that are timed, and are written with what is unsent.
-    timed: Vec<Arc<Message>>,
+    written: Written,
     /// Whether the transport has passed on all that it was given.
     flushed: bool,
     /// Something besides the rules has changed what it may do.
@@ -204,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             backlog: VecDeque::new(),
             accepting,
             unsent: Unsent::default(),
-            timed: Vec::new(),
+            written: Written::default(),
             flushed: true,
             // A session that was asleep may have subscriptions that are not allowed any more.
             review_asked: true,
@@ -305,7 +305,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let sent = self.drain_backlog(turn);
         let was_blocked = !self.unsent.is_empty();
         self.write(cx, turn)?;
-        self.tell_written();
         for (read, count) in turn.replied.drain(..) {
             let took = read.elapsed();
             self.shared.metrics.reply_duration.record_many(took.as_secs_f64(), count);

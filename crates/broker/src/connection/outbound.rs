@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::aliases::Alias;
 use super::answers::Answer;
 use super::ended::Ended;
-use super::writing::time;
 use super::{Connection, READ_BYTES, Reading, Turn};
 use crate::mailbox::{Command, Ticket};
 use crate::message::{Delivery, Message, Origin};
@@ -300,7 +299,7 @@ impl<S> Connection<S> {
         }
         self.aliases.learn(alias, message.topic());
         turn.counts.sent(qos, message.payload());
-        time(&mut self.timed, message);
+        self.written.ends_with(message, self.unsent.len() + turn.out.len());
         let size = message.size();
         if qos == QoS::ExactlyOnce || (qos == QoS::AtMostOnce && delivery.is_shared()) {
             // The exchange ends with this session, and nobody else may have it then (section 4.8.2).

@@ -1,5 +1,6 @@
 //! The one write of a turn, and when messages that are timed have gone out with it.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,25 +10,36 @@ use tokio::io::AsyncWrite;
 use super::ended::Ended;
 use super::{Connection, Turn};
 use crate::message::Message;
-use crate::timing::Stamp;
+use crate::timing::{Stamp, Timing};
 
 /// Timed messages that wait for their socket; more are not told.
 const TIMED_AT_MOST: usize = 64;
 
-/// A message that goes out with what is unsent, if it is timed.
-pub(super) fn time(timed: &mut Vec<Arc<Message>>, message: &Arc<Message>) {
-    if message.timing.is_some() && timed.len() < TIMED_AT_MOST {
-        timed.push(Arc::clone(message));
-    }
+/// Bytes that the socket has taken, and messages that are timed, by the byte at which each ends.
+#[derive(Default)]
+pub(super) struct Written {
+    bytes: u64,
+    timed: VecDeque<(u64, Arc<Timing>)>,
 }
 
-impl<S> Connection<S> {
-    /// What was timed is written, once everything is.
-    pub(super) fn tell_written(&mut self) {
-        if !self.timed.is_empty() && self.unsent.is_empty() {
+impl Written {
+    /// A message goes out as the last of so many bytes that are not written yet.
+    pub(super) fn ends_with(&mut self, message: &Message, unwritten: usize) {
+        if let Some(timing) = &message.timing
+            && self.timed.len() < TIMED_AT_MOST
+        {
+            self.timed.push_back((self.bytes + unwritten as u64, Arc::clone(timing)));
+        }
+    }
+
+    /// The socket has taken so many more.
+    fn wrote(&mut self, count: usize) {
+        self.bytes += count as u64;
+        let is_out = |(end, _): &mut (u64, Arc<Timing>)| *end <= self.bytes;
+        if self.timed.front_mut().is_some_and(is_out) {
             let now = Stamp::now();
-            for message in self.timed.drain(..) {
-                message.timing.iter().for_each(|timing| timing.written(now));
+            while let Some((_, timing)) = self.timed.pop_front_if(is_out) {
+                timing.written(now);
             }
         }
     }
@@ -45,6 +57,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Network),
                     Poll::Ready(Ok(count)) => {
                         turn.counts.bytes_sent += count as u64;
+                        self.written.wrote(count);
                         self.unsent.wrote(count);
                         self.flushed = false;
                     }
@@ -61,6 +74,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
             }
         }
         turn.counts.bytes_sent += written as u64;
+        self.written.wrote(written);
         self.flushed &= written == 0;
         self.unsent.push(&turn.out[written..]);
         turn.out.clear();
@@ -77,5 +91,37 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dockside_mqtt::QoS;
+
+    use super::*;
+    use crate::record::Published;
+
+    /// A socket that always has more to take delays nobody's time: each message's ends with its own last byte.
+    #[test]
+    fn a_message_is_written_with_its_last_byte() {
+        let message = |read| {
+            let published = Published::by_broker("t", QoS::AtMostOnce, b"x");
+            Message::new(&Published { read, ..published })
+        };
+        let (first, second) = (message(Some(Stamp(1))), message(Some(Stamp(1))));
+        let mut written = Written::default();
+        written.ends_with(&message(None), 5);
+        written.ends_with(&first, 10);
+        written.ends_with(&second, 30);
+        assert_eq!(written.timed.len(), 2, "others are not timed");
+        written.wrote(9);
+        assert_eq!(written.timed.len(), 2);
+        written.wrote(1);
+        assert_eq!(written.timed.len(), 1, "the second is still unsent");
+        written.ends_with(&first, 20);
+        written.wrote(20);
+        assert!(written.timed.is_empty());
+        (0..100).for_each(|n| written.ends_with(&first, n));
+        assert_eq!(written.timed.len(), TIMED_AT_MOST);
     }
 }

@@ -159,6 +159,7 @@ impl Dispatcher {
     async fn end_turn(&mut self) {
         self.fill_mailboxes();
         self.outlets.steps = 0;
+        self.shared.pulse.moves();
         tokio::task::yield_now().await;
     }
 

@@ -13,10 +13,12 @@ pub(crate) mod websocket;
 pub(crate) use self::bind::bind;
 pub(crate) use self::descriptors::Sockets;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -113,7 +115,7 @@ pub(crate) async fn accept(
                 });
             }
             Err(error) => {
-                ear.hears(false);
+                ear.hears(!is_want(&error));
                 if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
                     said = Some(Instant::now());
                     tracing::warn!(
@@ -125,6 +127,13 @@ pub(crate) async fn accept(
             }
         }
     }
+}
+
+/// Whether the process has too little of something to accept any connection; other errors are those of the one that
+/// wanted to come.
+fn is_want(error: &io::Error) -> bool {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| wants.contains(&error))
 }
 
 /// Waits until the connection that was accepted may be served (`limits.connects_per_second`); meanwhile those behind it

@@ -266,6 +266,12 @@ fn completions_and_manual_pages_know_every_command() {
 #[test]
 fn a_reader_may_go_before_the_end() {
     let broker = Process::start();
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let mut asking = command(broker.dir.path());
+        asking.args(["status", "--admin", &broker.admin.to_string()]);
+        let output = asking.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(73), "a file that is not whole is told");
+    }
     for name in ["status", "sessions", "retained", "tasks", "why", "audit", "clock"] {
         let (gone, writer) = std::io::pipe().unwrap();
         drop(gone);

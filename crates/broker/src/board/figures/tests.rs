@@ -135,7 +135,8 @@ fn what_is_short_is_told() {
     assert_eq!(names(9, one("dockside_storage_disk_short 0\n")), [""; 0]);
     assert_eq!(names(9, one("dockside_storage_disk_free_bytes 1073741823\n")), ["DiskNearlyFull"]);
     assert_eq!(names(9, one("dockside_storage_disk_free_bytes 1073741824\n")), [""; 0]);
-    assert_eq!(names(9, one("dockside_storage_disk_free_bytes 0\n")), [""; 0], "not looked at yet");
+    assert_eq!(names(9, one("dockside_storage_disk_free_bytes 0\n")), ["DiskNearlyFull"]);
+    assert_eq!(names(4, one("dockside_storage_disk_free_bytes 0\n")), [""; 0], "not looked at yet");
     assert_eq!(
         names(9, one("process_open_fds 81\nprocess_max_fds 100\n")),
         ["DescriptorsNearLimit"]
