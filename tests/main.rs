@@ -23,6 +23,7 @@ mod held_order;
 mod hostile;
 mod kept;
 mod kept_failures;
+mod kept_files;
 mod kept_messages;
 mod kept_sessions;
 mod limits;

@@ -1,9 +1,11 @@
-//! `config/dockside.schema.json` and `docs/configuration.md` are what the types of the configuration say.
-//! `DOCKSIDE_WRITE_CONFIGURATION=1 cargo test -p dockside --test reference` writes both.
+//! `config/dockside.schema.json` and `docs/configuration.md` are what the types of the configuration say; the code of
+//! `docs/plugins.md` is that of its example.
+//! `DOCKSIDE_WRITE_CONFIGURATION=1 cargo test -p dockside --test reference` writes the first two.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod page;
+mod plugins;
 
 use std::path::Path;
 use std::{env, fs};
