@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use dockside_flighttask::topic::Kind;
-use dockside_flighttask::{Answer, Envelope, Progress, Rules, Tasks, answer};
+use dockside_flighttask::{Answer, Envelope, Progress, Rules, Tasks, answer, known};
 use docksim::event::{Progress as Reported, event};
 
 use crate::{Case, Work};
@@ -12,20 +12,21 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "read the envelope of an event", prepare: envelope },
     Case { name: "decide about an event and write its reply", prepare: reply },
     Case { name: "read what an event says of its task", prepare: progress },
+    Case { name: "the key by which an event is known again", prepare: key },
     Case { name: "fold an event into 1,000 tasks", prepare: fold },
 ];
 
 pub(crate) const GATEWAY: &str = "DOCK00000000001";
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
+pub(crate) const TASK: &str = "1ca7d2b5-4c5c-4f6c-9f0a-5c8f2f6f4e01";
+const TID: &str = "e0a6f3c2-7f37-4a55-8b0e-1d0f7c1a9b02";
 
 /// As a Dock 2 sends it.
 pub(crate) fn payload() -> Vec<u8> {
-    let (flight, tid) =
-        ("1ca7d2b5-4c5c-4f6c-9f0a-5c8f2f6f4e01", "e0a6f3c2-7f37-4a55-8b0e-1d0f7c1a9b02");
     let status = "in_progress";
     let (step, percent, waypoint, mission_state, media_count) = (25, 40, 5, 6, 0);
     let reported = Reported { status, step, percent, waypoint, mission_state, media_count };
-    event(GATEWAY, flight, tid, NOW_MS, &reported).to_string().into_bytes()
+    event(GATEWAY, TASK, TID, NOW_MS, &reported).to_string().into_bytes()
 }
 
 fn envelope() -> Work {
@@ -49,6 +50,13 @@ fn progress() -> Work {
     Box::new(move || {
         let progress = Progress::parse(black_box(&payload));
         assert!(black_box(progress).task.is_some());
+    })
+}
+
+fn key() -> Work {
+    let payload = payload();
+    Box::new(move || {
+        black_box(known::key(GATEWAY, TID, black_box(&payload)));
     })
 }
 

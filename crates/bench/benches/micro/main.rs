@@ -5,6 +5,8 @@
 //! instructions, which are the same on a noisy one: it asks for `--names`, and runs each with `--once` under
 //! callgrind.
 
+#[cfg(feature = "inside")]
+mod broker;
 mod codec;
 mod flighttask;
 mod gateways;
@@ -34,11 +36,18 @@ impl std::fmt::Display for Case {
 /// Times that it is done before instructions are counted, and while they are.
 const ROUNDS: usize = 100;
 
-const ALL: [&[Case]; 5] =
-    [codec::CASES, topics::CASES, flighttask::CASES, gateways::CASES, store::CASES];
+const ALL: &[&[Case]] = &[
+    codec::CASES,
+    topics::CASES,
+    flighttask::CASES,
+    gateways::CASES,
+    store::CASES,
+    #[cfg(feature = "inside")]
+    broker::CASES,
+];
 
 fn all() -> impl Iterator<Item = &'static Case> {
-    ALL.into_iter().flatten()
+    ALL.iter().copied().flatten()
 }
 
 #[divan::bench(args = all())]

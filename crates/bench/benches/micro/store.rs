@@ -2,7 +2,7 @@
 
 use dockside_store::{Durability, Event, Grant, Message, Store};
 
-use crate::flighttask::{GATEWAY, NOW_MS, payload};
+use crate::flighttask::{GATEWAY, NOW_MS, TASK, payload};
 use crate::{Case, Work};
 
 pub(crate) const CASES: &[Case] = &[
@@ -48,7 +48,7 @@ fn events(durability: Durability) -> Work {
                 gateway: GATEWAY,
                 method: "flighttask_progress",
                 tid: &tid,
-                task: Some("1ca7d2b5-4c5c-4f6c-9f0a-5c8f2f6f4e01"),
+                task: Some(TASK),
                 status: Some("in_progress"),
                 step: Some(25),
                 percent: Some(40),
