@@ -10,7 +10,7 @@ use dockside_mqtt::packet::SubscriptionOptions;
 use super::*;
 use crate::config::Limits;
 use crate::mailbox::AsleepBytes;
-use crate::record::{self, RECORD_HEADER};
+use crate::record;
 use crate::retained::Retained;
 
 /// A record, and sessions that want all its messages.
@@ -41,7 +41,6 @@ impl Dispatching {
             mailboxes.push(mailbox);
         }
         let mut record = Record::header(1, Lane::Direct, 0).to_vec();
-        debug_assert_eq!(record.len(), RECORD_HEADER);
         for topic in topics {
             let published = Published::by_broker(topic, QoS::AtMostOnce, payload);
             record::append(&mut record, &Entry::Publish(published));
