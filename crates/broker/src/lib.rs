@@ -19,6 +19,9 @@ mod access;
 mod admin;
 mod arrivals;
 mod awaited;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod board;
 mod broker;
 mod budget;

@@ -3,6 +3,8 @@
 //! [`directory`] is the pure part: who gets a message, and how. This file drives it: it tails the
 //! log and fills mailboxes, one lock a mailbox for each batch. It waits for nothing but its link.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod directory;
 pub(crate) mod groups;
 #[cfg(test)]

@@ -13,6 +13,8 @@
 //! Whoever rings does a group of one batch itself, on its own thread (`turn`).
 
 mod ahead;
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod effort;
 mod failing;
 mod held;
