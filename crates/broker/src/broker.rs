@@ -335,7 +335,6 @@ async fn upkeep(shared: Arc<Shared>) {
     let pending = metrics::PendingGauges::register();
     let kept = metrics::KeptMetrics::register();
     let mut tree = SysTree::default();
-    let mut sizes = metrics::SessionBytes::default();
     let mut every = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
@@ -355,7 +354,6 @@ async fn upkeep(shared: Arc<Shared>) {
             None => {}
         }
         kept.clock_doubted(shared.clock.doubt().is_some());
-        sizes.look(&shared, &kept);
         kept.set(shared.sessions.count(), shared.retained());
         tree.tick(&shared);
         pending.set(shared.direct_budget.used(), shared.writer_budget.used());

@@ -24,7 +24,7 @@ const BYTES: usize = 256 << 10;
 /// Between two tries when the store cannot be read.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// The way to the thread. What is asked for is bounded by the sessions: each asks for one thing, and so does the broker.
+/// The way to the thread. What is asked for is bounded by the sessions: each asks for one thing.
 pub(crate) struct Reading {
     asked: Mutex<Sender<Asked>>,
 }
@@ -32,7 +32,6 @@ pub(crate) struct Reading {
 enum Asked {
     Chunk { session: Instance, from_to: (Seq, Seq), mailbox: Arc<Mailbox> },
     UnderWay { session: Instance, answer: oneshot::Sender<UnderWay> },
-    SessionBytes { answer: oneshot::Sender<u64> },
 }
 
 /// What was under way between a session and its client.
@@ -84,13 +83,6 @@ impl Reading {
         session.outgoing.resend_all();
     }
 
-    /// Asks what sessions and their subscriptions hold. There is no answer while the store cannot be read.
-    pub(crate) fn session_bytes(&self) -> oneshot::Receiver<u64> {
-        let (answer, answered) = oneshot::channel();
-        self.ask(Asked::SessionBytes { answer });
-        answered
-    }
-
     fn ask(&self, asked: Asked) {
         // The thread ends only with this value.
         let _ = self.asked.lock().expect("no panic while it is held").send(asked);
@@ -136,7 +128,6 @@ impl Asked {
     fn session(&self) -> Instance {
         match self {
             Self::Chunk { session, .. } | Self::UnderWay { session, .. } => *session,
-            Self::SessionBytes { .. } => 0,
         }
     }
 }
@@ -163,13 +154,6 @@ fn answer(reader: &Reader, clock: &Clock, asked: Asked) -> Result<(), (Asked, Er
                 }
                 Err(error) => Err((Asked::Chunk { session, from_to, mailbox }, error)),
             }
-        }
-        Asked::SessionBytes { answer } => {
-            // It is asked for again soon enough.
-            if let Ok(bytes) = reader.session_bytes() {
-                let _ = answer.send(bytes);
-            }
-            Ok(())
         }
         // Its client has gone, and may have come again.
         Asked::UnderWay { answer, .. } if answer.is_closed() => Ok(()),

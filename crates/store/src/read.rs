@@ -132,19 +132,6 @@ impl Reader {
         rows.collect()
     }
 
-    /// Bytes of what clients chose in all sessions and their subscriptions.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn session_bytes(&self) -> Result<u64, Error> {
-        let _read = self.log.as_ref().map(|log| log.read());
-        let sql = "SELECT (SELECT coalesce(sum(length(CAST(client_id AS BLOB)) + coalesce(length(CAST(user AS BLOB)), 0)), 0)
-                             FROM session)
-                        + (SELECT coalesce(sum(length(CAST(filter AS BLOB))), 0) FROM subscription)";
-        let bytes = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))?;
-        Ok(bytes.cast_unsigned())
-    }
-
     /// Packet identifiers of QoS 2 messages from a session's client that were not released.
     ///
     /// # Errors

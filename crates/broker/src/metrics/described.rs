@@ -118,7 +118,7 @@ fn process() {
     g!(
         "dockside_storage_bytes",
         Unit::Bytes,
-        "What the store holds for sessions, as retained messages, and in queues"
+        "What the store holds as retained messages, and in queues for each that waits"
     );
     c!(
         "dockside_storage_trimmed_total",

@@ -8,7 +8,6 @@ mod latency;
 mod limits;
 mod packets;
 mod rooms;
-mod session_bytes;
 mod store_seen;
 
 use std::path::Path;
@@ -31,7 +30,6 @@ pub(crate) use self::rooms::{
     DispatcherMetrics, KeptMetrics, PendingGauges, SiteMetrics, StoreMetrics, TransitionMetrics,
     count_statuses,
 };
-pub(crate) use self::session_bytes::SessionBytes;
 pub(crate) use self::store_seen::StoreSeen;
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();

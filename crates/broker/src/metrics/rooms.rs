@@ -34,7 +34,6 @@ pub(crate) struct KeptMetrics {
     expired: Counter,
     retained: Gauge,
     retained_bytes: Gauge,
-    of_sessions: Gauge,
     of_retained: Gauge,
     clock_doubted: Gauge,
 }
@@ -53,7 +52,6 @@ impl KeptMetrics {
             expired: counter!("dockside_sessions_expired_total"),
             retained: gauge!("dockside_retained_messages"),
             retained_bytes: gauge!("dockside_retained_bytes"),
-            of_sessions: storage_bytes("sessions"),
             of_retained: storage_bytes("retained"),
             clock_doubted: gauge!("dockside_clock_doubted"),
         }
@@ -66,11 +64,6 @@ impl KeptMetrics {
         self.retained.set(messages as f64);
         self.retained_bytes.set(bytes as f64);
         self.of_retained.set(bytes as f64);
-    }
-
-    /// What sessions and their subscriptions hold in the store.
-    pub(crate) fn session_bytes(&self, bytes: u64) {
-        self.of_sessions.set(bytes as f64);
     }
 
     /// Whether the wall clock is not believed.
