@@ -63,7 +63,7 @@ const UNSENT_BYTES: usize = 256 << 10;
 /// The ticket of the job that begins a session, or gives it a new connection.
 const BEGUN: Ticket = 1;
 
-/// Bytes that a turn reads before other tasks get theirs: some thousand small messages.
+/// Bytes that a turn reads, or writes, before other tasks get theirs: some thousand small messages.
 const TURN_BYTES: u64 = 64 << 10;
 
 /// Rounds of a turn before other tasks get theirs.
@@ -249,7 +249,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut outcome = Ok(true);
         let mut rounds = 0;
         while let Ok(true) = outcome {
-            if rounds == ROUNDS || turn.counts.bytes_received >= TURN_BYTES {
+            let moved = turn.counts.bytes_received.max(turn.counts.bytes_sent);
+            if rounds == ROUNDS || moved >= TURN_BYTES {
                 cx.waker().wake_by_ref();
                 break;
             }

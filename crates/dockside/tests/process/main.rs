@@ -12,6 +12,7 @@ mod kept;
 mod log;
 mod metrics;
 mod operate;
+mod service_manager;
 mod site;
 mod traffic;
 mod users;

@@ -1,9 +1,8 @@
-//! A site's broker: users, TLS, a token, metrics for everybody, reload, the service manager; with other
+//! A site's broker: users, TLS, a token, metrics for everybody, reload; with other
 //! people's clients.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -307,47 +306,6 @@ fn sighup_takes_users_over_and_keeps_what_it_has_when_they_are_bad() {
     while site.metric(successful) != 1.0 {
         std::thread::yield_now();
     }
-}
-
-#[test]
-fn the_service_manager_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    let heard = || {
-        let mut buffer = [0; 256];
-        let count = manager.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..count]).into_owned()
-    };
-    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
-    let mut process = Process::start_in(tempfile::tempdir().unwrap(), "", &environment);
-    assert_eq!(heard().trim(), "READY=1");
-    process.signal("HUP");
-    let reloading = heard();
-    assert!(reloading.contains("RELOADING=1") && reloading.contains("MONOTONIC_USEC="));
-    assert_eq!(heard().trim(), "READY=1");
-    process.signal("TERM");
-    assert_eq!(heard().trim(), "STOPPING=1");
-    assert_eq!(process.wait(), Some(0));
-}
-
-/// For as long as messages move; what is stuck says nothing.
-#[test]
-fn the_watchdog_is_fed_while_messages_move() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    let heard = || {
-        let mut buffer = [0; 256];
-        let count = manager.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..count]).trim().to_owned()
-    };
-    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "40000")];
-    let mut process = Process::start_in(tempfile::tempdir().unwrap(), "", &environment);
-    assert_eq!([heard(), heard(), heard()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
-    process.signal("TERM");
-    while heard() != "STOPPING=1" {}
-    assert_eq!(process.wait(), Some(0));
 }
 
 fn refused_at_start(dir: &Path, config: &str, words: &[&str]) {
