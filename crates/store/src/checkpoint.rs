@@ -195,7 +195,10 @@ impl Store {
     }
 
     /// Moves the log into the file and gives its bytes back to the file system, unless somebody reads.
-    pub(crate) fn empty_log(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn empty_log(&mut self) -> Result<(), Error> {
         let log = Arc::clone(&self.checkpoints.log);
         let _moving = log.moving();
         self.checkpoints.moved();

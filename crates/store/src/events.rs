@@ -114,16 +114,6 @@ impl Store {
         Ok(())
     }
 
-    /// Gives all free bytes back to the file system, those of the write-ahead log too unless somebody reads.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn give_all_back(&mut self) -> Result<(), Error> {
-        let usage = self.usage()?;
-        self.give_back(usage.free)?;
-        self.empty_log()
-    }
-
     /// The file never grows beyond so many bytes: what does not fit fails. Its write-ahead log is moved into
     /// it from a quarter of `log_bytes` on, and is waited for at that length, as long as nobody reads for long.
     ///

@@ -19,10 +19,12 @@ const LOOSE_BYTES: u64 = 4 << 20;
 /// Those that are given back at once.
 const GIVE_BACK_BYTES: u64 = 256 << 10;
 
-/// Free bytes of the file that are worth giving back when the disk is short.
-const WORTH_BYTES: u64 = 256 << 10;
+/// What is freed in the file before it is given back when the disk is short: as much as is missing, between these.
+/// Freeing needs about as much in the log.
+const LEAST_BYTES: u64 = 128 << 10;
+const MOST_BYTES: u64 = 4 << 20;
 
-/// Bytes of the log that are: nothing goes for what has only not been moved yet.
+/// Bytes of the log that are worth giving back then: nothing goes for what has only not been moved yet.
 const WORTH_LOG_BYTES: u64 = 4 << 20;
 
 const HASTE: u32 = 10;
@@ -35,6 +37,8 @@ pub(super) struct Room {
     looked: Instant,
     /// The last look has not made all the room that it wanted.
     goes_on: bool,
+    /// When the disk was found short last.
+    disk_short: Option<Instant>,
 }
 
 /// What is to be done.
@@ -63,6 +67,7 @@ impl Room {
             commits: 0,
             looked: Instant::now(),
             goes_on: false,
+            disk_short: None,
         })
     }
 
@@ -90,20 +95,33 @@ impl Room {
         self.goes_on = true;
     }
 
-    /// How much more than usual has to go at once: near the bound everything that comes next could fail.
+    /// Whether the disk is short, or was a moment ago: under load it comes and goes.
+    pub(super) fn is_disk_short(&mut self, look: Look) -> bool {
+        if matches!(look, Look::DiskLoose | Look::DiskShort) {
+            self.disk_short = Some(Instant::now());
+        }
+        self.disk_short = self.disk_short.filter(|at| at.elapsed() < LOOK);
+        self.disk_short.is_some()
+    }
+
+    /// How much more than usual has to go at once: near the bound everything that comes next could fail, and what must
+    /// stay free on the disk is somebody else's.
     pub(super) fn haste(&self, usage: &Usage) -> u32 {
-        if usage.file - usage.free > self.bytes / 10 * 9 { HASTE } else { 1 }
+        let is_file_full = usage.file - usage.free > self.bytes / 10 * 9;
+        let is_disk_full = usage.disk_free.is_some_and(|free| free < self.min_free / 10 * 9);
+        if is_file_full || is_disk_full { HASTE } else { 1 }
     }
 
     pub(super) fn look(&self, usage: &Usage) -> Look {
         let used = usage.file - usage.free;
-        let is_disk_short = usage.disk_free.is_some_and(|free| free < self.min_free);
+        let disk_free = usage.disk_free.unwrap_or(u64::MAX);
+        let missing = self.min_free.saturating_sub(disk_free);
         if used > self.bytes / 10 * 8 {
             Look::Short
-        } else if is_disk_short && (usage.free > WORTH_BYTES || usage.log > WORTH_LOG_BYTES) {
-            Look::DiskLoose
-        } else if is_disk_short {
-            Look::DiskShort
+        } else if missing > 0 {
+            let worth = missing.min(disk_free / 2).clamp(LEAST_BYTES, MOST_BYTES);
+            let is_log_long = usage.log > WORTH_LOG_BYTES.min(disk_free);
+            if is_log_long || usage.free >= worth { Look::DiskLoose } else { Look::DiskShort }
         } else if usage.free > usage.file / 4 && usage.free > LOOSE_BYTES {
             Look::Loose
         } else {
@@ -127,30 +145,62 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let mut store = Store::open(dir.path(), dockside_store::Durability::Commit).unwrap();
         let config =
-            config::Store { max_bytes: 256 << 20, min_free_bytes: 1_000, ..Default::default() };
+            config::Store { max_bytes: 256 << 20, min_free_bytes: 40 << 20, ..Default::default() };
         let mut room = Room::new(&mut store, &config).unwrap();
-        let mib = |file: u64, free: u64, disk_free| Usage {
+        let bytes = |file: u64, free: u64, disk_free: Option<u64>| Usage {
             file: file << 20,
-            free: free << 20,
+            free,
             log: 4 << 20,
-            disk_free,
+            disk_free: disk_free.map(|free| free << 20),
         };
+        let mib = |file, free: u64, disk_free| bytes(file, free << 20, disk_free);
         for (usage, expected) in [
-            (mib(100, 0, Some(1_000)), Look::Enough),
-            (mib(100, 20, Some(1_000)), Look::Enough),
-            (mib(100, 30, Some(1_000)), Look::Loose),
-            (mib(100, 0, Some(999)), Look::DiskShort),
-            (mib(100, 1, Some(999)), Look::DiskLoose),
+            (mib(100, 0, Some(40)), Look::Enough),
+            (mib(100, 20, Some(40)), Look::Enough),
+            (mib(100, 30, Some(40)), Look::Loose),
+            (mib(100, 0, Some(39)), Look::DiskShort),
+            (bytes(100, (1 << 20) - 1, Some(39)), Look::DiskShort),
+            (mib(100, 1, Some(39)), Look::DiskLoose),
+            (mib(100, 3, Some(20)), Look::DiskShort),
+            (mib(100, 4, Some(20)), Look::DiskLoose),
             (mib(160, 0, Some(0)), Look::Short),
             (mib(100, 0, None), Look::Enough),
         ] {
             assert_eq!(room.look(&usage), expected, "{usage:?}");
         }
-        assert_eq!(room.haste(&mib(172, 0, None)), 1);
-        assert!(room.haste(&mib(173, 0, None)) > 1, "nine tenths of 192 MiB");
-        let long_log = Usage { log: 5 << 20, ..mib(100, 0, Some(999)) };
-        assert_eq!(room.look(&long_log), Look::DiskLoose, "the log goes before anything is lost");
+        let log = |log: u64, usage| Usage { log, ..usage };
+        for (usage, expected) in [
+            // The log goes before anything is lost,
+            (log(5 << 20, mib(100, 0, Some(39))), Look::DiskLoose),
+            (log(1, mib(100, 0, Some(0))), Look::DiskLoose),
+            // and little is freed where little fits into it.
+            (log(0, bytes(100, LEAST_BYTES - 1, Some(0))), Look::DiskShort),
+            (log(0, bytes(100, LEAST_BYTES, Some(0))), Look::DiskLoose),
+            (log(0, bytes(100, (1 << 20) - 1, Some(2))), Look::DiskShort),
+            (log(0, mib(100, 1, Some(2))), Look::DiskLoose),
+        ] {
+            assert_eq!(room.look(&usage), expected, "{usage:?}");
+        }
+        for (usage, is_hasty) in [
+            (mib(172, 0, None), false),
+            (mib(173, 0, None), true),
+            (mib(100, 0, Some(36)), false),
+            (mib(100, 0, Some(35)), true),
+        ] {
+            assert_eq!(room.haste(&usage) > 1, is_hasty, "{usage:?}");
+        }
         room.min_free = 0;
         assert_eq!(room.look(&mib(100, 0, Some(0))), Look::Enough, "off");
+    }
+
+    #[test]
+    fn a_disk_that_is_short_now_and_then_is_short() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), dockside_store::Durability::Commit).unwrap();
+        let mut room = Room::new(&mut store, &config::Store::default()).unwrap();
+        assert!(!room.is_disk_short(Look::Short));
+        assert!(room.is_disk_short(Look::DiskShort) && room.is_disk_short(Look::Enough));
+        room.disk_short = Instant::now().checked_sub(LOOK);
+        assert!(!room.is_disk_short(Look::Enough) && room.is_disk_short(Look::DiskLoose));
     }
 }

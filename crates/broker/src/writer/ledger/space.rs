@@ -10,6 +10,9 @@ use crate::writer::room::{Look, Room};
 /// Rows that go in a step when room is short: some may be large.
 const STEP_ROWS: u32 = 32;
 
+/// How long room is made at once: what need not be kept waits meanwhile.
+const AT_MOST: Duration = Duration::from_millis(50);
+
 /// What a look at the room has found, and what went.
 pub(crate) struct Space {
     pub(crate) usage: Usage,
@@ -106,49 +109,81 @@ impl Ledger {
         self.room.begin_look();
         let usage = self.store.usage()?;
         let look = self.room.look(&usage);
-        let time = time * self.room.haste(&usage);
-        let is_disk_short = matches!(look, Look::DiskLoose | Look::DiskShort);
+        let time = (time * self.room.haste(&usage)).min(AT_MOST);
+        let is_disk_short = self.room.is_disk_short(look);
         let mut space = Space { usage, is_disk_short, events: 0, messages: 0 };
         match look {
             Look::Enough => {}
             Look::DiskLoose => {
-                self.store.give_all_back()?;
+                // First what needs no room of its own.
+                self.store.empty_log()?;
+                self.give_back(look, began, time)?;
+                self.store.empty_log()?;
                 let left = self.store.usage()?;
                 if left.free + left.log < space.usage.free + space.usage.log {
                     self.room.look_again();
                 }
             }
-            Look::Loose => loop {
-                Room::give_back(&mut self.store)?;
-                if self.room.look(&self.store.usage()?) != look {
-                    break;
-                }
-                if began.elapsed() >= time {
+            Look::Loose => {
+                if !self.give_back(look, began, time)? {
                     self.room.look_again();
-                    break;
                 }
-            },
-            Look::Short | Look::DiskShort => {
-                if self.is_ahead() {
-                    // If it cannot, the newest events are not those that go.
-                    let _ = self.follow();
-                }
-                self.store.begin()?;
-                while self.room.look(&self.store.usage()?) == look {
-                    let has_more = self.free_some(&mut space)?;
-                    if !has_more || began.elapsed() >= time {
-                        if has_more || space.events > 0 {
-                            self.room.look_again();
-                        }
-                        break;
-                    }
-                }
-                self.store.commit()?;
-                self.waiting.commit();
-                self.leaving.commit();
             }
+            Look::Short | Look::DiskShort => self.free(look, began, time, &mut space)?,
         }
         Ok(space)
+    }
+
+    /// Lets go of what may for so long, or until there is something else to do.
+    fn free(
+        &mut self,
+        look: Look,
+        began: Instant,
+        time: Duration,
+        space: &mut Space,
+    ) -> Result<(), Error> {
+        if self.is_ahead() {
+            // If it cannot, the newest events are not those that go.
+            let _ = self.follow();
+        }
+        self.store.begin()?;
+        // On the disk there is nothing more before it is given back.
+        let mut is_to_go_on = look == Look::DiskShort;
+        let mut is_all = false;
+        while self.room.look(&self.store.usage()?) == look {
+            let has_more = self.free_some(space)?;
+            if !has_more || began.elapsed() >= time {
+                is_to_go_on = has_more || space.events > 0;
+                is_all = !is_to_go_on;
+                break;
+            }
+        }
+        self.store.commit()?;
+        self.waiting.commit();
+        self.leaving.commit();
+        if is_all && look == Look::DiskShort && self.store.usage()?.free > 0 {
+            Room::give_back(&mut self.store)?;
+            self.store.empty_log()?;
+            is_to_go_on = true;
+        }
+        if is_to_go_on {
+            self.room.look_again();
+        }
+        Ok(())
+    }
+
+    /// Gives free bytes of the file back for so long, or until there is something else to do: whether there is.
+    fn give_back(&mut self, look: Look, began: Instant, time: Duration) -> Result<bool, Error> {
+        loop {
+            let usage = self.store.usage()?;
+            if usage.free == 0 || self.room.look(&usage) != look {
+                return Ok(true);
+            }
+            if began.elapsed() >= time {
+                return Ok(false);
+            }
+            Room::give_back(&mut self.store)?;
+        }
     }
 
     /// Whether something has gone. Messages do where no event has with the same look: that may have been enough.

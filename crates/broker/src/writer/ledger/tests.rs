@@ -99,7 +99,9 @@ fn a_reader_loses_its_oldest_beyond_its_bounds_and_counts_are_taken_back() {
     assert_eq!(kept, numbers[1..]);
 }
 
-fn event(ledger: &mut Ledger, n: u8) {
+fn event(ledger: &mut Ledger, n: u64) {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&n.to_be_bytes());
     let event = Event {
         received_ms: 1,
         gateway: "SIMDOCK1",
@@ -110,7 +112,7 @@ fn event(ledger: &mut Ledger, n: u8) {
         step: None,
         percent: None,
         result: None,
-        key: [n; 16],
+        key,
         payload: b"{}",
     };
     ledger.event(&event).unwrap();
@@ -318,6 +320,32 @@ fn room_is_made_in_steps_until_there_is_enough() {
     assert!(usage.file - usage.free <= (4 << 20) / 10 * 8, "four fifths of what the file may have");
     assert!(ledger.queued().0 > 200, "and no more than has to: {:?}", ledger.queued());
     assert_eq!(ledger.make_space(Duration::ZERO).unwrap().messages, 0);
+}
+
+/// And no longer than it helps.
+#[test]
+fn what_goes_for_the_disk_is_given_back_to_it() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    with_session(&mut ledger);
+    ledger.begin().unwrap();
+    (0..2_048).for_each(|n| event(&mut ledger, n));
+    ledger.commit().unwrap();
+    let before = ledger.store.usage().unwrap();
+    let config = config::Store { min_free_bytes: u64::MAX, ..config::Store::default() };
+    ledger.room = Room::new(&mut ledger.store, &config).unwrap();
+    let [mut events, mut messages] = [0; 2];
+    loop {
+        let space = ledger.make_space(Duration::from_millis(2)).unwrap();
+        assert!(space.is_disk_short);
+        (events, messages) = (events + space.events, messages + space.messages);
+        if !ledger.wants_room() {
+            break;
+        }
+    }
+    assert_eq!((events, messages), (2_048, 2), "all there is");
+    let usage = ledger.store.usage().unwrap();
+    assert!(usage.file < before.file / 2 && usage.log < before.log, "{before:?} {usage:?}");
 }
 
 /// Or its repetition would be answered, and recorded nowhere.
