@@ -1,10 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 sections 3.8 to 3.11, 4.7).
 
+use dockside_broker::config::LiveLog;
 use dockside_mqtt::packet::{Ack, Codes, Packet, SubscriptionOptions, Unsubscribe};
 use dockside_mqtt::property::{Properties, PropertyId, PropertyList};
 use dockside_mqtt::{QoS, ReasonCode, Version};
 
 use crate::peer::{TestBroker, VERSIONS, at, id};
+use crate::retained::retain;
 
 /// [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1]
 #[tokio::test]
@@ -28,6 +30,45 @@ async fn every_filter_gets_its_code_in_order() {
     let reasons = peer.subscribe_all(&filters, Properties::EMPTY).await;
     let failed = R::UnspecifiedError;
     assert_eq!(reasons, [R::Success, failed, R::GrantedQos1, R::GrantedQos1, R::GrantedQos2]);
+}
+
+/// Which takes many turns, and waits for its share of the way again and again: each filter looks at what is retained.
+#[tokio::test]
+async fn a_long_packet_is_answered_whole_and_what_is_behind_it_waits() {
+    for live_log in [LiveLog::default(), LiveLog::smallest()] {
+        let broker = TestBroker::start_with(|config| config.live_log = live_log).await;
+        long_packet(&broker).await;
+    }
+}
+
+async fn long_packet(broker: &TestBroker) {
+    let mut sender = broker.connect(Version::V5, "s").await;
+    for n in 0..100 {
+        retain(&mut sender, &format!("r/{n}"), b"x", QoS::AtLeastOnce).await;
+    }
+    let filters: Vec<_> = (0..1_000).map(|n| format!("{n}/{}", ["x", "+", "#/x"][n % 3])).collect();
+    let packet = Packet::Subscribe(dockside_mqtt::packet::Subscribe {
+        packet_id: id(7),
+        properties: Properties::EMPTY,
+        filters: filters.iter().map(|filter| (filter.as_str(), at(QoS::AtLeastOnce))).collect(),
+    });
+    use ReasonCode as R;
+    for version in VERSIONS {
+        let invalid =
+            if version == Version::V5 { R::TopicFilterInvalid } else { R::UnspecifiedError };
+        let reasons = [R::GrantedQos1, R::GrantedQos1, invalid].into_iter().cycle();
+        let reasons = reasons.take(filters.len()).collect();
+        let mut peer = broker.connect(version, "a").await;
+        let mut bytes = Vec::new();
+        dockside_mqtt::codec::encode(&mut bytes, &packet, version);
+        dockside_mqtt::codec::encode(&mut bytes, &Packet::Pingreq, version);
+        peer.send_bytes(&bytes).await;
+        let (packet_id, properties) = (id(7), Properties::EMPTY);
+        peer.expect(Packet::Suback(Codes { packet_id, properties, reasons })).await;
+        peer.expect(Packet::Pingresp).await;
+        sender.publish("999/x", b"1", QoS::AtLeastOnce).await;
+        assert_eq!(peer.receive().await.topic, "999/x");
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,11 @@ impl Message {
         &self.bytes[start..start + self.properties_len as usize]
     }
 
+    /// Without a look at each of its bytes.
+    pub(crate) fn topic_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.topic_len)]
+    }
+
     pub(crate) fn payload(&self) -> &[u8] {
         &self.bytes[usize::from(self.topic_len) + self.properties_len as usize..]
     }

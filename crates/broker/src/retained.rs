@@ -4,6 +4,7 @@
 //! subscribers see them between. Connections only ask whether there is room.
 
 mod listed;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,12 +13,13 @@ use dockside_store::Seq;
 
 pub(crate) use self::listed::Listed;
 use self::listed::{ByTopic, Origin};
+pub(crate) use self::search::Search;
 use crate::config::Limits;
 use crate::message::Message;
 use crate::record::Instance;
 
-/// What one level of a topic that no other topic shares takes.
-const LEVEL_BYTES: usize = 160;
+/// What a place in the order of topics takes.
+const PLACE_BYTES: usize = 64;
 
 /// There is no room for another retained message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,35 +48,27 @@ impl Room {
 /// All retained messages.
 #[derive(Debug)]
 pub(crate) struct Retained {
-    root: Node,
+    /// All of them in the order of their topics: a list is read, and a filter looked for, piece by piece.
+    by_topic: BTreeMap<ByTopic, Option<Origin>>,
     messages: usize,
     /// Topics of messages on their way that a place was promised to, and how many.
     promised: Mutex<HashMap<Box<str>, usize>>,
-    /// Of messages and of the levels of their topics.
+    /// Of messages and their places.
     bytes: usize,
     /// Those that expire one day, by when.
     mortal: BTreeSet<(u64, Box<str>)>,
-    /// All of them in the order of their topics, so that a list can be read piece by piece.
-    by_topic: BTreeMap<ByTopic, Option<Origin>>,
     messages_at_most: usize,
     bytes_at_most: usize,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    message: Option<Arc<Message>>,
-    names: HashMap<Box<str>, Node>,
 }
 
 impl Retained {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            root: Node::default(),
+            by_topic: BTreeMap::new(),
             messages: 0,
             promised: Mutex::default(),
             bytes: 0,
             mortal: BTreeSet::new(),
-            by_topic: BTreeMap::new(),
             messages_at_most: limits.retained_messages,
             bytes_at_most: limits.retained_bytes,
         }
@@ -96,8 +90,8 @@ impl Retained {
     /// # Errors
     /// [`Full`].
     pub(crate) fn promise(&self, topic: &str, size: usize) -> Result<Room, Full> {
-        let known = self.root.find(topic).and_then(|node| node.message.as_ref());
-        self.fits(known.map(|message| message.size()), size + self.new_levels(topic))?;
+        let known = self.get(topic);
+        self.fits(known.map(room_of), size + PLACE_BYTES)?;
         if known.is_some() {
             return Ok(Room::Replaces);
         }
@@ -127,14 +121,8 @@ impl Retained {
         }
     }
 
-    /// Bytes of the levels that a topic would add.
-    fn new_levels(&self, topic: &str) -> usize {
-        let mut node = Some(&self.root);
-        let levels = topic.split('/').filter(|level| {
-            node = node.and_then(|node| node.names.get(*level));
-            node.is_none()
-        });
-        levels.count() * LEVEL_BYTES
+    fn get(&self, topic: &str) -> Option<&Arc<Message>> {
+        self.by_topic.get_key_value(topic).map(|(ByTopic(message), _)| message)
     }
 
     /// Whether the bytes fit beside, or instead of, those of the topic's own.
@@ -180,7 +168,7 @@ impl Retained {
             return Ok(());
         }
         if room == Room::Unasked && !is_own(topic) {
-            self.fits(None, message.size() + self.new_levels(topic))?;
+            self.fits(None, room_of(message))?;
             let promised = self.promised().len();
             if !known && self.messages + promised >= self.messages_at_most {
                 return Err(Full);
@@ -188,41 +176,24 @@ impl Retained {
         }
         if !is_own(topic) {
             self.messages += 1;
-            self.bytes += message.size() + self.new_levels(topic);
+            self.bytes += room_of(message);
             if message.expires_ms != u64::MAX {
                 self.mortal.insert((message.expires_ms, topic.into()));
             }
         }
-        self.root.make(topic).message = Some(Arc::clone(message));
         self.by_topic.insert(ByTopic(Arc::clone(message)), origin);
         Ok(())
     }
 
     /// Whether there was one.
     fn clear(&mut self, topic: &str) -> bool {
-        let levels: Vec<&str> = topic.split('/').collect();
-        let mut emptied = 0;
-        let Some(message) = self.root.clear(&levels, &mut emptied) else { return false };
-        self.by_topic.remove(topic);
+        let Some((ByTopic(message), _)) = self.by_topic.remove_entry(topic) else { return false };
         if !is_own(topic) {
             self.messages -= 1;
-            self.bytes -= message.size() + emptied * LEVEL_BYTES;
+            self.bytes -= room_of(&message);
             self.mortal.remove(&(message.expires_ms, topic.into()));
         }
         true
-    }
-
-    /// Every retained message whose topic matches `filter` and that has not expired [MQTT-3.3.1-9],
-    /// as long as `found` wants more.
-    pub(crate) fn matches(
-        &self,
-        filter: &str,
-        now_ms: u64,
-        mut found: impl FnMut(&Arc<Message>) -> bool,
-    ) {
-        let levels: Vec<&str> = filter.split('/').collect();
-        let mut alive = |message: &Arc<Message>| message.expires_ms <= now_ms || found(message);
-        self.root.matches(&levels, true, &mut alive);
     }
 
     /// Drops what has expired [MQTT-3.3.2-5]: topics, and numbers in the store.
@@ -230,8 +201,7 @@ impl Retained {
         let mut gone = Vec::new();
         while self.mortal.first().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
             if let Some((_, topic)) = self.mortal.pop_first() {
-                let seq = self.root.find(&topic).and_then(|node| node.message.as_ref());
-                let seq = seq.map_or(0, |message| message.seq);
+                let seq = self.get(&topic).map_or(0, |message| message.seq);
                 self.clear(&topic);
                 gone.push((topic, seq));
             }
@@ -245,53 +215,9 @@ fn is_own(topic: &str) -> bool {
     topic.starts_with("$SYS/")
 }
 
-impl Node {
-    fn find(&self, topic: &str) -> Option<&Self> {
-        topic.split('/').try_fold(self, |node, level| node.names.get(level))
-    }
-
-    fn make(&mut self, topic: &str) -> &mut Self {
-        topic.split('/').fold(self, |node, level| node.names.entry(level.into()).or_default())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.message.is_none() && self.names.is_empty()
-    }
-
-    /// Takes the message out; how many levels are gone with it is counted.
-    fn clear(&mut self, levels: &[&str], emptied: &mut usize) -> Option<Arc<Message>> {
-        let Some((level, rest)) = levels.split_first() else { return self.message.take() };
-        let node = self.names.get_mut(*level)?;
-        let gone = node.clear(rest, emptied);
-        if node.is_empty() {
-            self.names.remove(*level);
-            *emptied += 1;
-        }
-        gone
-    }
-
-    /// `false` if no more is wanted.
-    fn matches(
-        &self,
-        levels: &[&str],
-        first: bool,
-        found: &mut impl FnMut(&Arc<Message>) -> bool,
-    ) -> bool {
-        // Wildcards at the start do not match topics of the server [MQTT-4.7.2-1].
-        let mut visible = self.names.iter().filter(|(name, _)| !first || !name.starts_with('$'));
-        match levels.split_first() {
-            None => self.message.iter().all(found),
-            // The level above is matched too (section 4.7.1.2).
-            Some((&"#", _)) => {
-                self.message.iter().all(&mut *found)
-                    && visible.all(|(_, node)| node.matches(&["#"], false, found))
-            }
-            Some((&"+", rest)) => visible.all(|(_, node)| node.matches(rest, false, found)),
-            Some((level, rest)) => {
-                self.names.get(*level).is_none_or(|node| node.matches(rest, false, found))
-            }
-        }
-    }
+/// What a message takes, with its place.
+fn room_of(message: &Arc<Message>) -> usize {
+    message.size() + PLACE_BYTES
 }
 
 #[cfg(test)]

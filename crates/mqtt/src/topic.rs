@@ -66,20 +66,34 @@ impl<'a> Filter<'a> {
 /// A filter that starts with a wildcard does not match a topic that starts with `$` [MQTT-4.7.2-1].
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let mut topics = topic.split('/');
-    for level in filter.split('/') {
-        if level == "#" {
-            return true;
+    let is_hidden = topic.starts_with('$') && filter.starts_with(['+', '#']);
+    !is_hidden && matches_bytes(filter.as_bytes(), topic.as_bytes())
+}
+
+/// As [`matches()`] where what both begin with, to the end of a level, is known to be the same and left out.
+#[must_use]
+pub fn matches_bytes(mut filter: &[u8], mut topic: &[u8]) -> bool {
+    loop {
+        match filter {
+            [b'#'] => return true,
+            [b'+', rest @ ..] => {
+                let end = topic.iter().position(|byte| *byte == b'/').unwrap_or(topic.len());
+                (filter, topic) = (rest, &topic[end..]);
+            }
+            _ => {
+                // Up to the end of the level, byte by byte: most that do not match differ soon.
+                let same = filter.iter().zip(topic).take_while(|(f, t)| f == t && **f != b'/');
+                let same = same.count();
+                (filter, topic) = (&filter[same..], &topic[same..]);
+            }
         }
-        match topics.next() {
-            Some(name) if level == "+" || level == name => {}
+        match (filter, topic) {
+            // The level above `/#` matches too (section 4.7.1.2).
+            ([], []) | ([b'/', b'#'], []) => return true,
+            ([b'/', further @ ..], [b'/', behind @ ..]) => (filter, topic) = (further, behind),
             _ => return false,
         }
     }
-    topics.next().is_none()
 }
 
 #[cfg(test)]
@@ -99,6 +113,13 @@ mod tests {
             ("$SYS/#", "$SYS/broker", true),
             ("sport/tennis/+", "sport/tennis/player1", true),
             ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/#", "sports", false),
+            ("sport/+/#", "sport", false),
+            ("sport/+/#", "sport/tennis", true),
+            ("+/tennis/#", "sport/tennis", true),
+            ("+//b", "a//b", true),
+            ("ab", "abc", false),
+            ("abc", "ab", false),
             ("sport/+", "sport", false),
             ("sport/+", "sport/", true),
             ("+/+", "/finance", true),

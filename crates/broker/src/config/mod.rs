@@ -144,7 +144,7 @@ pub struct Limits {
     pub session_bytes: usize,
     /// Retained messages; one more is not retained.
     pub retained_messages: usize,
-    /// Bytes of all retained messages and of the levels of their topics; a quarter of `store.max_bytes` at most.
+    /// Bytes of all retained messages and their topics; a quarter of `store.max_bytes` at most.
     pub retained_bytes: usize,
 }
 

@@ -1,9 +1,11 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 sections 3.8 to 3.11).
 
+use std::collections::VecDeque;
+
 use dockside_mqtt::packet::{Subscribe, SubscriptionOptions, Unsubscribe};
 use dockside_mqtt::property::PropertyId;
 use dockside_mqtt::topic::Filter;
-use dockside_mqtt::{ProtocolError, QoS, ReasonCode};
+use dockside_mqtt::{PacketId, ProtocolError, QoS, ReasonCode};
 
 use super::answers::Answer;
 use super::ended::Ended;
@@ -19,6 +21,18 @@ const NOT_ALLOWED_TO_SUBSCRIBE: (&str, &str) = (
     "subscribe to less, or allow the whole filter under access.rules; site applications belong into the group `applications`",
 );
 
+/// Filters that a turn looks at: they take longer than other bytes.
+pub(super) const TURN_FILTERS: usize = 128;
+
+/// A SUBSCRIBE that is not done yet: what is left of it, decoded once.
+pub(super) struct Subscribing {
+    packet_id: PacketId,
+    id: u32,
+    /// Of the filters before.
+    reasons: Vec<ReasonCode>,
+    rest: VecDeque<(Box<str>, SubscriptionOptions)>,
+}
+
 /// What looking at one retained message counts for in the writer's budget.
 const LOOK_BYTES: usize = 64;
 
@@ -32,36 +46,73 @@ impl<S> Connection<S> {
         &mut self,
         subscribe: &Subscribe<'_>,
         turn: &mut Turn<'_>,
-    ) -> Result<Handled, Ended> {
+    ) -> Result<(), Ended> {
         self.check_count(subscribe.filters.len())?;
         if subscribe.filters.iter().any(|(filter, o)| o.no_local && filter.starts_with("$share/")) {
             // [MQTT-3.8.3-4]
             return Err(ProtocolError::protocol("no local on a shared subscription").into());
         }
         let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
         // One after the other [MQTT-3.8.4-5], codes in the same order [MQTT-3.9.3-1].
-        for (filter, options) in &subscribe.filters[self.granted.len()..] {
-            if !self.charge(filter.len() + 32 + self.look(filter, *options), turn) {
-                return Ok(Handled::Later);
-            }
-            let granted = self.grant(filter);
-            if granted.is_ok() {
-                self.session.subscriptions.insert(filter, *options, id);
-                let instance = self.client.instance;
-                let subscribed = Subscribed { instance, options: *options, id, filter };
-                turn.batch.order(&Entry::Subscribe(subscribed));
-            }
-            // [MQTT-3.8.4-7]
-            self.granted.push(match (granted, options.qos) {
-                (Err(reason), _) => reason,
-                (Ok(()), QoS::AtMostOnce) => ReasonCode::Success,
-                (Ok(()), QoS::AtLeastOnce) => ReasonCode::GrantedQos1,
-                (Ok(()), QoS::ExactlyOnce) => ReasonCode::GrantedQos2,
-            });
+        for (at, (filter, options)) in subscribe.filters.iter().enumerate() {
+            let Some(reason) = self.filter(filter, *options, id, turn) else {
+                let rest = subscribe.filters[at..].iter();
+                let rest = rest.map(|(filter, options)| ((*filter).into(), *options)).collect();
+                let packet_id = subscribe.packet_id;
+                self.subscribing = Some(Box::new(Subscribing { packet_id, id, reasons, rest }));
+                return Ok(());
+            };
+            reasons.push(reason);
         }
-        let reasons = std::mem::take(&mut self.granted);
         self.await_writer(Answer::Suback(subscribe.packet_id, reasons), turn);
-        Ok(Handled::Yes)
+        Ok(())
+    }
+
+    /// Goes on with a SUBSCRIBE that waits for its share, or was too long for a turn; `false` while it is not done.
+    pub(super) fn go_on_subscribing(&mut self, turn: &mut Turn<'_>) -> bool {
+        // The broker stops: what is not accepted is not acknowledged.
+        let Some(mut subscribing) = self.subscribing.take().filter(|_| self.accepting.is_some())
+        else {
+            return true;
+        };
+        while let Some((filter, options)) = subscribing.rest.front() {
+            let Some(reason) = self.filter(filter, *options, subscribing.id, turn) else {
+                self.subscribing = Some(subscribing);
+                return false;
+            };
+            subscribing.reasons.push(reason);
+            subscribing.rest.pop_front();
+        }
+        self.await_writer(Answer::Suback(subscribing.packet_id, subscribing.reasons), turn);
+        true
+    }
+
+    /// Adds one subscription; its code [MQTT-3.8.4-7], none while the writer's budget is used up, or when the turn is.
+    fn filter(
+        &mut self,
+        filter: &str,
+        options: SubscriptionOptions,
+        id: u32,
+        turn: &mut Turn<'_>,
+    ) -> Option<ReasonCode> {
+        if turn.filters >= TURN_FILTERS
+            || !self.charge(filter.len() + 32 + self.look(filter, options), turn)
+        {
+            return None;
+        }
+        turn.filters += 1;
+        if let Err(reason) = self.grant(filter) {
+            return Some(reason);
+        }
+        self.session.subscriptions.insert(filter, options, id);
+        let instance = self.client.instance;
+        turn.batch.order(&Entry::Subscribe(Subscribed { instance, options, id, filter }));
+        Some(match options.qos {
+            QoS::AtMostOnce => ReasonCode::Success,
+            QoS::AtLeastOnce => ReasonCode::GrantedQos1,
+            QoS::ExactlyOnce => ReasonCode::GrantedQos2,
+        })
     }
 
     /// What a filter costs the dispatcher besides its own bytes; never more than a part of the budget,

@@ -113,7 +113,7 @@ impl<S> Connection<S> {
                     self.check_unknown(ack.packet_id)?;
                 }
             }
-            Packet::Subscribe(subscribe) => return self.subscribe(subscribe, turn),
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe, turn)?,
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
             // [MQTT-3.12.4-1]
             Packet::Pingreq => turn.answer(&Packet::Pingresp, version),

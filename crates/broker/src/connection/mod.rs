@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use dockside_mqtt::packet::Packet;
-use dockside_mqtt::{PacketId, ReasonCode, Version, codec};
+use dockside_mqtt::{PacketId, Version, codec};
 use dockside_store::Seq;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -39,6 +39,7 @@ use self::answers::{Answer, Answers};
 pub(crate) use self::client::Client;
 use self::ended::Ended;
 pub(crate) use self::ending::{Begins, SessionGuard, linger};
+use self::filters::{Subscribing, TURN_FILTERS};
 pub(crate) use self::kept::under_way;
 use self::pacing::Pacing;
 pub(crate) use self::review::may_subscribe;
@@ -95,8 +96,7 @@ pub(crate) struct Connection<S> {
     pacing: Option<Box<Pacing>>,
     /// What it has on its way to the dispatcher.
     shares: Shares,
-    /// Codes of the filters of a SUBSCRIBE that is not done yet.
-    granted: Vec<ReasonCode>,
+    subscribing: Option<Box<Subscribing>>,
     /// Bytes of packets that are not whole or not handled yet.
     unread: Vec<u8>,
     /// Replies of plugins that the window has no room for yet; they go before the backlog.
@@ -153,6 +153,8 @@ struct Turn<'t> {
     counts: Counts,
     /// Replies that go out, and when what they reply to was read.
     replied: Vec<(Instant, usize)>,
+    /// Filters of SUBSCRIBEs that were looked at.
+    filters: usize,
     waker: &'t Waker,
 }
 
@@ -198,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             pacing: Pacing::new(shared.config.limits.messages_per_second, now_ms),
             shares: Shares::default(),
             waits_for_share: false,
-            granted: Vec::new(),
+            subscribing: None,
             unread: Vec::new(),
             replies: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -244,13 +246,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // the messages it had accepted are everybody's.
         out.clear();
         batch.hand_over(&self.shared, (0, None), None);
-        let mut turn =
-            Turn { out, batch, counts: Counts::default(), replied: Vec::new(), waker: cx.waker() };
+        let mut turn = Turn {
+            out,
+            batch,
+            counts: Counts::default(),
+            replied: Vec::new(),
+            filters: 0,
+            waker: cx.waker(),
+        };
         let mut outcome = Ok(true);
         let mut rounds = 0;
         while let Ok(true) = outcome {
             let moved = turn.counts.bytes_received.max(turn.counts.bytes_sent);
-            if rounds == ROUNDS || moved >= TURN_BYTES {
+            if rounds == ROUNDS || moved >= TURN_BYTES || turn.filters >= TURN_FILTERS {
                 cx.waker().wake_by_ref();
                 break;
             }
@@ -348,7 +356,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Reading::Pace => self.end_pause(cx),
             Reading::Open | Reading::Answer => {}
         }
-        if !self.may_read() || self.unsent.len() >= UNSENT_BYTES {
+        let is_writable = self.unsent.len() < UNSENT_BYTES;
+        if is_writable && self.reading == Reading::Open && !self.go_on_subscribing(turn) {
+            // Either its share is waited for, or the next turn.
+            return Ok(self.reading == Reading::Open);
+        }
+        if !self.may_read() || !is_writable {
             return Ok(false);
         }
         if !self.unread.is_empty() && self.handle_unread(turn)? {
@@ -377,16 +390,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.handle_unread(turn)?;
         }
         Ok(true)
-    }
-
-    /// Handles what is whole of the bytes kept; `true` if that was anything.
-    fn handle_unread(&mut self, turn: &mut Turn<'_>) -> Result<bool, Ended> {
-        let mut unread = std::mem::take(&mut self.unread);
-        let used = self.handle(&unread, turn)?;
-        if used < unread.len() {
-            unread.drain(..used);
-            self.unread = unread;
-        }
-        Ok(used > 0)
     }
 }

@@ -1,6 +1,7 @@
 //! What a connection knows of its own session's subscriptions: enough to give it a reply on the
 //! direct path. Delivery is the dispatcher's business.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dockside_mqtt::packet::SubscriptionOptions;
@@ -9,7 +10,9 @@ use dockside_mqtt::{QoS, topic};
 /// A session's subscriptions.
 #[derive(Default, Debug)]
 pub(crate) struct Subscriptions {
-    list: Vec<(Box<str>, SubscriptionOptions, u32)>,
+    by_filter: BTreeMap<Box<str>, (SubscriptionOptions, u32)>,
+    /// Of all filters.
+    bytes: usize,
     /// The last topic asked for; a dock asks for the same one all its life.
     remembered: Option<(Box<str>, Option<Direct>)>,
 }
@@ -24,35 +27,41 @@ pub(super) struct Direct {
 
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.by_filter.len()
     }
 
     /// Bytes of all filters.
     pub(super) fn bytes(&self) -> usize {
-        self.list.iter().map(|(filter, ..)| filter.len()).sum()
+        self.bytes
     }
 
     pub(super) fn contains(&self, filter: &str) -> bool {
-        self.list.iter().any(|(known, ..)| **known == *filter)
+        self.by_filter.contains_key(filter)
     }
 
     /// Removes every subscription whose filter `which` picks.
     pub(crate) fn remove_all(&mut self, which: impl Fn(&str) -> bool) -> Vec<Box<str>> {
         self.remembered = None;
-        let gone = self.list.extract_if(.., |(filter, ..)| which(filter));
-        gone.map(|(filter, ..)| filter).collect()
+        let gone = self.by_filter.extract_if(.., |filter, _| which(filter));
+        let gone: Vec<_> = gone.map(|(filter, _)| filter).collect();
+        self.bytes -= gone.iter().map(|filter| filter.len()).sum::<usize>();
+        gone
     }
 
     pub(crate) fn insert(&mut self, filter: &str, options: SubscriptionOptions, id: u32) {
-        self.remove(filter);
-        self.list.push((filter.into(), options, id));
+        self.remembered = None;
+        if self.by_filter.insert(filter.into(), (options, id)).is_none() {
+            self.bytes += filter.len();
+        }
     }
 
     pub(super) fn remove(&mut self, filter: &str) -> bool {
         self.remembered = None;
-        let before = self.list.len();
-        self.list.retain(|(known, ..)| **known != *filter);
-        self.list.len() < before
+        let is_known = self.by_filter.remove(filter).is_some();
+        if is_known {
+            self.bytes -= filter.len();
+        }
+        is_known
     }
 
     /// How this session gets a message on `topic`, if it does.
@@ -68,10 +77,11 @@ impl Subscriptions {
     }
 
     fn look_up(&self, topic: &str) -> Option<Direct> {
-        let matching = || self.list.iter().filter(|(filter, ..)| topic::matches(filter, topic));
+        let all = || self.by_filter.iter();
+        let matching = || all().filter(|(filter, _)| topic::matches(filter, topic)).map(|(_, s)| s);
         Some(Direct {
-            qos: matching().map(|(_, options, _)| options.qos).max()?,
-            subscription_ids: matching().map(|(.., id)| *id).filter(|id| *id != 0).collect(),
+            qos: matching().map(|(options, _)| options.qos).max()?,
+            subscription_ids: matching().map(|(_, id)| *id).filter(|id| *id != 0).collect(),
         })
     }
 }
@@ -93,7 +103,14 @@ mod tests {
         assert!(subscriptions.remove("thing/#"));
         assert_eq!(subscriptions.direct(topic).unwrap().qos, QoS::AtMostOnce);
         assert!(!subscriptions.remove("thing/#"));
+        assert_eq!((subscriptions.len(), subscriptions.bytes()), (1, 28));
         subscriptions.remove("thing/product/+/events_reply");
         assert_eq!(subscriptions.direct(topic), None);
+        for filter in ["a", "bc", "bc", "d"] {
+            subscriptions.insert(filter, qos(QoS::AtMostOnce), 0);
+        }
+        assert_eq!((subscriptions.len(), subscriptions.bytes()), (3, 4));
+        assert_eq!(subscriptions.remove_all(|filter| filter < "c"), ["a".into(), "bc".into()]);
+        assert_eq!((subscriptions.len(), subscriptions.bytes()), (1, 1));
     }
 }

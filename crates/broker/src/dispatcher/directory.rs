@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, RwLock};
 
+use dockside_mqtt::QoS;
 use dockside_mqtt::topic::Filter;
 
 use super::groups::Assigned;
@@ -12,7 +13,7 @@ use crate::config::Limits;
 use crate::mailbox::AsleepBytes;
 use crate::message::{Delivery, GroupId, Message, Origin};
 use crate::record::{Instance, Published, Subscribed};
-use crate::retained::Retained;
+use crate::retained::{Retained, Search};
 
 /// Where deliveries go.
 pub(super) trait Outlets {
@@ -20,6 +21,8 @@ pub(super) trait Outlets {
     fn takes_shared(&self, slot: Slot, size: usize) -> bool;
     /// How many retained messages it takes.
     fn retained_room(&self, slot: Slot) -> usize;
+    /// So many were looked at.
+    fn looked(&mut self, looks: usize);
     /// It does not take them all.
     fn refuse_retained(&mut self, slot: Slot);
     /// Puts a delivery behind what was put there before.
@@ -35,6 +38,14 @@ pub(super) struct Outcome {
     pub(super) dropped: u64,
     /// It was to be retained, and there was no room.
     pub(super) not_retained: bool,
+}
+
+/// Retained messages that a new subscription asks for.
+pub(super) struct Wanted {
+    slot: Slot,
+    qos: QoS,
+    subscription_ids: Arc<[u32]>,
+    search: Search,
 }
 
 pub(super) struct Directory {
@@ -74,18 +85,29 @@ impl Directory {
     /// Adds or replaces a subscription; retained messages that match follow at once, unless its
     /// options say otherwise: 0 always [MQTT-3.3.1-9] [MQTT-3.8.4-4], 1 for a new one [MQTT-3.3.1-10], 2 never
     /// [MQTT-3.3.1-11]. A shared one gets none (section 4.8.2).
-    pub(super) fn subscribe(&mut self, new: &Subscribed<'_>, now_ms: u64, out: &mut impl Outlets) {
-        let Some(made) = self.routes.subscribe(new) else { return };
-        let Ok(Filter { share, levels }) = Filter::parse(new.filter) else { return };
+    /// They come with [`Directory::search`].
+    pub(super) fn subscribe(
+        &mut self,
+        new: &Subscribed<'_>,
+        now_ms: u64,
+        out: &mut impl Outlets,
+    ) -> Option<Wanted> {
+        let made = self.routes.subscribe(new)?;
+        let Filter { share, levels } = Filter::parse(new.filter).ok()?;
         if share.is_some() {
             if let Some(group) = self.routes.groups.of(new.filter) {
                 self.awake(group, out);
             }
-            return;
+            return None;
         }
-        if new.options.retain_handling == 0 || (new.options.retain_handling == 1 && made.new) {
-            self.send_retained(new, levels, (made.slot, now_ms), out);
-        }
+        let is_asked =
+            new.options.retain_handling == 0 || (new.options.retain_handling == 1 && made.new);
+        is_asked.then(|| Wanted {
+            slot: made.slot,
+            qos: new.options.qos,
+            subscription_ids: Some(new.id).filter(|id| *id != 0).into_iter().collect(),
+            search: Search::new(levels, now_ms),
+        })
     }
 
     /// A subscription from before a restart: its client knows what was retained.
@@ -98,40 +120,34 @@ impl Directory {
         self.routes.groups.restore(group, messages);
     }
 
-    fn send_retained(
-        &self,
-        new: &Subscribed<'_>,
-        levels: &str,
-        (slot, now_ms): (Slot, u64),
-        out: &mut impl Outlets,
-    ) {
-        let ids: Arc<[u32]> = Some(new.id).filter(|id| *id != 0).into_iter().collect();
+    /// Puts more of the retained messages that are wanted, after so many looks at most; `false` when all are.
+    pub(super) fn search(&self, wanted: &mut Wanted, looks: usize, out: &mut impl Outlets) -> bool {
+        let slot = wanted.slot;
         let mut room = out.retained_room(slot);
         let mut refused = false;
-        self.retained.read().expect("no panic while it is held").matches(
-            levels,
-            now_ms,
-            |message| {
-                refused = room == 0;
-                if refused {
-                    return false;
-                }
-                room -= 1;
-                let delivery = Delivery {
-                    message: Arc::clone(message),
-                    qos: new.options.qos.min(message.qos),
-                    // [MQTT-3.3.1-8] of 3.1.1
-                    retain: true,
-                    origin: Origin::Retained,
-                    subscription_ids: Arc::clone(&ids),
-                };
-                out.put(slot, delivery);
-                true
-            },
-        );
+        let retained = self.retained.read().expect("no panic while it is held");
+        let looked = retained.search(&mut wanted.search, looks, |message| {
+            refused = room == 0;
+            if refused {
+                return false;
+            }
+            room -= 1;
+            let delivery = Delivery {
+                message: Arc::clone(message),
+                qos: wanted.qos.min(message.qos),
+                // [MQTT-3.3.1-8] of 3.1.1
+                retain: true,
+                origin: Origin::Retained,
+                subscription_ids: Arc::clone(&wanted.subscription_ids),
+            };
+            out.put(slot, delivery);
+            true
+        });
+        out.looked(looked);
         if refused {
             out.refuse_retained(slot);
         }
+        !wanted.search.is_done()
     }
 
     /// Removes a subscription.

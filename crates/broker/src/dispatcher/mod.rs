@@ -18,7 +18,7 @@ use bytes::Bytes;
 use dockside_store::Seq;
 use metrics::Counter;
 
-use self::directory::Directory;
+use self::directory::{Directory, Wanted};
 use self::routes::Slot;
 use crate::keep::{self, KeepAside};
 use crate::live_log::{Aside, Dead, LogReader};
@@ -32,8 +32,8 @@ use crate::tail;
 /// Records handled before other tasks get their turn.
 const RECORDS_A_TURN: usize = 32;
 
-/// Entries and deliveries before other tasks get their turn: a flood of messages for many sessions, each of them short,
-/// would hold a worker and every task that waits for it.
+/// Entries, deliveries and looks at what is retained before other tasks get their turn: a flood of messages for many
+/// sessions, each of them short, would hold a worker and every task that waits for it.
 const STEPS_A_TURN: usize = 5_000;
 
 pub(crate) struct Dispatcher {
@@ -41,6 +41,8 @@ pub(crate) struct Dispatcher {
     metrics: DispatcherMetrics,
     directory: Directory,
     outlets: Outlets,
+    /// What the subscription asks for that came last: until it is there nothing else is looked at.
+    wanted: Option<Wanted>,
 }
 
 /// The mailboxes of all sessions, and what goes into them next.
@@ -49,7 +51,7 @@ struct Outlets {
     by_slot: HashMap<Slot, Outlet>,
     /// Outlets with something in their outbox.
     filled: Vec<Slot>,
-    /// Entries and deliveries of this turn.
+    /// Entries, deliveries and looks of this turn.
     steps: usize,
 }
 
@@ -66,6 +68,10 @@ impl directory::Outlets for Outlets {
 
     fn retained_room(&self, slot: Slot) -> usize {
         self.by_slot.get(&slot).map_or(0, |outlet| outlet.mailbox.retained_room())
+    }
+
+    fn looked(&mut self, looks: usize) {
+        self.steps += looks;
     }
 
     fn refuse_retained(&mut self, slot: Slot) {
@@ -108,6 +114,7 @@ impl Dispatcher {
                 Arc::clone(&shared.sessions.bytes),
             ),
             outlets: Outlets::default(),
+            wanted: None,
             shared,
         }
     }
@@ -170,8 +177,9 @@ impl Dispatcher {
         for entry in record.entries {
             self.entry(entry);
             self.outlets.steps += 1;
-            if self.outlets.steps >= STEPS_A_TURN {
+            while self.outlets.steps >= STEPS_A_TURN {
                 self.end_turn().await;
+                self.search();
             }
         }
         let budget = match record.lane {
@@ -188,10 +196,9 @@ impl Dispatcher {
             Entry::Publish(published) => self.publish(&published),
             Entry::Subscribe(subscribed) => {
                 let now_ms = self.shared.clock.now_ms();
-                self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
+                self.wanted = self.directory.subscribe(&subscribed, now_ms, &mut self.outlets);
                 self.count_subscriptions();
-                // Retained messages count for their bound once they are in the mailbox.
-                self.fill_mailboxes();
+                self.search();
             }
             Entry::Unsubscribe(instance, filter) => self.unsubscribe(instance, filter),
             Entry::Revoke(instance, number) => {
@@ -219,6 +226,17 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Goes on with what the last subscription asks for, to the end of the turn or its own.
+    fn search(&mut self) {
+        let Some(wanted) = &mut self.wanted else { return };
+        let looks = STEPS_A_TURN.saturating_sub(self.outlets.steps).max(1);
+        if !self.directory.search(wanted, looks, &mut self.outlets) {
+            self.wanted = None;
+        }
+        // They count for their bound once they are in the mailbox.
+        self.fill_mailboxes();
     }
 
     fn large(&mut self, number: u64, seq: Seq) {

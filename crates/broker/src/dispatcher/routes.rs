@@ -1,6 +1,6 @@
 //! Who wants a message, and how: subscriptions as a state machine without I/O.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dockside_mqtt::QoS;
@@ -53,7 +53,7 @@ pub(crate) struct Made {
 
 struct Session {
     slot: Slot,
-    filters: Vec<Box<str>>,
+    filters: BTreeSet<Box<str>>,
 }
 
 #[derive(Clone, Copy)]
@@ -141,7 +141,7 @@ impl Routes {
             self.slots += 1;
             self.slots
         });
-        self.sessions.insert(instance, Session { slot, filters: Vec::new() });
+        self.sessions.insert(instance, Session { slot, filters: BTreeSet::new() });
         slot
     }
 
@@ -157,9 +157,9 @@ impl Routes {
     pub(crate) fn subscribe(&mut self, new: &Subscribed<'_>) -> Option<Made> {
         let session = self.sessions.get_mut(&new.instance)?;
         let slot = session.slot;
-        let known = session.filters.iter().any(|filter| **filter == *new.filter);
+        let known = session.filters.contains(new.filter);
         if !known {
-            session.filters.push(new.filter.into());
+            session.filters.insert(new.filter.into());
             *self.count(new.filter) += 1;
         }
         if is_shared(new.filter) {
@@ -193,10 +193,9 @@ impl Routes {
     /// [MQTT-3.10.4-3]. How many messages waited in a group that it was the last member of.
     pub(crate) fn unsubscribe(&mut self, instance: Instance, filter: &str) -> u64 {
         let Some(session) = self.sessions.get_mut(&instance) else { return 0 };
-        let Some(at) = session.filters.iter().position(|known| **known == *filter) else {
+        if !session.filters.remove(filter) {
             return 0;
-        };
-        session.filters.swap_remove(at);
+        }
         self.remove(instance, filter)
     }
 

@@ -19,11 +19,14 @@ fn message(topic: &str, payload: &[u8], expires_ms: u64) -> Arc<Message> {
 }
 
 fn found(retained: &Retained, filter: &str, now_ms: u64) -> Vec<String> {
-    let mut found = Vec::new();
-    retained.matches(filter, now_ms, |message| {
-        found.push(String::from_utf8_lossy(message.payload()).into_owned());
-        true
-    });
+    let (mut found, mut search) = (Vec::new(), Search::new(filter, now_ms));
+    while !search.is_done() {
+        let looked = retained.search(&mut search, 2, |message| {
+            found.push(String::from_utf8_lossy(message.payload()).into_owned());
+            true
+        });
+        assert!(looked <= 2);
+    }
     found.sort();
     found
 }
@@ -38,8 +41,7 @@ fn the_last_one_of_a_topic_counts_and_an_empty_one_clears() {
     retained.set(&message("a/b", b"", u64::MAX), Room::Unasked).unwrap();
     retained.set(&message("never", b"", u64::MAX), Room::Unasked).unwrap();
     assert_eq!((retained.len(), retained.bytes()), (0, 0));
-    assert!(retained.root.is_empty(), "no node is left behind");
-    assert!(retained.by_topic.is_empty(), "nor in the list");
+    assert!(retained.by_topic.is_empty());
 }
 
 #[test]
@@ -87,41 +89,75 @@ fn what_was_promised_is_kept() {
 }
 
 #[test]
-fn levels_of_topics_count_and_are_given_back() {
-    let limits = Limits { retained_bytes: 10 * LEVEL_BYTES, ..Limits::default() };
+fn places_count_and_are_given_back() {
+    let one = message("a/b/c", b"1", u64::MAX);
+    let limits = Limits { retained_bytes: 2 * room_of(&one), ..Limits::default() };
     let mut retained = Retained::new(&limits);
-    assert_eq!(retained.set(&message(&"/".repeat(20), b"1", u64::MAX), Room::Unasked), Err(Full));
-    assert_eq!(retained.promise(&"/".repeat(20), 65), Err(Full));
-    retained.set(&message("a/b/c", b"1", u64::MAX), Room::Unasked).unwrap();
-    let bytes = retained.bytes();
-    retained.set(&message("a/b/d", b"1", u64::MAX), Room::Unasked).unwrap();
-    assert_eq!(retained.bytes() - bytes, bytes - 2 * LEVEL_BYTES, "two levels are shared");
-    for topic in ["a/b/c", "a/b/d"] {
-        retained.set(&message(topic, b"", u64::MAX), Room::Unasked).unwrap();
-    }
+    retained.set(&one, Room::Unasked).unwrap();
+    assert_eq!(retained.bytes(), one.size() + PLACE_BYTES);
+    assert_eq!(retained.promise("a/b/d", one.size() + 1), Err(Full));
+    assert_eq!(retained.promise("a/b/d", one.size()), Ok(Room::Promised));
+    assert_eq!(retained.promise("a/b/c", one.size() + 1), Ok(Room::Replaces));
+    retained.set(&message("a/b/c", b"", u64::MAX), Room::Unasked).unwrap();
     assert_eq!(retained.bytes(), 0);
+}
+
+fn hundred() -> Retained {
+    let mut retained = Retained::new(&Limits::default());
+    for n in 0..100 {
+        let topic = format!("{n:02}/x");
+        retained.set(&message(&topic, b"1", u64::MAX), Room::Unasked).unwrap();
+    }
+    retained
 }
 
 #[test]
 fn a_search_ends_when_no_more_is_wanted() {
-    let mut retained = Retained::new(&Limits::default());
-    for n in 0..100 {
-        let topic = format!("{n}/x");
-        retained.set(&message(&topic, b"1", u64::MAX), Room::Unasked).unwrap();
-    }
-    let mut seen = 0;
-    retained.matches("#", 0, |_| {
+    let (retained, mut search, mut seen) = (hundred(), Search::new("#", 0), 0);
+    retained.search(&mut search, 1_000, |_| {
         seen += 1;
         seen < 3
     });
-    assert_eq!(seen, 3);
+    assert!(seen == 3 && search.is_done());
+}
+
+/// Each costs whoever asks for it, whether or not something is found, and nobody more than that.
+#[test]
+fn a_search_looks_where_something_can_be_and_goes_on_where_it_was() {
+    let retained = hundred();
+    for (filter, looks, found) in [
+        ("05/x", 1, 1),
+        ("05/y", 1, 0),
+        ("05/+", 2, 1),
+        ("05/#", 3, 1),
+        ("9/#", 2, 0),
+        ("+/y", 100, 0),
+    ] {
+        let (mut search, mut seen) = (Search::new(filter, 0), 0);
+        let looked = retained.search(&mut search, 1_000, |_| {
+            seen += 1;
+            true
+        });
+        assert_eq!((looked, seen, search.is_done()), (looks, found, true), "{filter}");
+    }
+    let (mut search, mut topics) = (Search::new("+/x", 0), Vec::new());
+    for piece in 1..=10 {
+        let looked = retained.search(&mut search, 10, |message| {
+            topics.push(message.topic().to_owned());
+            true
+        });
+        assert_eq!((looked, topics.len(), search.is_done()), (10, 10 * piece, false));
+    }
+    assert!(topics.is_sorted());
+    assert_eq!(retained.search(&mut search, 10, |_| panic!("all were found")), 0);
+    assert!(search.is_done());
 }
 
 proptest::proptest! {
     #[test]
     fn filters_find_what_a_list_says(
-        topics in proptest::collection::vec("[ab$]{0,1}(/[ab]{0,1}){0,3}", 0..20),
-        filter in "([ab$]{0,1}|\\+)(/([ab]{0,1}|\\+)){0,3}(/#)?|#",
+        topics in proptest::collection::vec("[ab$]{0,1}!?(/[ab]{0,1}!?){0,3}", 0..20),
+        filter in "([ab$]{0,1}!?|\\+)(/([ab]{0,1}!?|\\+)){0,3}(/#)?|#",
     ) {
         let mut retained = Retained::new(&Limits::default());
         let mut expected = Vec::new();
