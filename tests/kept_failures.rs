@@ -152,22 +152,20 @@ async fn below_the_free_space_that_must_stay_the_oldest_goes_history_first() {
     }
     let count = |sql: &str| -> usize { rows(dir.path(), sql)[0].parse().unwrap() };
     let mut sent = 0;
-    let mut events_went = false;
     loop {
+        assert!(sent < 10_000, "nothing goes");
         dock.publish("kept/1", sent.to_string().as_bytes(), QoS::AtLeastOnce).await;
         sent += 1;
         let queued = count("SELECT count(*) || '' FROM queue");
         let events = count("SELECT count(*) || '' FROM event");
         assert!(queued == sent || events == 0, "{events} events are left, {queued} of {sent} wait");
-        events_went |= queued == sent && events < 60;
         if queued < sent {
             break;
         }
     }
-    assert!(events_went);
-    dock.publish("kept/1", b"last", QoS::AtLeastOnce).await;
     let (mut durable, present) = broker.session(Version::V5, "durable", 3600).await;
     assert!(present, "only what waited went");
+    dock.publish("kept/1", b"last", QoS::AtLeastOnce).await;
     while durable.receive().await.payload != b"last" {}
     broker.stop().await;
 }
