@@ -46,8 +46,7 @@ impl Message {
     }
 
     pub(crate) fn topic(&self) -> &str {
-        let bytes = &self.bytes[..usize::from(self.topic_len)];
-        std::str::from_utf8(bytes).expect("made from a str")
+        std::str::from_utf8(self.topic_bytes()).expect("made from a str")
     }
 
     pub(crate) fn properties(&self) -> &[u8] {

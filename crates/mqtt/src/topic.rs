@@ -100,6 +100,23 @@ pub fn matches_bytes(mut filter: &[u8], mut topic: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn filters_match_as_a_comparison_level_by_level_says(
+            filter in "([ab$]{0,2}|\\+)(/([ab]{0,2}|\\+)){0,3}(/#)?|#",
+            topic in "[ab$]{0,2}(/[ab]{0,2}){0,4}",
+        ) {
+            let (filters, topics): (Vec<_>, Vec<_>) = (filter.split('/').collect(), topic.split('/').collect());
+            let is_rest = filters.last() == Some(&"#");
+            let (levels, rest) = filters.split_at(filters.len() - usize::from(is_rest));
+            let is_long = if rest.is_empty() { topics.len() == levels.len() } else { topics.len() >= levels.len() };
+            let is_hidden = topic.starts_with('$') && ["+", "#"].contains(&filters[0]);
+            let mut each = levels.iter().zip(&topics);
+            let expected = is_long && !is_hidden && each.all(|(level, name)| *level == "+" || level == name);
+            proptest::prop_assert_eq!(matches(&filter, &topic), expected);
+        }
+    }
+
     /// [MQTT-4.7.2-1] for the topics that begin with `$`.
     #[test]
     fn filters_match_as_section_4_7_says() {

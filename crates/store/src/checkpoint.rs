@@ -194,13 +194,15 @@ impl Store {
         }
     }
 
-    /// Moves the log into the file and gives its bytes back to the file system, unless somebody reads.
+    /// Moves the log into the file and gives its bytes back to the file system; waits for those who read, some
+    /// milliseconds, and does not where somebody reads for longer.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn empty_log(&mut self) -> Result<(), Error> {
         let log = Arc::clone(&self.checkpoints.log);
         let _moving = log.moving();
+        let _unread = log.unread();
         self.checkpoints.moved();
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }

@@ -53,19 +53,14 @@ impl<S> Connection<S> {
             return Err(ProtocolError::protocol("no local on a shared subscription").into());
         }
         let id = subscribe.properties.number(PropertyId::SubscriptionIdentifier).unwrap_or(0);
-        let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        // One after the other [MQTT-3.8.4-5], codes in the same order [MQTT-3.9.3-1].
-        for (at, (filter, options)) in subscribe.filters.iter().enumerate() {
-            let Some(reason) = self.filter(filter, *options, id, turn) else {
-                let rest = subscribe.filters[at..].iter();
-                let rest = rest.map(|(filter, options)| ((*filter).into(), *options)).collect();
-                let packet_id = subscribe.packet_id;
-                self.subscribing = Some(Box::new(Subscribing { packet_id, id, reasons, rest }));
-                return Ok(());
-            };
-            reasons.push(reason);
-        }
-        self.await_writer(Answer::Suback(subscribe.packet_id, reasons), turn);
+        let rest = subscribe.filters.iter().map(|(filter, options)| ((*filter).into(), *options));
+        self.subscribing = Some(Box::new(Subscribing {
+            packet_id: subscribe.packet_id,
+            id,
+            reasons: Vec::with_capacity(subscribe.filters.len()),
+            rest: rest.collect(),
+        }));
+        self.go_on_subscribing(turn);
         Ok(())
     }
 
@@ -76,6 +71,7 @@ impl<S> Connection<S> {
         else {
             return true;
         };
+        // One after the other [MQTT-3.8.4-5], codes in the same order [MQTT-3.9.3-1].
         while let Some((filter, options)) = subscribing.rest.front() {
             let Some(reason) = self.filter(filter, *options, subscribing.id, turn) else {
                 self.subscribing = Some(subscribing);

@@ -254,17 +254,6 @@ impl<S> Connection<S> {
         routable
     }
 
-    /// What is next has its share of the way, or reading pauses; a pause is counted once, however often it is tried.
-    pub(super) fn has_share(&mut self, has: bool) {
-        if !has {
-            self.reading = Reading::Budget;
-            if !self.waits_for_share {
-                self.shared.limits.reached(Limit::Budget);
-            }
-        }
-        self.waits_for_share = !has;
-    }
-
     /// Asks for room if a message is to be retained. Only 5.0 has a code to say that there is none, so
     /// others' messages are delivered and not retained, as are those of QoS 0, and those that a plugin
     /// answers: a dock waits for its answer whatever flags it sets.

@@ -3,9 +3,8 @@
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::{PacketId, QoS, codec};
 
-use super::ended::Ended;
 use super::outbound::{seconds_left, wire};
-use super::{Connection, Reading, Turn};
+use super::{Connection, Turn};
 use crate::config::Durability;
 use crate::keep::{Keep, Step, What};
 use crate::mailbox::Ticket;
@@ -13,24 +12,6 @@ use crate::message::{Delivery, Origin};
 use crate::record::Entry;
 
 impl<S> Connection<S> {
-    /// Whether packets are handled: 3.1.1 has no receive maximum, so reading pauses instead.
-    pub(super) fn may_read(&self) -> bool {
-        let answers_at_most = usize::from(self.shared.config.limits.receive_maximum);
-        let is_open = self.reading == Reading::Open && self.subscribing.is_none();
-        is_open && self.answers.len() <= answers_at_most
-    }
-
-    /// Handles what is whole of the bytes kept; `true` if that was anything.
-    pub(super) fn handle_unread(&mut self, turn: &mut Turn<'_>) -> Result<bool, Ended> {
-        let mut unread = std::mem::take(&mut self.unread);
-        let used = self.handle(&unread, turn)?;
-        if used < unread.len() {
-            unread.drain(..used);
-            self.unread = unread;
-        }
-        Ok(used > 0)
-    }
-
     /// The job that everything handled in this round is part of: an answer that waits for it goes out
     /// when all that is kept.
     pub(super) fn await_kept(&mut self) -> Ticket {

@@ -16,6 +16,7 @@ mod kept;
 mod measure;
 mod outbound;
 mod pacing;
+mod reading;
 mod review;
 mod subscriptions;
 mod unsent;
@@ -23,14 +24,14 @@ mod writing;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use dockside_mqtt::packet::Packet;
 use dockside_mqtt::{PacketId, Version, codec};
 use dockside_store::Seq;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -42,11 +43,11 @@ pub(crate) use self::ending::{Begins, SessionGuard, linger};
 use self::filters::{Subscribing, TURN_FILTERS};
 pub(crate) use self::kept::under_way;
 use self::pacing::Pacing;
+use self::reading::Reading;
 pub(crate) use self::review::may_subscribe;
 pub(crate) use self::subscriptions::Subscriptions;
 use self::unsent::Unsent;
 use self::writing::Written;
-use crate::listener::websocket::Violation;
 use crate::mailbox::{Command, Mailbox, Ticket};
 use crate::message::Delivery;
 use crate::metrics::Counts;
@@ -117,18 +118,6 @@ pub(crate) struct Connection<S> {
     now_ms: u64,
     /// What is read now came with it.
     round_began: Instant,
-}
-
-/// Whether packets are read, or why not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reading {
-    Open,
-    /// Until the lane's budget has room.
-    Budget,
-    /// Until the client may publish again.
-    Pace,
-    /// Until the answer to a SUBSCRIBE or UNSUBSCRIBE is out.
-    Answer,
 }
 
 /// Buffers of a thread, used by one turn at a time.
@@ -342,53 +331,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(command == Command::Stop)
             }
         }
-    }
-
-    /// Reads once and handles every whole packet; `true` if anything was done.
-    fn read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<bool, Ended> {
-        match self.reading {
-            Reading::Budget => self.reading = Reading::Open,
-            Reading::Pace => self.end_pause(cx),
-            Reading::Open | Reading::Answer => {}
-        }
-        let is_writable = self.unsent.len() < UNSENT_BYTES;
-        if is_writable && self.reading == Reading::Open && !self.go_on_subscribing(turn) {
-            // Either its share is waited for, or the next turn.
-            return Ok(self.reading == Reading::Open);
-        }
-        if !self.may_read() || !is_writable {
-            return Ok(false);
-        }
-        if !self.unread.is_empty() && self.handle_unread(turn)? {
-            return Ok(true);
-        }
-        if !self.may_read() {
-            // A pause that has only begun is waited for in the next round.
-            return Ok(self.reading == Reading::Pace);
-        }
-        let mut buffer = ReadBuf::new(buffer);
-        match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(Err(error)) => {
-                return Err(Violation::of(&error).map_or(Ended::Network, Ended::WebSocket));
-            }
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Network),
-            Poll::Ready(Ok(())) => {}
-        }
-        self.last_read_ms = self.now_ms;
-        turn.counts.bytes_received += buffer.filled().len() as u64;
-        if self.unread.is_empty() {
-            let used = self.handle(buffer.filled(), turn)?;
-            self.unread.extend_from_slice(&buffer.filled()[used..]);
-        } else {
-            self.unread.extend_from_slice(buffer.filled());
-            self.handle_unread(turn)?;
-        }
-        Ok(true)
     }
 }

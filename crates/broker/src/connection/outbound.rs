@@ -184,7 +184,8 @@ impl<S> Connection<S> {
 
     /// Sends what waits, as far as the window and the socket go; `true` if anything was sent.
     pub(super) fn drain_backlog(&mut self, turn: &mut Turn<'_>) -> bool {
-        // A SUBACK comes before the retained messages that it brings.
+        // A SUBACK comes before the retained messages that it brings, unless it takes more than a turn: they may come
+        // before it (section 3.8.4).
         if self.reading == Reading::Answer {
             return false;
         }

@@ -120,13 +120,18 @@ impl Room {
             Look::Short
         } else if missing > 0 {
             let worth = missing.min(disk_free / 2).clamp(LEAST_BYTES, MOST_BYTES);
-            let is_log_long = usage.log > WORTH_LOG_BYTES.min(disk_free);
+            let is_log_long = usage.log > WORTH_LOG_BYTES.min(disk_free) || usage.log >= missing;
             if is_log_long || usage.free >= worth { Look::DiskLoose } else { Look::DiskShort }
         } else if usage.free > usage.file / 4 && usage.free > LOOSE_BYTES {
             Look::Loose
         } else {
             Look::Enough
         }
+    }
+
+    /// Whether free bytes of the file are worth it where nothing more can go: what comes next is not to go with them at once.
+    pub(super) fn is_worth_giving_back(usage: &Usage) -> bool {
+        usage.free >= LEAST_BYTES
     }
 
     pub(super) fn give_back(store: &mut Store) -> Result<(), Error> {
@@ -150,7 +155,7 @@ mod tests {
         let bytes = |file: u64, free: u64, disk_free: Option<u64>| Usage {
             file: file << 20,
             free,
-            log: 4 << 20,
+            log: 0,
             disk_free: disk_free.map(|free| free << 20),
         };
         let mib = |file, free: u64, disk_free| bytes(file, free << 20, disk_free);
@@ -172,6 +177,8 @@ mod tests {
         for (usage, expected) in [
             // The log goes before anything is lost,
             (log(5 << 20, mib(100, 0, Some(39))), Look::DiskLoose),
+            (log(1 << 20, mib(100, 0, Some(39))), Look::DiskLoose),
+            (log((1 << 20) - 1, mib(100, 0, Some(39))), Look::DiskShort),
             (log(1, mib(100, 0, Some(0))), Look::DiskLoose),
             // and little is freed where little fits into it.
             (log(0, bytes(100, LEAST_BYTES - 1, Some(0))), Look::DiskShort),

@@ -117,7 +117,7 @@ impl Ledger {
             Look::DiskLoose => {
                 // First what needs no room of its own.
                 self.store.empty_log()?;
-                self.give_back(look, began, time)?;
+                self.give_back(look, time)?;
                 self.store.empty_log()?;
                 let left = self.store.usage()?;
                 if left.free + left.log < space.usage.free + space.usage.log {
@@ -125,7 +125,7 @@ impl Ledger {
                 }
             }
             Look::Loose => {
-                if !self.give_back(look, began, time)? {
+                if !self.give_back(look, time)? {
                     self.room.look_again();
                 }
             }
@@ -161,7 +161,7 @@ impl Ledger {
         self.store.commit()?;
         self.waiting.commit();
         self.leaving.commit();
-        if is_all && look == Look::DiskShort && self.store.usage()?.free > 0 {
+        if is_all && look == Look::DiskShort && Room::is_worth_giving_back(&self.store.usage()?) {
             Room::give_back(&mut self.store)?;
             self.store.empty_log()?;
             is_to_go_on = true;
@@ -172,17 +172,19 @@ impl Ledger {
         Ok(())
     }
 
-    /// Gives free bytes of the file back for so long, or until there is something else to do: whether there is.
-    fn give_back(&mut self, look: Look, began: Instant, time: Duration) -> Result<bool, Error> {
+    /// Gives free bytes of the file back for so long, some in any case, or until there is something else to do: whether
+    /// there is.
+    fn give_back(&mut self, look: Look, time: Duration) -> Result<bool, Error> {
+        let began = Instant::now();
         loop {
             let usage = self.store.usage()?;
             if usage.free == 0 || self.room.look(&usage) != look {
                 return Ok(true);
             }
+            Room::give_back(&mut self.store)?;
             if began.elapsed() >= time {
                 return Ok(false);
             }
-            Room::give_back(&mut self.store)?;
         }
     }
 
