@@ -18,6 +18,7 @@ mod read;
 mod restore;
 mod rows;
 mod seen;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionState};
 
 use crate::checkpoint::Checkpoints;
 use crate::migrate::{HISTORY, History, is_full, migrate, newest_copy, one_line};
+use crate::sessions::SessionBytes;
 use crate::{Durability, Error, Seq, file};
 
 /// Pages of the write-ahead log that are moved into the file at once, at most: 16 MiB.
@@ -25,6 +26,7 @@ pub struct Store {
     path: PathBuf,
     starts: u64,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) session_bytes: SessionBytes,
     durability: Durability,
     // Held for as long as the store is open: one process a directory.
     _lock: File,
@@ -146,7 +148,9 @@ impl Store {
         forget_ahead(&connection).map_err(sqlite)?;
         let checkpoints = Checkpoints::new(&mut connection)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
-        Ok(Self { connection, path, starts, checkpoints, durability, _lock: lock })
+        let session_bytes = SessionBytes::new(&connection)
+            .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
+        Ok(Self { connection, path, starts, checkpoints, session_bytes, durability, _lock: lock })
     }
 
     /// The file.
@@ -188,6 +192,7 @@ impl Store {
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.cached("COMMIT")?.execute([])?;
+        self.session_bytes.commit();
         self.checkpoints.committed();
         self.checkpoint_if_due();
         Ok(())
@@ -200,6 +205,7 @@ impl Store {
             // SQLite has rolled back by itself if this fails.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        self.session_bytes.roll_back();
     }
 
     /// Whether the file refuses to be written from now on, as one does that cannot be. What is open can

@@ -1,10 +1,10 @@
-//! What takes part in a transaction.
+//! What takes part in a transaction: messages, and who waits for them.
 
 use std::ops::Range;
 
 use rusqlite::{CachedStatement, OptionalExtension, Params, params};
 
-use crate::{Error, Grant, Message, ReaderId, Seq, Session, Store, Subscription, Will};
+use crate::{Error, Grant, Message, ReaderId, Seq, Store};
 
 /// Numbers are below 2^63 by their making.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -185,48 +185,6 @@ impl Store {
         Ok(())
     }
 
-    /// A session is connected.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn session(&mut self, id: ReaderId, session: &Session) -> Result<(), Error> {
-        self.cached(
-            "INSERT INTO session (id, client_id, user, expiry_s, expires_ms) VALUES (?1, ?2, ?3, ?4, NULL)
-             ON CONFLICT (id) DO UPDATE SET expiry_s = excluded.expiry_s, expires_ms = NULL",
-        )?
-        .execute(params![signed(id), session.client_id, session.user, session.expiry_s])?;
-        Ok(())
-    }
-
-    /// A session has lost its connection and is kept until then.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn asleep(&mut self, id: ReaderId, expires_ms: u64) -> Result<(), Error> {
-        self.cached("UPDATE session SET expires_ms = ?2 WHERE id = ?1")?
-            .execute(params![signed(id), signed(expires_ms)])?;
-        Ok(())
-    }
-
-    /// A session has ended; what it waited for goes with [`Store::forget_waiting`].
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn end_session(&mut self, id: ReaderId) -> Result<(), Error> {
-        for sql in [
-            "DELETE FROM session WHERE id = ?1",
-            "DELETE FROM subscription WHERE session = ?1",
-            "DELETE FROM incoming WHERE session = ?1",
-        ] {
-            self.cached(sql)?.execute(params![signed(id)])?;
-        }
-        let sent = "DELETE FROM outgoing WHERE session = ?1 RETURNING seq";
-        for seq in self.numbers(sent, params![signed(id)])? {
-            self.release(seq)?;
-        }
-        Ok(())
-    }
-
     /// A group has no member any more; what it waited for goes with [`Store::forget_waiting`].
     ///
     /// # Errors
@@ -268,7 +226,7 @@ impl Store {
         rows.collect()
     }
 
-    fn numbers(&self, sql: &str, params: impl Params) -> Result<Vec<Seq>, Error> {
+    pub(crate) fn numbers(&self, sql: &str, params: impl Params) -> Result<Vec<Seq>, Error> {
         let mut statement = self.cached(sql)?;
         let rows = statement.query_map(params, |row| row.get::<_, Option<i64>>(0))?;
         let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
@@ -282,29 +240,6 @@ impl Store {
     pub fn share(&mut self, id: ReaderId, filter: &str) -> Result<(), Error> {
         self.cached("INSERT OR IGNORE INTO share (id, filter) VALUES (?1, ?2)")?
             .execute(params![signed(id), filter])?;
-        Ok(())
-    }
-
-    /// A session subscribes.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn subscribe(&mut self, session: ReaderId, new: &Subscription) -> Result<(), Error> {
-        self.cached(
-            "INSERT OR REPLACE INTO subscription (session, filter, options, identifier)
-             VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![signed(session), new.filter, new.options, new.identifier])?;
-        Ok(())
-    }
-
-    /// A session unsubscribes.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn unsubscribe(&mut self, session: ReaderId, filter: &str) -> Result<(), Error> {
-        self.cached("DELETE FROM subscription WHERE session = ?1 AND filter = ?2")?
-            .execute(params![signed(session), filter])?;
         Ok(())
     }
 
@@ -332,35 +267,5 @@ impl Store {
         self.cached("DELETE FROM retained WHERE topic = ?1 AND seq = ?2")?
             .execute(params![topic, signed(seq)])?;
         self.release(seq)
-    }
-
-    /// A connection has a will, or none any more.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn will(&mut self, session: ReaderId, will: Option<&Will>) -> Result<(), Error> {
-        let Some(will) = will else {
-            self.cached("DELETE FROM will WHERE session = ?1")?
-                .execute(params![signed(session)])?;
-            return Ok(());
-        };
-        self.cached(
-            "INSERT OR REPLACE INTO will
-               (session, client_id, user, topic, qos, retain, properties, payload, expiry_s, delay_s)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            signed(session),
-            will.client_id,
-            will.user,
-            will.topic,
-            will.qos,
-            will.retain,
-            will.properties,
-            will.payload,
-            will.expiry_s,
-            will.delay_s,
-        ])?;
-        Ok(())
     }
 }

@@ -118,7 +118,7 @@ fn process() {
     g!(
         "dockside_storage_bytes",
         Unit::Bytes,
-        "What the store holds as retained messages, and in queues for each that waits"
+        "What the store holds as retained messages, in queues for each that waits, and of sessions: names, filters and wills"
     );
     c!(
         "dockside_storage_trimmed_total",

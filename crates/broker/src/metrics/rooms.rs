@@ -186,6 +186,9 @@ impl DispatcherMetrics {
             retained_full: dropped("retained_full"),
         };
         metrics.subscriptions(0, 0);
+        // Always 0: a publisher beyond its rate waits, and what a stop leaves unsent goes with the session that ends, which
+        // no reason counts.
+        ["rate_limit", "shutdown"].iter().for_each(|reason| dropped(reason).increment(0));
         metrics
     }
 
@@ -206,6 +209,7 @@ pub(crate) struct StoreMetrics {
     queued: Gauge,
     queued_bytes: Gauge,
     of_queues: Gauge,
+    of_sessions: Gauge,
     queue_full: Counter,
     events_trimmed: Counter,
     messages_trimmed: Counter,
@@ -232,6 +236,7 @@ impl StoreMetrics {
             queued: gauge!("dockside_queued_messages"),
             queued_bytes: gauge!("dockside_queued_bytes"),
             of_queues: storage_bytes("queue"),
+            of_sessions: storage_bytes("sessions"),
             queue_full: counter!("dockside_messages_dropped_total", "reason" => "queue_full"),
             events_trimmed: counter!("dockside_storage_trimmed_total", "what" => "event"),
             messages_trimmed: counter!("dockside_storage_trimmed_total", "what" => "message"),
@@ -293,6 +298,11 @@ impl StoreMetrics {
         self.queued.set(messages as f64);
         self.queued_bytes.set(bytes as f64);
         self.of_queues.set(bytes as f64);
+    }
+
+    /// So many bytes are kept of sessions themselves.
+    pub(crate) fn sessions(&self, bytes: u64) {
+        self.of_sessions.set(bytes as f64);
     }
 
     /// A transaction, which took so long, and in which so many messages were dropped for want of room.

@@ -168,6 +168,11 @@ impl Ledger {
         self.waiting.all()
     }
 
+    /// Bytes that the store keeps of sessions themselves.
+    pub(crate) fn session_bytes(&self) -> u64 {
+        self.store.session_bytes()
+    }
+
     #[cfg(test)]
     pub(super) fn reader(&self) -> Result<dockside_store::Reader, Error> {
         self.store.reader()

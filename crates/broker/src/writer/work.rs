@@ -56,6 +56,7 @@ impl Work {
     pub(super) fn new(log: Arc<LiveLog>, ledger: Ledger, metrics: StoreMetrics) -> Self {
         // What waited before a restart waits still.
         metrics.queued(ledger.queued());
+        metrics.sessions(ledger.session_bytes());
         Self {
             log,
             ledger,
@@ -184,6 +185,7 @@ impl Work {
         self.cannot_leave = false;
         self.metrics.committed(time, dropped);
         self.metrics.queued(self.ledger.queued());
+        self.metrics.sessions(self.ledger.session_bytes());
     }
 
     #[cfg(test)]

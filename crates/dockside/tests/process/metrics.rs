@@ -242,7 +242,7 @@ fn sums_under_load_are_those_that_clients_count() {
     let dropped = broker.get("/metrics");
     let dropped =
         dropped.lines().filter(|line| line.starts_with("dockside_messages_dropped_total"));
-    assert!(dropped.clone().count() >= 9 && dropped.clone().all(|line| line.ends_with(" 0")));
+    assert!(dropped.clone().count() >= 11 && dropped.clone().all(|line| line.ends_with(" 0")));
     // One in 64 of those that a thread of the broker reads is timed, from its first 64 on.
     let timed = broker.metric("dockside_delivery_duration_seconds_count");
     assert!(timed >= 1.0 && timed <= 3.0 * all / 64.0, "{timed} of {}", 3.0 * all);
@@ -256,11 +256,11 @@ fn bytes_in_the_store_are_told_by_kind() {
         broker.metric(&format!("dockside_storage_bytes{{kind=\"{kind}\"}}"))
     };
     let mut broker = Process::start();
-    for kind in ["retained", "queue"] {
+    for kind in ["retained", "queue", "sessions"] {
         assert_eq!(of(&broker, kind), 0.0, "{kind}");
     }
     let text = broker.get("/metrics");
-    assert_eq!(text.matches("\ndockside_storage_bytes{").count(), 2, "no kind is missing");
+    assert_eq!(text.matches("\ndockside_storage_bytes{").count(), 3, "no kind is missing");
     let mut client = Client::new(broker.mqtt);
     let Packet::Connect(kept) = connect("kept") else { unreachable!() };
     client.send(&Packet::Connect(Box::new(Connect { clean_start: false, ..*kept })));
@@ -271,6 +271,8 @@ fn bytes_in_the_store_are_told_by_kind() {
     client.hear(9);
     drop(client);
     while broker.metric("dockside_sessions{state=\"offline\"}") != 1.0 {}
+    let named = ("kept".len() + "waits/+".len()) as f64;
+    assert_eq!(of(&broker, "sessions"), named);
     let mut sender = Client::new(broker.mqtt);
     sender.send(&connect("sender"));
     sender.hear(2);
@@ -284,4 +286,5 @@ fn bytes_in_the_store_are_told_by_kind() {
     assert_eq!(broker.wait(), Some(0));
     let again = broker.start_again();
     while of(&again, "queue") < 5_000.0 || of(&again, "retained") < 5_000.0 {}
+    assert_eq!(of(&again, "sessions"), named);
 }

@@ -8,3 +8,4 @@ pub(crate) mod model;
 mod power_cut;
 mod refusals;
 mod restore;
+mod sessions;
