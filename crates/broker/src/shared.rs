@@ -21,7 +21,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keep::{self, KeepAside};
-use crate::listener::Sockets;
+use crate::listener::{Sockets, Turns};
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics, StoreSeen};
@@ -60,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) pulse: Arc<Pulse>,
     /// Listeners that could not accept when they last tried.
     pub(crate) deaf: AtomicUsize,
+    pub(crate) handshakes: Turns,
     pub(crate) clock: Arc<Clock>,
     pub(crate) sys: SysCounters,
     pub(crate) tail: Tail,
@@ -113,6 +114,7 @@ impl Shared {
             store_seen: Arc::default(),
             pulse: Arc::default(),
             deaf: AtomicUsize::new(0),
+            handshakes: Turns::new(),
             clock,
             sys: SysCounters::default(),
             tail: Tail::default(),

@@ -7,11 +7,13 @@ mod descriptors;
 mod opening;
 mod proxy;
 pub(crate) mod tls;
+mod turns;
 pub(crate) mod watched;
 pub(crate) mod websocket;
 
 pub(crate) use self::bind::bind;
 pub(crate) use self::descriptors::Sockets;
+pub(crate) use self::turns::Turns;
 
 use std::io;
 use std::sync::Arc;

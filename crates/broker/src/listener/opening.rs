@@ -136,7 +136,8 @@ async fn handshake(
     arrived: &mut Arrived,
     shared: &Shared,
 ) -> Option<TlsStream<TcpStream>> {
-    let cause = match arrived.in_time(shared, tls.acceptor.accept(socket)).await {
+    let accepts = shared.handshakes.take(tls.acceptor.accept(socket));
+    let cause = match arrived.in_time(shared, accepts).await {
         Ok(Ok(stream)) => match user(&stream, tls) {
             Ok(user) => {
                 arrived.certified = user;
