@@ -44,11 +44,41 @@ impl Broker {
     /// # Errors
     /// The process has ended.
     pub fn memory_kib(&self, key: &str) -> io::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kib.ok_or_else(|| io::Error::other("no such line"))
+        memory_kib(&self.child, key)
     }
+
+    /// CPU time so far, microseconds.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn cpu_us(&self) -> io::Result<f64> {
+        cpu_us(&self.child)
+    }
+}
+
+/// Memory of a process by a key of the kernel's status (`VmRSS:`, `VmHWM:`), KiB.
+///
+/// # Errors
+/// The process has ended.
+pub fn memory_kib(process: &Child, key: &str) -> io::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.ok_or_else(|| io::Error::other("no such line"))
+}
+
+/// CPU time of all threads of a process so far, microseconds, as the scheduler accounts it.
+///
+/// # Errors
+/// The process has ended.
+pub fn cpu_us(process: &Child) -> io::Result<f64> {
+    let mut nanoseconds = 0u64;
+    for task in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
+        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        let first = text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
+        nanoseconds += first.ok_or(io::ErrorKind::InvalidData)?;
+    }
+    Ok(nanoseconds as f64 / 1000.0)
 }
 
 impl Drop for Broker {

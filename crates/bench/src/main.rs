@@ -1,14 +1,17 @@
-//! `compare`: Dockside, the floor and mosquitto with a responder, side by side in one run.
+//! `compare`: Dockside, the floors, mosquitto with a responder and stock rumqttd, side by side in one run.
 //!
 //! ```text
 //! cargo build --release --workspace && target/release/compare
 //! ```
 //! Every round starts every peer afresh, in turn; broker (with its responder) is pinned to one core
 //! and the load tool to another. Rates and CPU are medians; CPU is what the kernel accounts to the
-//! broker's threads, the responder's included, for each reply that the load tool verified.
+//! broker's threads, the responder's included, for each reply or delivery that the load tool verified.
+//! Exit code 1 on a wrong reply or a lost delivery, whoever's.
 
 mod peer;
+mod running;
 mod table;
+mod workload;
 
 use std::io;
 use std::process::{Command, ExitCode};
@@ -18,8 +21,9 @@ use serde_json::Value;
 
 use crate::peer::Peer;
 use crate::table::Row;
+use crate::workload::{WORKLOADS, Workload};
 
-/// Measure Dockside against the floor and against mosquitto with a responder
+/// Measure Dockside against the floors, mosquitto with a responder, and stock rumqttd
 #[derive(Parser)]
 struct Arguments {
     /// Rounds of each workload
@@ -28,28 +32,19 @@ struct Arguments {
     /// Seconds of load in each round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Core of the broker
-    #[arg(long, default_value_t = 0)]
-    broker_core: usize,
-    /// Core of the load tool
-    #[arg(long, default_value_t = 1)]
-    tool_core: usize,
+    /// Cores of the broker, as taskset takes them
+    #[arg(long, default_value = "0")]
+    broker_cores: String,
+    /// Cores of the load tool
+    #[arg(long, default_value = "1")]
+    tool_cores: String,
+    /// Only workloads with this in their name
+    #[arg(long, default_value = "")]
+    workload: String,
+    /// Only peers with this in their name, the floors besides
+    #[arg(long, default_value = "")]
+    peer: String,
 }
-
-/// What the load tool is told, and what the floor is told instead: it has no subscribers.
-struct Workload {
-    name: &'static str,
-    docks: u32,
-    apps: u32,
-    window: u16,
-}
-
-const WORKLOADS: &[Workload] = &[
-    Workload { name: "reply 1x1 QoS 1", docks: 1, apps: 0, window: 1 },
-    Workload { name: "reply 1x1 QoS 1, one application", docks: 1, apps: 1, window: 1 },
-    Workload { name: "reply 50x1 QoS 1, one application", docks: 50, apps: 1, window: 1 },
-    Workload { name: "reply 50x32 QoS 1, one application", docks: 50, apps: 1, window: 32 },
-];
 
 /// One run of one peer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,12 +60,19 @@ pub(crate) struct Measured {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let workloads: Vec<_> =
+        WORKLOADS.iter().filter(|workload| workload.name.contains(&arguments.workload)).collect();
+    if workloads.is_empty() {
+        eprintln!("compare: no workload has {:?} in its name", arguments.workload);
+        return ExitCode::FAILURE;
+    }
     let mut flaws = 0;
-    table::machine(&arguments.rounds, arguments.seconds);
-    for workload in WORKLOADS {
+    table::machine(arguments.rounds, arguments.seconds);
+    println!("broker on core {}, load tool on {}", arguments.broker_cores, arguments.tool_cores);
+    for workload in workloads {
         match compare(workload, &arguments) {
             Ok(rows) => {
-                flaws += rows.iter().map(|row| row.flaws(Peer::Dockside)).sum::<u64>();
+                flaws += rows.iter().map(Row::flaws).sum::<u64>();
                 table::print(workload.name, &rows);
             }
             Err(error) => {
@@ -82,18 +84,23 @@ fn main() -> ExitCode {
     if flaws == 0 {
         return ExitCode::SUCCESS;
     }
-    eprintln!("compare: Dockside gave {flaws} wrong, duplicate, missing or undelivered messages");
+    eprintln!("compare: {flaws} messages were wrong, duplicate, missing or undelivered: see flaws");
     ExitCode::FAILURE
 }
 
 fn compare(workload: &Workload, arguments: &Arguments) -> io::Result<Vec<Row>> {
-    let peers: Vec<Peer> = Peer::ALL.into_iter().filter(|peer| peer.is_installed()).collect();
+    let (floor, others) = workload.peers().split_first().ok_or(io::ErrorKind::NotFound)?;
+    let others = others.iter().filter(|peer| peer.name().contains(&arguments.peer));
+    let peers: Vec<Peer> =
+        [floor].into_iter().chain(others).copied().filter(|peer| peer.is_installed()).collect();
     let mut rows: Vec<Row> = peers.iter().map(|peer| Row::new(*peer)).collect();
     for round in 0..arguments.rounds {
         for turn in 0..peers.len() {
             // Whoever goes first in one round goes last in the next.
             let at = (turn + round) % peers.len();
-            rows[at].runs.push(run(peers[at], workload, arguments)?);
+            let run = run(peers[at], workload, arguments);
+            let named = |error| io::Error::other(format!("{}: {error}", peers[at].name()));
+            rows[at].runs.push(run.map_err(named)?);
         }
         eprintln!("{}: round {} of {}", workload.name, round + 1, arguments.rounds);
     }
@@ -101,16 +108,14 @@ fn compare(workload: &Workload, arguments: &Arguments) -> io::Result<Vec<Row>> {
 }
 
 fn run(peer: Peer, workload: &Workload, arguments: &Arguments) -> io::Result<Measured> {
-    let running = peer.start(arguments.broker_core)?;
-    let apps = if peer == Peer::Floor { 0 } else { workload.apps };
+    let running = peer.start(&arguments.broker_cores)?;
+    let (tool, told) = workload.tool(peer);
     let before = running.cpu_us()?;
     let output = Command::new("taskset")
-        .args(["-c", &arguments.tool_core.to_string()])
-        .arg(peer::sibling("docksim")?)
-        .args(["load", "--broker", &running.address().to_string()])
-        .args(["--docks", &workload.docks.to_string()])
-        .args(["--apps", &apps.to_string()])
-        .args(["--window", &workload.window.to_string()])
+        .args(["-c", &arguments.tool_cores])
+        .arg(peer::sibling(tool)?)
+        .args(told)
+        .args(["--broker", &running.address.to_string()])
         .args(["--seconds", &arguments.seconds.to_string()])
         .output()?;
     let cpu_us = running.cpu_us()? - before;
@@ -118,8 +123,7 @@ fn run(peer: Peer, workload: &Workload, arguments: &Arguments) -> io::Result<Mea
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().unwrap_or_default();
     let report: Value = serde_json::from_str(last).map_err(|_| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        io::Error::other(format!("{} under load: {said}", peer.name()))
+        io::Error::other(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr)))
     })?;
     let number = |key: &str| report[key].as_f64().unwrap_or(0.0);
     let faults = ["wrong", "duplicate", "missing", "not_delivered", "delivered_twice"];

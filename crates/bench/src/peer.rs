@@ -1,152 +1,143 @@
-//! The peers: how each is started, and what the kernel says it used.
+//! The peers, and how each is started.
 
-use std::fs;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use crate::running::Running;
 
 /// Who is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Peer {
+    /// Frames packets and sends a canned reply.
     Floor,
-    Dockside,
+    /// Frames packets and sends them on.
+    FanFloor,
+    Dockside(Level),
+    /// With a responder beside it.
+    MosquittoResponds,
     Mosquitto,
+    /// rumqttd as it is, with a plugin on its local link.
+    Stock,
+    /// The same with `TCP_NODELAY`.
+    StockNoDelay,
 }
 
-/// A peer that runs; dropping it ends its processes.
-pub(crate) struct Running {
-    processes: Vec<Child>,
-    address: SocketAddr,
-    _dir: TempDir,
+/// `store.durability`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    Memory,
+    Commit,
+    Sync,
 }
 
-/// How long a peer may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Commit => "commit",
+            Self::Sync => "sync",
+        }
+    }
+}
 
 impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::Floor, Self::Dockside, Self::Mosquitto];
+    /// Those that answer events; the first is the floor.
+    pub(crate) const ANSWERING: &[Self] = &[
+        Self::Floor,
+        Self::Dockside(Level::Memory),
+        Self::Dockside(Level::Commit),
+        Self::Dockside(Level::Sync),
+        Self::MosquittoResponds,
+        Self::Stock,
+        Self::StockNoDelay,
+    ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Those that send messages on; the first is the floor.
+    pub(crate) const FORWARDING: &[Self] = &[
+        Self::FanFloor,
+        Self::Dockside(Level::Commit),
+        Self::Mosquitto,
+        Self::Stock,
+        Self::StockNoDelay,
+    ];
+
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Floor => "floor",
-            Self::Dockside => "dockside",
-            Self::Mosquitto => "mosquitto + responder",
+            Self::Floor => "floor".to_owned(),
+            Self::FanFloor => "fan-out floor".to_owned(),
+            Self::Dockside(level) => format!("dockside, {}", level.name()),
+            Self::MosquittoResponds => "mosquitto + responder".to_owned(),
+            Self::Mosquitto => "mosquitto".to_owned(),
+            Self::Stock => "stock rumqttd".to_owned(),
+            Self::StockNoDelay => "stock rumqttd, TCP_NODELAY".to_owned(),
         }
+    }
+
+    fn is_mosquitto(self) -> bool {
+        matches!(self, Self::Mosquitto | Self::MosquittoResponds)
     }
 
     /// Whether it can be measured here; says so if not.
     pub(crate) fn is_installed(self) -> bool {
-        if self != Self::Mosquitto || mosquitto().is_some() {
+        if !self.is_mosquitto() || mosquitto().is_some() {
             return true;
         }
         eprintln!("compare: mosquitto is not installed and is left out");
         false
     }
 
-    /// Starts it on a core and waits until it listens.
-    pub(crate) fn start(self, core: usize) -> io::Result<Running> {
+    /// Starts it on these cores and waits until it serves.
+    pub(crate) fn start(self, cores: &str) -> io::Result<Running> {
         let dir = tempfile::tempdir()?;
-        let address = free_address()?;
-        let on_core = |program: PathBuf| {
-            let mut command = Command::new("taskset");
-            command.args(["-c", &core.to_string()]).arg(program);
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        let mut command = match self {
-            Self::Floor => {
-                let mut command = on_core(sibling("floor")?);
-                command.arg(address.to_string());
-                command
-            }
-            Self::Dockside => {
-                let mut command = on_core(sibling("dockside")?);
-                command.args(["--mqtt", &address.to_string(), "--admin", "127.0.0.1:0"]);
-                command.arg("--data").arg(dir.path());
-                command
-            }
-            Self::Mosquitto => {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).stdout(Stdio::null()).stderr(Stdio::null());
+        match self {
+            Self::Floor => command.arg(sibling("floor")?).arg(address.to_string()),
+            Self::FanFloor => command.arg(sibling("fan_floor")?).arg(address.to_string()),
+            Self::Dockside(level) => command
+                .arg(sibling("dockside")?)
+                .args(["--mqtt", &address.to_string(), "--admin", "127.0.0.1:0"])
+                .arg("--data")
+                .arg(dir.path())
+                .env("DOCKSIDE_STORE__DURABILITY", level.name()),
+            Self::Mosquitto | Self::MosquittoResponds => {
                 let file = dir.path().join("mosquitto.conf");
                 let config = format!(
                     "listener {} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n\
                      max_queued_messages 0\nmax_inflight_messages 0\npersistence false\n",
                     address.port()
                 );
-                fs::File::create(&file)?.write_all(config.as_bytes())?;
-                let mut command = on_core(mosquitto().unwrap_or_else(|| "mosquitto".into()));
-                command.arg("-c").arg(file);
-                command
+                std::fs::write(&file, config)?;
+                let program = mosquitto().unwrap_or_else(|| "mosquitto".into());
+                command.arg(program).arg("-c").arg(file)
+            }
+            Self::Stock | Self::StockNoDelay => {
+                command.arg(sibling("stock")?).arg(address.to_string()).stdout(Stdio::piped());
+                if self == Self::StockNoDelay { command.arg("--nodelay") } else { &mut command }
             }
         };
         let mut running = Running { processes: vec![command.spawn()?], address, _dir: dir };
+        if matches!(self, Self::Stock | Self::StockNoDelay) {
+            wait_until_it_speaks(&mut running.processes[0])?;
+        }
         running.wait_until_it_listens()?;
-        if self == Self::Mosquitto {
-            let mut responder = on_core(sibling("responder")?);
-            responder.arg(address.to_string()).stdout(Stdio::piped());
-            let mut responder = responder.spawn()?;
-            let said = responder.stdout.take();
-            running.processes.push(responder);
-            // It speaks once it has subscribed.
-            io::Read::read_exact(&mut said.ok_or(io::ErrorKind::BrokenPipe)?, &mut [0])?;
+        if self == Self::MosquittoResponds {
+            let mut responder = Command::new("taskset");
+            responder.args(["-c", cores]).arg(sibling("responder")?).arg(address.to_string());
+            running.processes.push(responder.stdout(Stdio::piped()).spawn()?);
+            wait_until_it_speaks(&mut running.processes[1])?;
         }
         Ok(running)
     }
 }
 
-impl Running {
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// CPU time of all threads so far, microseconds, as the scheduler accounts it.
-    pub(crate) fn cpu_us(&self) -> io::Result<f64> {
-        let mut nanoseconds = 0u64;
-        for process in &self.processes {
-            for task in fs::read_dir(format!("/proc/{}/task", process.id()))? {
-                let text = fs::read_to_string(task?.path().join("schedstat"))?;
-                let first = text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
-                nanoseconds += first.ok_or(io::ErrorKind::InvalidData)?;
-            }
-        }
-        Ok(nanoseconds as f64 / 1000.0)
-    }
-
-    /// Resident memory of all processes.
-    pub(crate) fn resident_mib(&self) -> io::Result<f64> {
-        let mut kib = 0.0;
-        for process in &self.processes {
-            let text = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let number = line.and_then(|line| line.split_whitespace().next());
-            kib += number.and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
-        }
-        Ok(kib / 1024.0)
-    }
-
-    fn wait_until_it_listens(&self) -> io::Result<()> {
-        let began = Instant::now();
-        loop {
-            match TcpStream::connect(self.address) {
-                Ok(_) => return Ok(()),
-                Err(error) if began.elapsed() > PATIENCE => return Err(error),
-                Err(_) => std::thread::yield_now(),
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            // It may have ended by itself.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
+/// It does once it has subscribed.
+fn wait_until_it_speaks(process: &mut Child) -> io::Result<()> {
+    let said = process.stdout.take();
+    io::Read::read_exact(&mut said.ok_or(io::ErrorKind::BrokenPipe)?, &mut [0])
 }
 
 /// A program that was built beside this one.
@@ -165,8 +156,4 @@ fn mosquitto() -> Option<PathBuf> {
         .into_iter()
         .map(PathBuf::from)
         .find(|path| path.exists())
-}
-
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

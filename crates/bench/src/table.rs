@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::Measured;
-use crate::peer::Peer;
+use crate::peer::{Level, Peer};
 
 /// All runs of one peer.
 pub(crate) struct Row {
@@ -16,9 +16,8 @@ impl Row {
         Self { peer, runs: Vec::new() }
     }
 
-    /// Flaws of `peer`, if the row is its.
-    pub(crate) fn flaws(&self, peer: Peer) -> u64 {
-        if self.peer == peer { self.runs.iter().map(|run| run.flaws).sum() } else { 0 }
+    pub(crate) fn flaws(&self) -> u64 {
+        self.runs.iter().map(|run| run.flaws).sum()
     }
 
     fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
@@ -29,7 +28,7 @@ impl Row {
 }
 
 /// Says where and how it was measured.
-pub(crate) fn machine(rounds: &usize, seconds: f64) {
+pub(crate) fn machine(rounds: usize, seconds: f64) {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("");
     let model = model.trim_start_matches(['\t', ' ', ':']);
@@ -38,30 +37,37 @@ pub(crate) fn machine(rounds: &usize, seconds: f64) {
     println!("{model}, {cores} cores, Linux {}; {rounds} rounds of {seconds} s", kernel.trim());
 }
 
-/// Prints the table of one workload.
+/// Prints the table of one workload; the first row is the floor's.
 pub(crate) fn print(workload: &str, rows: &[Row]) {
-    let of = |peer| rows.iter().find(|row| row.peer == peer);
-    let floor = of(Peer::Floor).map_or(0.0, |row| row.median(|run| run.cpu_us));
+    let floor = rows.first();
+    let of_floor = |of: fn(&Measured) -> f64| floor.map_or(f64::NAN, |row| row.median(of));
+    let (floor_rate, floor_cpu) = (of_floor(|run| run.rate), of_floor(|run| run.cpu_us));
     println!("\n### {workload}\n");
-    println!("| peer | events/s | p50 us | p99 us | CPU us/event | CPU/floor | RSS MiB | flaws |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!(
+        "| peer | a second | of the floor's | p50 us | p99 us | CPU us each | of the floor's | RSS MiB | flaws |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     for row in rows {
-        let cpu = row.median(|run| run.cpu_us);
+        let (rate, cpu) = (row.median(|run| run.rate), row.median(|run| run.cpu_us));
         println!(
-            "| {} | {:.0} | {:.1} | {:.1} | {:.2} | {:.2} | {:.1} | {} |",
+            "| {} | {rate:.0} | {:.2} | {:.1} | {:.1} | {cpu:.2} | {:.2} | {:.1} | {} |",
             row.peer.name(),
-            row.median(|run| run.rate),
+            rate / floor_rate,
             row.median(|run| run.p50_us),
             row.median(|run| run.p99_us),
-            cpu,
-            cpu / floor,
+            cpu / floor_cpu,
             row.median(|run| run.resident_mib),
-            row.flaws(row.peer),
+            row.flaws(),
         );
     }
-    if let (Some(dockside), Some(mosquitto)) = (of(Peer::Dockside), of(Peer::Mosquitto)) {
-        let pairs = dockside.runs.iter().zip(&mosquitto.runs);
+    println!();
+    let Some(ours) = rows.iter().find(|row| row.peer == Peer::Dockside(Level::Commit)) else {
+        return;
+    };
+    for theirs in rows.iter().skip(1).filter(|row| !matches!(row.peer, Peer::Dockside(_))) {
+        let pairs = ours.runs.iter().zip(&theirs.runs);
         let ahead = pairs.clone().filter(|(ours, theirs)| ours.rate > theirs.rate).count();
-        println!("\nahead of mosquitto + responder in {ahead} of {} rounds", pairs.count());
+        let (ours, theirs) = (ours.peer.name(), theirs.peer.name());
+        println!("{ours}: ahead of {theirs} in {ahead} of {} rounds", pairs.count());
     }
 }

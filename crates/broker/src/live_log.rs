@@ -1,6 +1,6 @@
 //! The live log: every accepted message is appended once and read by the dispatcher.
 //!
-//! The only file that names rumqttd. Its router is used for what it is best at, an in-memory commit
+//! The only file of the broker that names rumqttd. Its router is used for what it is best at, an in-memory commit
 //! log that a reader tails in batches; nothing that a client chooses reaches it as a name. There is
 //! one topic, one link that sends, behind one lock, one link that reads, and one that looks on
 //! ([`Onlooker`]); all live as long as the process.

@@ -6,13 +6,21 @@
 //! Exit code 1 above the limit.
 
 use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use dockside_bench::broker::Broker;
 use docksim::client::Client;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-/// Connect clients that do nothing and look at the broker's resident memory
+/// Clients that connect at the same time.
+const AT_A_TIME: usize = 64;
+
+/// Connect clients that do nothing and look at the broker's resident memory and CPU
 #[derive(Clone, Copy, Parser)]
 struct Arguments {
     /// Connections
@@ -21,6 +29,9 @@ struct Arguments {
     /// Resident memory that is allowed for each, KiB
     #[arg(long, default_value_t = 8.0)]
     limit_kib: f64,
+    /// How long the broker's CPU is looked at
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,20 +48,36 @@ async fn main() -> ExitCode {
 
 async fn idle(arguments: Arguments) -> io::Result<bool> {
     let broker = Broker::start(tempfile::tempdir()?, &[])?;
-    let connect = |n: u32| {
-        let address = broker.address();
-        async move { Client::connect(&address.into(), &format!("idle{n}"), "").await }
-    };
     // The first ones pay for what all share.
-    let mut clients = Vec::new();
-    for n in 0..100 {
-        clients.push(connect(n).await?);
-    }
+    let mut clients = connect(broker.address(), 0..100).await?;
     let before = broker.memory_kib("VmRSS:")?;
-    for n in 0..arguments.connections {
-        clients.push(connect(100 + n).await?);
-    }
+    let began = Instant::now();
+    clients.append(&mut connect(broker.address(), 100..100 + arguments.connections).await?);
+    let rate = f64::from(arguments.connections) / began.elapsed().as_secs_f64();
     let each = (broker.memory_kib("VmRSS:")? - before) / f64::from(arguments.connections);
-    println!("{} idle connections: {each:.2} KiB resident each", arguments.connections);
+    let (began, before) = (Instant::now(), broker.cpu_us()?);
+    sleep(Duration::from_secs_f64(arguments.seconds)).await;
+    let share = (broker.cpu_us()? - before) / began.elapsed().as_micros() as f64;
+    let count = arguments.connections;
+    println!(
+        "{count} idle connections: {rate:.0} connects/s, {each:.2} KiB resident each, {:.2} % of a core",
+        share * 100.0
+    );
     Ok(each <= arguments.limit_kib)
+}
+
+/// Connects some at a time.
+async fn connect(address: SocketAddr, numbers: Range<u32>) -> io::Result<Vec<Client>> {
+    let (mut numbers, mut connecting, mut clients) = (numbers, JoinSet::new(), Vec::new());
+    loop {
+        while connecting.len() < AT_A_TIME
+            && let Some(n) = numbers.next()
+        {
+            connecting.spawn(async move {
+                Client::connect(&address.into(), &format!("idle{n}"), "").await
+            });
+        }
+        let Some(client) = connecting.join_next().await else { return Ok(clients) };
+        clients.push(client??);
+    }
 }
