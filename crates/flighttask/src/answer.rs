@@ -56,8 +56,19 @@ pub struct Decision<'a> {
     pub method: Option<Cow<'a, str>>,
     /// Its `tid`, the text or what else stands there; empty without one.
     pub tid: String,
+    /// What there is to read of it besides.
+    pub said: Said<'a>,
+}
+
+/// What stands in an envelope for whoever reads on.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Said<'a> {
     /// The device's clock as it says, milliseconds since 1970; not checked for sense.
     pub device_ms: Option<u64>,
+    /// As JSON text, of bounded length.
+    pub bid: Option<&'a str>,
+    /// As JSON text.
+    pub data: Option<&'a str>,
 }
 
 /// How a task stands: gateway, and task or, without one, its latest.
@@ -78,7 +89,7 @@ pub fn answer<'a>(
         flags: Flags::default(),
         method: None,
         tid: String::new(),
-        device_ms: None,
+        said: Said::default(),
     };
     if payload.len() > rules.max_event_bytes {
         return invalid(Invalid::TooLarge);
@@ -98,8 +109,12 @@ pub fn answer<'a>(
     };
     let raw = envelope.tid.map_or("", RawValue::get);
     let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
-    let device_ms = envelope.device_ms;
-    Decision { answer, flags, method: Some(envelope.method), tid, device_ms }
+    let said = Said {
+        device_ms: envelope.device_ms,
+        bid: envelope.bid.ok().flatten().map(RawValue::get),
+        data: envelope.data.map(RawValue::get),
+    };
+    Decision { answer, flags, method: Some(envelope.method), tid, said }
 }
 
 fn flags_of(envelope: &Envelope<'_>, serial_number: &str) -> Flags {

@@ -9,6 +9,8 @@ mod scalar;
 
 use std::borrow::Cow;
 
+use crate::answer::Said;
+
 /// The longest text that is kept, in bytes after its escapes are resolved; DJI's ids have 36.
 ///
 /// A longer one is left out, not cut: a cut id would name a task that nobody has, and could be two
@@ -70,6 +72,12 @@ impl<'a> Progress<'a> {
     #[must_use]
     pub fn parse(payload: &'a [u8]) -> Self {
         std::str::from_utf8(payload).ok().and_then(read::read).unwrap_or_default()
+    }
+
+    /// Of an event whose envelope has been read, without reading that again.
+    #[must_use]
+    pub fn of(said: &Said<'a>) -> Self {
+        read::read_data(said.data, said.bid, said.device_ms)
     }
 
     /// `percent` if it is one: from 0 to 100.

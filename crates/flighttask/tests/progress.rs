@@ -1,8 +1,9 @@
 //! What events say of their tasks, however they say it: in the odd forms of the hard cases.
 //! Their numbers are those of docs/flight-tasks.md.
 
-use dockside_flighttask::Progress;
 use dockside_flighttask::progress::{TERMINAL, TEXT_BYTES_AT_MOST, is_terminal};
+use dockside_flighttask::topic::Kind;
+use dockside_flighttask::{Progress, Rules, answer};
 use proptest::prelude::*;
 
 /// Of DJI's documentation for Cloud API 1.1.
@@ -11,8 +12,25 @@ const FIRST: &str = r#"{"bid":"000f3949-01fe-4778-9b75-76a9ac5c4ed6","data":{"ou
 /// As a Dock 2 sends it.
 const DOCK_2: &str = r#"{"bid":"3c6c35c3-ae56-436f-ad3f-f202f28b50b7","data":{"output":{"ext":{"break_point":{"break_reason":529,"index":1},"current_waypoint_index":0,"flight_id":"flight","media_count":0,"track_id":"","wayline_id":65535,"wayline_mission_state":2},"progress":{"current_step":35,"percent":15},"status":"failed"},"result":314004},"method":"flighttask_progress","need_reply":1,"tid":"431e5b9d-ea56-48fa-a98e-5afcee7e96d8","timestamp":1747224838227,"gateway":"SIMDOCK2000001"}"#;
 
+/// Where the envelope can be read it says the same by way of that.
 fn parse(text: &str) -> Progress<'_> {
+    let is_read = by_envelope(text, |said| assert_eq!(said, Progress::parse(text.as_bytes())));
+    assert!(is_read || !text.contains("tid"), "{text}");
+    if let Some(rest) = text.strip_prefix('{').filter(|rest| !is_read && !rest.starts_with('}')) {
+        let event = format!(r#"{{"method":"flighttask_progress","tid":"t",{rest}"#);
+        by_envelope(&event, |said| assert_eq!(said, Progress::parse(event.as_bytes())));
+    }
     Progress::parse(text.as_bytes())
+}
+
+fn by_envelope(event: &str, check: impl FnOnce(Progress<'_>)) -> bool {
+    let rules = Rules::default();
+    let decision = answer((Kind::Events, "SIMDOCK1"), event.as_bytes(), 0, &rules, &|_, _| None);
+    let is_read = decision.method.is_some();
+    if is_read {
+        check(Progress::of(&decision.said));
+    }
+    is_read
 }
 
 /// An event with this `data.output`.

@@ -1,6 +1,7 @@
 //! What an event says of its task is what a reading by way of a tree finds.
 
-use dockside_flighttask::Progress;
+use dockside_flighttask::topic::Kind;
+use dockside_flighttask::{Progress, Rules, answer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -102,6 +103,23 @@ proptest! {
     fn it_says_what_a_tree_says(event in prop_oneof![event(), tree()]) {
         let text = event.to_string();
         prop_assert_eq!(Progress::parse(text.as_bytes()), naive(&event));
+    }
+
+    #[test]
+    fn by_way_of_its_envelope_it_says_the_same(mut event in event(), is_odd: bool) {
+        event["method"] = json!("flighttask_progress");
+        event["tid"] = json!("t");
+        if is_odd {
+            event["data"]["output"] = json!({"ext": "ODD", "status": "ok"});
+        }
+        let expected = naive(&event);
+        let text = event.to_string().replace("\"ODD\"", "1e999");
+        let rules = Rules::default();
+        let kind = (Kind::Events, "SIMDOCK1");
+        let decision = answer(kind, text.as_bytes(), 0, &rules, &|_, _| None);
+        prop_assert!(decision.method.is_some());
+        // A bid that is neither text nor number is no reason not to read on.
+        prop_assert_eq!(Progress::of(&decision.said), expected);
     }
 
     /// One value that only the careful walk gets past, wherever it is, changes nothing else.

@@ -76,7 +76,7 @@ impl Gateways {
         let mut heard = Heard {
             gateway: gateway.into(),
             is_gateway: true,
-            device_ms: decision.device_ms,
+            device_ms: decision.said.device_ms,
             ..Heard::default()
         };
         if kind == Kind::Status
@@ -139,7 +139,7 @@ fn telemetry(gateway: &str, payload: &[u8]) -> Heard {
 fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> EventRecord {
     let method = decision.method.as_deref().unwrap_or_default();
     let progress = match method {
-        FLIGHTTASK_PROGRESS => Progress::parse(publish.payload),
+        FLIGHTTASK_PROGRESS => Progress::of(&decision.said),
         _ => Progress::default(),
     };
     EventRecord {

@@ -11,16 +11,32 @@ use super::scalar::Scalar;
 
 /// What the JSON object `text` says; `None` if it is not one.
 pub(super) fn read(text: &str) -> Option<Progress<'_>> {
-    // The quick walk fails at some things that are JSON, such as half a surrogate pair or 1e999 in the
-    // place of a part. The careful one passes over them, at the cost of reading objects twice.
-    let found = walk(text, false).or_else(|| walk(text, true))?;
-    Some(found.into_progress())
+    Some(walk(text, At::Payload)?.into_progress())
 }
 
-fn walk(text: &str, careful: bool) -> Option<Found<'_>> {
+/// What an event says whose envelope was read: `data` and `bid` as JSON, its `timestamp`.
+pub(super) fn read_data<'a>(
+    data: Option<&'a str>,
+    bid: Option<&'a str>,
+    timestamp: Option<u64>,
+) -> Progress<'a> {
+    let found = data.and_then(|data| walk(data, At::Data)).unwrap_or_default();
+    let mut progress = found.into_progress();
+    progress.task = progress.task.or_else(|| Scalar::from_json(bid?).id());
+    progress.timestamp = timestamp;
+    progress
+}
+
+/// The quick walk fails at some things that are JSON, such as half a surrogate pair or 1e999 in the
+/// place of a part. The careful one passes over them, at the cost of reading objects twice.
+fn walk(text: &str, at: At) -> Option<Found<'_>> {
+    walk_with(text, at, false).or_else(|| walk_with(text, at, true))
+}
+
+fn walk_with(text: &str, at: At, careful: bool) -> Option<Found<'_>> {
     let mut found = Found::default();
     let mut json = serde_json::Deserializer::from_str(text);
-    Walk { at: At::Payload, nested: false, careful, found: &mut found }
+    Walk { at, nested: false, careful, found: &mut found }
         .deserialize(&mut json)
         .and_then(|()| json.end())
         .ok()?;
