@@ -160,7 +160,6 @@ async fn below_the_free_space_that_must_stay_the_oldest_goes_history_first() {
         let events = count("SELECT count(*) || '' FROM event");
         assert!(queued == sent || events == 0, "{events} events are left, {queued} of {sent} wait");
         if queued < sent {
-            assert_eq!(events, 0, "they went first");
             break;
         }
     }

@@ -27,7 +27,7 @@ impl SessionBytes {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.now.unsigned_abs()
+        u64::try_from(self.now).unwrap_or(0)
     }
 
     pub(crate) fn commit(&mut self) {

@@ -148,7 +148,7 @@ async fn handshake(
         Ok(Err(error)) => tls::cause(&error),
         Err(Cut::Late) => Cause {
             reason: "the TLS handshake was not finished in time".into(),
-            remedy: "check that the client speaks TLS to this port, and the network's quality; the time is mqtt.connect_timeout_ms",
+            remedy: "check that the client speaks TLS to this port, the network's quality, and whether very many came at once; the time is mqtt.connect_timeout_ms",
         },
         Err(cut) => {
             connect::cut(arrived, shared, cut, false);

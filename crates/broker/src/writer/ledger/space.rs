@@ -102,7 +102,7 @@ impl Ledger {
         self.room.goes_on()
     }
 
-    /// Makes room, in transactions of its own and for so long, or longer where the file is nearly full: what readers have
+    /// Makes room, in transactions of its own and for so long, or longer where the file is nearly full or its log is emptied first: what readers have
     /// left that have ended goes, then the oldest events, then the oldest messages of the reader that most wait for.
     pub(crate) fn make_space(&mut self, time: Duration) -> Result<Space, Error> {
         let began = Instant::now();
