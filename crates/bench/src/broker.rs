@@ -1,5 +1,7 @@
 //! The broker that was built beside the measurement, as a process.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -47,12 +49,12 @@ impl Broker {
         memory_kib(&self.child, key)
     }
 
-    /// CPU time so far, microseconds.
+    /// CPU time of its threads so far.
     ///
     /// # Errors
     /// The process has ended.
-    pub fn cpu_us(&self) -> io::Result<f64> {
-        cpu_us(&self.child)
+    pub fn cpu(&self) -> io::Result<Cpu> {
+        Cpu::of(&self.child)
     }
 }
 
@@ -67,18 +69,33 @@ pub fn memory_kib(process: &Child, key: &str) -> io::Result<f64> {
     kib.ok_or_else(|| io::Error::other("no such line"))
 }
 
-/// CPU time of all threads of a process so far, microseconds, as the scheduler accounts it.
-///
-/// # Errors
-/// The process has ended.
-pub fn cpu_us(process: &Child) -> io::Result<f64> {
-    let mut nanoseconds = 0u64;
-    for task in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let first = text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
-        nanoseconds += first.ok_or(io::ErrorKind::InvalidData)?;
+/// CPU time of a process by thread, nanoseconds, as the scheduler accounts it.
+#[derive(Default)]
+pub struct Cpu(HashMap<OsString, u64>);
+
+impl Cpu {
+    /// So far. What threads have used that are gone is not known any more.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn of(process: &Child) -> io::Result<Self> {
+        let mut threads = HashMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
+            let task = task?;
+            // It may have ended since.
+            let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
+            let first = text.split_whitespace().next().and_then(|n| n.parse().ok());
+            threads.insert(task.file_name(), first.ok_or(io::ErrorKind::InvalidData)?);
+        }
+        Ok(Self(threads))
     }
-    Ok(nanoseconds as f64 / 1000.0)
+
+    /// Microseconds since then, of the threads that are still there.
+    #[must_use]
+    pub fn us_since(&self, before: &Self) -> f64 {
+        let used = |(thread, now): (_, &u64)| now - before.0.get(thread).unwrap_or(&0);
+        self.0.iter().map(used).sum::<u64>() as f64 / 1000.0
+    }
 }
 
 impl Drop for Broker {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use dockside_bench::broker::{cpu_us, memory_kib};
+use dockside_bench::broker::{Cpu, memory_kib};
 use tempfile::TempDir;
 
 /// A peer that runs; dropping it ends its processes.
@@ -19,9 +19,9 @@ pub(crate) struct Running {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Running {
-    /// CPU time of all processes so far, microseconds.
-    pub(crate) fn cpu_us(&self) -> io::Result<f64> {
-        self.processes.iter().map(cpu_us).sum()
+    /// CPU time of all processes so far.
+    pub(crate) fn cpu(&self) -> io::Result<Vec<Cpu>> {
+        self.processes.iter().map(Cpu::of).collect()
     }
 
     /// Resident memory of all processes.
@@ -44,7 +44,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for process in &mut self.processes {
+        // The responder first: it would complain of a broker that is gone.
+        for process in self.processes.iter_mut().rev() {
             // It may have ended by itself.
             let _ = process.kill();
             let _ = process.wait();

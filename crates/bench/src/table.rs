@@ -7,13 +7,18 @@ use crate::peer::{Level, Peer};
 
 /// All runs of one peer.
 pub(crate) struct Row {
-    peer: Peer,
+    pub(crate) peer: Peer,
     pub(crate) runs: Vec<Measured>,
 }
 
 impl Row {
     pub(crate) fn new(peer: Peer) -> Self {
         Self { peer, runs: Vec::new() }
+    }
+
+    /// Whether a flaw of it is a flaw of this repository's.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.peer, Peer::Dockside(_) | Peer::Floor | Peer::FanFloor)
     }
 
     pub(crate) fn flaws(&self) -> u64 {
@@ -44,18 +49,19 @@ pub(crate) fn print(workload: &str, rows: &[Row]) {
     let (floor_rate, floor_cpu) = (of_floor(|run| run.rate), of_floor(|run| run.cpu_us));
     println!("\n### {workload}\n");
     println!(
-        "| peer | a second | of the floor's | p50 us | p99 us | CPU us each | of the floor's | RSS MiB | flaws |"
+        "| peer | a second | of the floor's | p50 us | p99 us | CPU us each | of the floor's | tool's core | RSS MiB | flaws |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let (rate, cpu) = (row.median(|run| run.rate), row.median(|run| run.cpu_us));
         println!(
-            "| {} | {rate:.0} | {:.2} | {:.1} | {:.1} | {cpu:.2} | {:.2} | {:.1} | {} |",
+            "| {} | {rate:.0} | {:.2} | {:.1} | {:.1} | {cpu:.2} | {:.2} | {:.2} | {:.1} | {} |",
             row.peer.name(),
             rate / floor_rate,
             row.median(|run| run.p50_us),
             row.median(|run| run.p99_us),
             cpu / floor_cpu,
+            row.median(|run| run.tool),
             row.median(|run| run.resident_mib),
             row.flaws(),
         );
@@ -64,7 +70,7 @@ pub(crate) fn print(workload: &str, rows: &[Row]) {
     let Some(ours) = rows.iter().find(|row| row.peer == Peer::Dockside(Level::Commit)) else {
         return;
     };
-    for theirs in rows.iter().skip(1).filter(|row| !matches!(row.peer, Peer::Dockside(_))) {
+    for theirs in rows.iter().filter(|row| !row.is_ours()) {
         let pairs = ours.runs.iter().zip(&theirs.runs);
         let ahead = pairs.clone().filter(|(ours, theirs)| ours.rate > theirs.rate).count();
         let (ours, theirs) = (ours.peer.name(), theirs.peer.name());

@@ -3,6 +3,8 @@
 //! The dispatcher sets and clears them in the order of the log, between the same live messages that
 //! subscribers see them between. Connections only ask whether there is room.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod listed;
 mod search;
 

@@ -1,6 +1,6 @@
 //! Dispatcher and writer, without their tasks, threads and queues.
 
-use dockside_broker::bench::{Dispatching, Keeping};
+use dockside_broker::bench::{Dispatching, Keeping, Searching};
 
 use crate::flighttask::{GATEWAY, payload};
 use crate::{Case, Work};
@@ -8,6 +8,18 @@ use crate::{Case, Work};
 pub(crate) const CASES: &[Case] = &[
     Case { name: "dispatcher: 32 messages to 1 session", prepare: || dispatch(1) },
     Case { name: "dispatcher: 32 messages to 50 sessions", prepare: || dispatch(50) },
+    Case {
+        name: "search 1,000 retained messages, none matches",
+        prepare: || search("thing/product/+/drc", 0),
+    },
+    Case {
+        name: "search 1,000 retained messages, all match",
+        prepare: || search("thing/product/+/state", 1_000),
+    },
+    Case {
+        name: "search 1,000 retained messages for a topic",
+        prepare: || search("thing/product/DOCK00000000700/state", 1),
+    },
     Case { name: "writer: keep 32 messages, and that 32 were read", prepare: messages },
     Case { name: "writer: keep 32 events", prepare: events },
 ];
@@ -21,6 +33,14 @@ fn dispatch(sessions: u64) -> Work {
         (0..AT_ONCE).map(|dock| format!("thing/product/DOCK{dock:011}/osd")).collect();
     let mut dispatching = Dispatching::new(sessions, "thing/product/+/osd", &topics, &PAYLOAD);
     Box::new(move || assert_eq!(dispatching.record(), AT_ONCE * sessions as usize))
+}
+
+/// As a SUBSCRIBE has it done.
+fn search(filter: &'static str, found: usize) -> Work {
+    let topics: Vec<_> =
+        (0..1_000).map(|dock| format!("thing/product/DOCK{dock:011}/state")).collect();
+    let searching = Searching::new(&topics);
+    Box::new(move || assert_eq!(searching.search(filter, 5_000), found))
 }
 
 fn messages() -> Work {

@@ -55,9 +55,9 @@ async fn idle(arguments: Arguments) -> io::Result<bool> {
     clients.append(&mut connect(broker.address(), 100..100 + arguments.connections).await?);
     let rate = f64::from(arguments.connections) / began.elapsed().as_secs_f64();
     let each = (broker.memory_kib("VmRSS:")? - before) / f64::from(arguments.connections);
-    let (began, before) = (Instant::now(), broker.cpu_us()?);
+    let (began, before) = (Instant::now(), broker.cpu()?);
     sleep(Duration::from_secs_f64(arguments.seconds)).await;
-    let share = (broker.cpu_us()? - before) / began.elapsed().as_micros() as f64;
+    let share = broker.cpu()?.us_since(&before) / began.elapsed().as_micros() as f64;
     let count = arguments.connections;
     println!(
         "{count} idle connections: {rate:.0} connects/s, {each:.2} KiB resident each, {:.2} % of a core",

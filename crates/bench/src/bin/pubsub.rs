@@ -34,13 +34,13 @@ struct Arguments {
     /// Address of the broker
     #[arg(long)]
     broker: SocketAddr,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     publishers: u32,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     subscribers: u32,
     /// Messages of one publisher that are on their way
-    #[arg(long, default_value_t = 256)]
-    window: usize,
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    window: u16,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
     qos: u8,
     /// Bytes of each message, 12 at least
@@ -83,9 +83,17 @@ impl Way {
     }
 }
 
+/// Packet identifier of a publisher's message.
+fn id(number: u64) -> u16 {
+    (number % 65_535 + 1) as u16
+}
+
 struct Ledger {
     ways: Vec<Way>,
     delivered: u64,
+    /// Of them, in the time of the load.
+    in_time: u64,
+    until: Instant,
     wrong: u64,
     not_delivered: u64,
     not_acknowledged: u64,
@@ -113,6 +121,8 @@ async fn run(arguments: Arguments) -> io::Result<bool> {
     let ledger: Shared = Rc::new(RefCell::new(Ledger {
         ways: (0..arguments.publishers).map(|_| Way::default()).collect(),
         delivered: 0,
+        in_time: 0,
+        until: Instant::now(),
         wrong: 0,
         not_delivered: 0,
         not_acknowledged: 0,
@@ -131,6 +141,7 @@ async fn run(arguments: Arguments) -> io::Result<bool> {
         clients.push(Client::connect(&broker, &format!("publisher{number}"), "").await?);
     }
     let until = Instant::now() + Duration::from_secs_f64(arguments.seconds);
+    ledger.borrow_mut().until = until;
     let publish = |(number, client)| {
         let publisher = Publisher::new(client, number, &arguments, qos, until, Rc::clone(&ledger));
         spawn_local(publisher.run())
@@ -183,7 +194,7 @@ impl Publisher {
         let mut template = Vec::new();
         codec::publish(&mut template, Version::V311, &message, (qos, id), false, &[]);
         let payload_at = template.len() - payload.len();
-        let (window, subscribers) = (arguments.window, arguments.subscribers);
+        let (window, subscribers) = (usize::from(arguments.window), arguments.subscribers);
         let number = number as usize;
         Self { client, number, template, payload_at, qos, window, subscribers, until, shared }
     }
@@ -212,11 +223,12 @@ impl Publisher {
                     return Ok(());
                 }
             }
-            let mut acknowledged = 0;
+            let ledger = &mut *self.shared.borrow_mut();
             self.client.packets(|packet, _| {
-                acknowledged += u64::from(matches!(packet, Packet::Puback(_)));
+                if let Packet::Puback(ack) = packet {
+                    ledger.acknowledged(self.number, ack.packet_id);
+                }
             })?;
-            self.shared.borrow_mut().ways[self.number].acknowledged += acknowledged;
         }
     }
 
@@ -230,17 +242,13 @@ impl Publisher {
                 return;
             }
             if is_acknowledged {
-                let id = (number % 65_535 + 1) as u16;
                 self.template[self.payload_at - 2..self.payload_at]
-                    .copy_from_slice(&id.to_be_bytes());
+                    .copy_from_slice(&id(number).to_be_bytes());
             }
             let mark = self.payload_at + 4..self.payload_at + MARK;
             self.template[mark].copy_from_slice(&number.to_be_bytes());
             self.client.output.extend_from_slice(&self.template);
             way.waiting.push_back((Some(now), self.subscribers));
-            if self.subscribers == 0 {
-                way.delivered(number);
-            }
         }
     }
 
@@ -280,6 +288,16 @@ async fn subscribe(
 }
 
 impl Ledger {
+    /// In the order of the messages [MQTT-4.6.0-2].
+    fn acknowledged(&mut self, publisher: usize, packet_id: PacketId) {
+        let way = &mut self.ways[publisher];
+        if way.acknowledged < way.sent() && packet_id.get() == id(way.acknowledged) {
+            way.acknowledged += 1;
+        } else {
+            self.wrong += 1;
+        }
+    }
+
     fn got(&mut self, payload: &[u8], is_of_quality: bool, next: &mut [u64], now: Instant) {
         let marks = payload.first_chunk::<4>().zip(payload.get(4..MARK));
         let due = marks.and_then(|(publisher, number)| {
@@ -293,6 +311,7 @@ impl Ledger {
             return;
         };
         self.delivered += 1;
+        self.in_time += u64::from(now < self.until);
         if let Some(sent) = self.ways[publisher].delivered(*due) {
             self.round_trips.saturating_record((now - sent).as_nanos() as u64);
         }
@@ -305,7 +324,8 @@ fn report(arguments: &Arguments, ledger: &Ledger) -> bool {
     let us = |quantile: f64| ledger.round_trips.value_at_quantile(quantile) as f64 / 1000.0;
     let line = json!({
         "events": ledger.delivered,
-        "events_per_second": ledger.delivered as f64 / arguments.seconds,
+        "events_per_second": ledger.in_time as f64 / arguments.seconds,
+        "tool_cpu_s": docksim::load::cpu_seconds(),
         "p50_us": us(0.5), "p99_us": us(0.99),
         "wrong": ledger.wrong, "not_delivered": ledger.not_delivered,
         "missing": ledger.not_acknowledged,
@@ -324,6 +344,8 @@ mod tests {
         Ledger {
             ways: vec![Way { waiting, ..Way::default() }],
             delivered: 0,
+            in_time: 0,
+            until: Instant::now(),
             wrong: 0,
             not_delivered: 0,
             not_acknowledged: 0,
@@ -365,5 +387,15 @@ mod tests {
         }
         assert_eq!(ledger.delivered, 1);
         assert_eq!(ledger.ways[0].waiting.len(), 3, "the other subscriber waits for it");
+    }
+
+    #[test]
+    fn an_acknowledgement_out_of_order_or_too_many_is_wrong() {
+        let mut ledger = ledger(2);
+        for (packet_id, wrong) in [(2, 1), (1, 1), (1, 2), (2, 2), (3, 3)] {
+            ledger.acknowledged(0, PacketId::new(packet_id).unwrap());
+            assert_eq!(ledger.wrong, wrong, "{packet_id}");
+        }
+        assert_eq!(ledger.ways[0].acknowledged, 2);
     }
 }

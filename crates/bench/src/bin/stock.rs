@@ -44,15 +44,14 @@ fn main() -> io::Result<()> {
     // It reports only what is wrong with the configuration; a port that is taken just ends it.
     let server = thread::spawn(move || broker.start().map_err(io::Error::other));
     wait_until_it_listens(arguments.address, &server)?;
-    let sockets = own_sockets(arguments.address)?;
-    if sockets.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there"));
-    }
     if arguments.nodelay {
+        let sockets = own_sockets(arguments.address)?;
+        if sockets.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there"));
+        }
         // What is accepted has the options of what listens.
         sockets.iter().try_for_each(|socket| socket.set_nodelay(true))?;
     }
-    drop(sockets);
     println!("ready");
     plugin.run()
 }

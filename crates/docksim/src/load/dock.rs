@@ -111,7 +111,7 @@ impl Dock {
             }
             let now = Instant::now();
             sending = now < until;
-            self.receive(now)?;
+            self.receive(now, !sending)?;
             if sending {
                 self.sender.fill(&mut self.client.output);
             }
@@ -125,12 +125,12 @@ impl Dock {
         Ok(())
     }
 
-    fn receive(&mut self, now: Instant) -> io::Result<()> {
+    fn receive(&mut self, now: Instant, is_late: bool) -> io::Result<()> {
         let report = &mut self.shared.borrow_mut().report;
         let sender = &mut self.sender;
         self.client.packets(|packet, _| {
             if let Packet::Publish(publish) = packet {
-                sender.answered(publish.topic, publish.payload, now, report);
+                sender.answered(publish.topic, publish.payload, (now, is_late), report);
             }
         })
     }
@@ -147,7 +147,13 @@ impl Sender {
         }
     }
 
-    fn answered(&mut self, topic: &str, payload: &[u8], now: Instant, report: &mut super::Report) {
+    fn answered(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        (now, is_late): (Instant, bool),
+        report: &mut super::Report,
+    ) {
         let checked = event::check_reply(payload, &self.bid).ok().and_then(read_tid);
         let Some((_, number)) =
             checked.filter(|(dock, _)| topic == self.reply_topic && *dock == self.number)
@@ -160,7 +166,7 @@ impl Sender {
         match slot.and_then(Option::take) {
             Some(sent) => {
                 self.unanswered -= 1;
-                report.replied(now - sent);
+                report.replied(now - sent, is_late);
             }
             None => report.duplicate += 1,
         }

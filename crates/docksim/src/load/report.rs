@@ -19,6 +19,8 @@ pub struct Report {
     time: Duration,
     /// Events that were answered rightly.
     pub replies: u64,
+    /// Of them, those that came when the load was over.
+    pub late: u64,
     /// Replies or deliveries that were wrong.
     pub wrong: u64,
     /// Replies that came again.
@@ -44,6 +46,7 @@ impl Report {
             qos: plan.qos,
             time: plan.time,
             replies: 0,
+            late: 0,
             wrong: 0,
             duplicate: 0,
             missing: 0,
@@ -53,8 +56,9 @@ impl Report {
         })
     }
 
-    pub(super) fn replied(&mut self, round_trip: Duration) {
+    pub(super) fn replied(&mut self, round_trip: Duration, is_late: bool) {
         self.replies += 1;
+        self.late += u64::from(is_late);
         self.round_trips.saturating_record(round_trip.as_nanos() as u64);
     }
 
@@ -66,10 +70,10 @@ impl Report {
         self.replies > 0 && faults == [0; 5]
     }
 
-    /// Events per second.
+    /// Events answered per second of the load.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.replies as f64 / self.time.as_secs_f64()
+        (self.replies - self.late) as f64 / self.time.as_secs_f64()
     }
 
     /// Prints it, the last line as JSON.
@@ -97,7 +101,7 @@ impl Report {
             "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99), "p999_us": us(0.999),
             "max_us": max, "wrong": self.wrong, "duplicate": self.duplicate,
             "missing": self.missing, "not_delivered": self.not_delivered,
-            "delivered_twice": self.delivered_twice,
+            "delivered_twice": self.delivered_twice, "tool_cpu_s": super::cpu_seconds(),
         });
         println!("{line}");
     }
