@@ -37,6 +37,8 @@ pub(super) struct Room {
     looked: Instant,
     /// The last look has not made all the room that it wanted.
     goes_on: bool,
+    /// Bytes of the log that could not be emptied when that was tried last.
+    stuck: u64,
     /// When the disk was found short last.
     disk_short: Option<Instant>,
 }
@@ -67,6 +69,7 @@ impl Room {
             commits: 0,
             looked: Instant::now(),
             goes_on: false,
+            stuck: 0,
             disk_short: None,
         })
     }
@@ -88,7 +91,16 @@ impl Room {
 
     /// Somebody looks, whatever comes of it.
     pub(super) fn begin_look(&mut self) {
+        if !self.goes_on {
+            // Whoever read may be gone.
+            self.stuck = 0;
+        }
         (self.commits, self.looked, self.goes_on) = (0, Instant::now(), false);
+    }
+
+    /// Bytes of the log that could not be emptied: somebody reads, and may for long. They make no room.
+    pub(super) fn is_stuck(&mut self, log: u64) {
+        self.stuck = log;
     }
 
     pub(super) fn look_again(&mut self) {
@@ -120,7 +132,8 @@ impl Room {
             Look::Short
         } else if missing > 0 {
             let worth = missing.min(disk_free / 2).clamp(LEAST_BYTES, MOST_BYTES);
-            let is_log_long = usage.log > WORTH_LOG_BYTES.min(disk_free) || usage.log >= missing;
+            let log = usage.log.saturating_sub(self.stuck);
+            let is_log_long = log > WORTH_LOG_BYTES.min(disk_free) || log >= missing;
             if is_log_long || usage.free >= worth { Look::DiskLoose } else { Look::DiskShort }
         } else if usage.free > usage.file / 4 && usage.free > LOOSE_BYTES {
             Look::Loose

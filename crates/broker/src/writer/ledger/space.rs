@@ -120,7 +120,9 @@ impl Ledger {
                 self.give_back(look, time)?;
                 self.store.empty_log()?;
                 let left = self.store.usage()?;
-                if left.free + left.log < space.usage.free + space.usage.log {
+                self.room.is_stuck(left.log);
+                let is_less = left.free + left.log < space.usage.free + space.usage.log;
+                if is_less || self.room.look(&left) == Look::DiskShort {
                     self.room.look_again();
                 }
             }

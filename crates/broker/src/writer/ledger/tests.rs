@@ -349,6 +349,36 @@ fn what_goes_for_the_disk_is_given_back_to_it() {
     assert!(usage.file < before.file / 2 && usage.log < before.log, "{before:?} {usage:?}");
 }
 
+/// Somebody who reads on and on keeps the log as it is: that is no reason to let nothing go.
+#[test]
+fn a_log_that_cannot_be_emptied_is_not_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir, &Limits::default());
+    with_session(&mut ledger);
+    let reads = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
+    reads.execute_batch("BEGIN; SELECT count(*) FROM event;").unwrap();
+    for n in 0..4 {
+        ledger.begin().unwrap();
+        event(&mut ledger, n);
+        for _ in 0..150 {
+            publish(&mut ledger, "t", &[0; 10_000]);
+        }
+        ledger.commit().unwrap();
+    }
+    assert!(ledger.store.usage().unwrap().log > 4 << 20);
+    let config = config::Store { min_free_bytes: u64::MAX, ..config::Store::default() };
+    ledger.room = Room::new(&mut ledger.store, &config).unwrap();
+    let mut events = ledger.make_space(Duration::ZERO).unwrap().events;
+    while ledger.wants_room() {
+        events += ledger.make_space(Duration::ZERO).unwrap().events;
+    }
+    assert!(events > 0 && ledger.store.usage().unwrap().log > 4 << 20);
+    reads.execute_batch("ROLLBACK").unwrap();
+    ledger.make_space(Duration::ZERO).unwrap();
+    let usage = ledger.store.usage().unwrap();
+    assert!(usage.log < 4 << 20, "{usage:?}");
+}
+
 /// Or its repetition would be answered, and recorded nowhere.
 #[test]
 fn an_event_that_could_not_be_committed_is_not_known() {
