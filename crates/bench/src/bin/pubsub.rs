@@ -288,7 +288,7 @@ async fn subscribe(
 }
 
 impl Ledger {
-    /// In the order of the messages [MQTT-4.6.0-2].
+    /// In the order of the messages (section 4.6).
     fn acknowledged(&mut self, publisher: usize, packet_id: PacketId) {
         let way = &mut self.ways[publisher];
         if way.acknowledged < way.sent() && packet_id.get() == id(way.acknowledged) {
