@@ -117,17 +117,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> io::Result<bool> {
     let qos = if arguments.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-    let round_trips = Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(io::Error::other)?;
-    let ledger: Shared = Rc::new(RefCell::new(Ledger {
-        ways: (0..arguments.publishers).map(|_| Way::default()).collect(),
-        delivered: 0,
-        in_time: 0,
-        until: Instant::now(),
-        wrong: 0,
-        not_delivered: 0,
-        not_acknowledged: 0,
-        round_trips,
-    }));
+    let ways = (0..arguments.publishers).map(|_| Way::default()).collect();
+    let ledger: Shared = Rc::new(RefCell::new(Ledger::new(ways)?));
     let broker = arguments.broker.into();
     let mut subscribers = Vec::new();
     for number in 0..arguments.subscribers {
@@ -288,6 +279,20 @@ async fn subscribe(
 }
 
 impl Ledger {
+    fn new(ways: Vec<Way>) -> io::Result<Self> {
+        let round_trips = Histogram::new_with_bounds(1, 60_000_000_000, 3);
+        Ok(Self {
+            ways,
+            delivered: 0,
+            in_time: 0,
+            until: Instant::now(),
+            wrong: 0,
+            not_delivered: 0,
+            not_acknowledged: 0,
+            round_trips: round_trips.map_err(io::Error::other)?,
+        })
+    }
+
     /// In the order of the messages (section 4.6).
     fn acknowledged(&mut self, publisher: usize, packet_id: PacketId) {
         let way = &mut self.ways[publisher];
@@ -341,16 +346,7 @@ mod tests {
     /// One publisher with so many messages on their way to two subscribers.
     fn ledger(sent: usize) -> Ledger {
         let waiting = vec![(Some(Instant::now()), 2); sent].into();
-        Ledger {
-            ways: vec![Way { waiting, ..Way::default() }],
-            delivered: 0,
-            in_time: 0,
-            until: Instant::now(),
-            wrong: 0,
-            not_delivered: 0,
-            not_acknowledged: 0,
-            round_trips: Histogram::new(3).unwrap(),
-        }
+        Ledger::new(vec![Way { waiting, ..Way::default() }]).unwrap()
     }
 
     fn payload(publisher: u32, number: u64) -> Vec<u8> {
