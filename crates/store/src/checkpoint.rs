@@ -12,13 +12,15 @@ use crate::{Error, Store};
 /// The length of the log that there may be, in parts of that at which it is moved ([`Store::bound`]).
 const LONGEST: f64 = 4.0;
 
-/// How long whoever moves the log waits for those who read.
+/// How long a dock's event waits for those who read, at most.
 const READ: Duration = Duration::from_millis(5);
 
 /// How long the log is, and from when on it is too long.
 pub(crate) struct Checkpoints {
     log: Arc<Log>,
     pub(crate) at: u32,
+    /// How long whoever moves the log waits for those who read.
+    waits: Duration,
     is_put_off: bool,
 }
 
@@ -69,8 +71,8 @@ impl Log {
     }
 
     /// Nobody begins to read while this is held, and nobody reads, unless somebody does for long.
-    fn unread(&self) -> MutexGuard<'_, usize> {
-        let unread = self.read.wait_timeout_while(self.reads(), READ, |reads| *reads > 0);
+    fn unread(&self, waits: Duration) -> MutexGuard<'_, usize> {
+        let unread = self.read.wait_timeout_while(self.reads(), waits, |reads| *reads > 0);
         unread.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -120,7 +122,7 @@ impl Checkpoints {
             seen.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { log, at: CHECKPOINT_PAGES, is_put_off: false })
+        Ok(Self { log, at: CHECKPOINT_PAGES, waits: READ, is_put_off: false })
     }
 
     /// The log was moved into the file, or emptied.
@@ -188,7 +190,7 @@ impl Store {
             false => log.moving.try_lock().ok(),
         };
         if moving.is_some() {
-            let _unread = log.unread();
+            let _unread = log.unread(self.checkpoints.waits);
             self.checkpoints.moved();
             move_log(&self.connection);
         }
@@ -202,7 +204,7 @@ impl Store {
     pub fn empty_log(&mut self) -> Result<(), Error> {
         let log = Arc::clone(&self.checkpoints.log);
         let _moving = log.moving();
-        let _unread = log.unread();
+        let _unread = log.unread(self.checkpoints.waits);
         self.checkpoints.moved();
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
@@ -230,6 +232,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use tempfile::TempDir;
 
@@ -243,6 +246,8 @@ mod tests {
         let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
         store.put_checkpoints_off(true);
         store.checkpoints.at = 4;
+        // One read is over long before, however busy the machine is.
+        store.checkpoints.waits = Duration::from_secs(60);
         let ends = &AtomicBool::new(false);
         let reader = store.reader().unwrap();
         std::thread::scope(|scope| {
