@@ -43,7 +43,7 @@ struct Arguments {
     /// Only workloads with this in their name
     #[arg(long, default_value = "")]
     workload: String,
-    /// Only peers with this in their name, the floors besides
+    /// Only peers with this in their name, and the first of each workload, by which the others are measured
     #[arg(long, default_value = "")]
     peer: String,
 }
@@ -57,6 +57,8 @@ pub(crate) struct Measured {
     pub(crate) rate: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+    /// Of DRC, where there is any.
+    pub(crate) drc_us: [f64; 2],
     pub(crate) cpu_us: f64,
     pub(crate) resident_mib: f64,
     /// CPU time of the load tool, share of its core.
@@ -101,7 +103,7 @@ fn main() -> ExitCode {
 /// What was measured, and what put an end to it.
 fn compare(workload: &Workload, arguments: &Arguments) -> (Vec<Row>, Option<io::Error>) {
     let peers = workload.peers().iter().enumerate();
-    // The floor first.
+    // Whom the others are measured by first.
     let wanted = |(at, peer): &(usize, &Peer)| *at == 0 || peer.name().contains(&arguments.peer);
     let peers = peers.filter(wanted).map(|(_, peer)| *peer).filter(|peer| peer.is_installed());
     let mut rows: Vec<Row> = peers.map(Row::new).collect();
@@ -150,6 +152,7 @@ fn run(peer: Peer, workload: &Workload, arguments: &Arguments) -> io::Result<Mea
         rate: number("events_per_second"),
         p50_us: number("p50_us"),
         p99_us: number("p99_us"),
+        drc_us: [number("drc_p50_us"), number("drc_p99_us")],
         cpu_us: cpu_us / number("events").max(1.0),
         resident_mib,
         tool: number("tool_cpu_s") / arguments.seconds,

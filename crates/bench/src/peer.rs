@@ -63,6 +63,16 @@ impl Peer {
         Self::StockNoDelay,
     ];
 
+    /// Those that serve a whole site; it has no floor, and the first is who is to be beaten.
+    pub(crate) const SITE: &[Self] = &[
+        Self::MosquittoResponds,
+        Self::Dockside(Level::Memory),
+        Self::Dockside(Level::Commit),
+        Self::Dockside(Level::Sync),
+        Self::Stock,
+        Self::StockNoDelay,
+    ];
+
     pub(crate) fn name(self) -> String {
         match self {
             Self::Floor => "floor".to_owned(),

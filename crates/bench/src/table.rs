@@ -42,25 +42,29 @@ pub(crate) fn machine(rounds: usize, seconds: f64) {
     println!("{model}, {cores} cores, Linux {}; {rounds} rounds of {seconds} s", kernel.trim());
 }
 
-/// Prints the table of one workload; the first row is the floor's.
+/// Prints the table of one workload; the others are measured by the first row.
 pub(crate) fn print(workload: &str, rows: &[Row]) {
-    let floor = rows.first();
-    let of_floor = |of: fn(&Measured) -> f64| floor.map_or(f64::NAN, |row| row.median(of));
-    let (floor_rate, floor_cpu) = (of_floor(|run| run.rate), of_floor(|run| run.cpu_us));
+    let first = rows.first();
+    let of_first = |of: fn(&Measured) -> f64| first.map_or(f64::NAN, |row| row.median(of));
+    let (first_rate, first_cpu) = (of_first(|run| run.rate), of_first(|run| run.cpu_us));
+    let has_drc = of_first(|run| run.drc_us[1]) > 0.0;
+    let (drc, line) = if has_drc { (" DRC p50 us | DRC p99 us |", "---|---|") } else { ("", "") };
     println!("\n### {workload}\n");
     println!(
-        "| peer | a second | of the floor's | p50 us | p99 us | CPU us each | of the floor's | tool's core | RSS MiB | flaws |"
+        "| peer | a second | of the first's | p50 us | p99 us |{drc} CPU us each | of the first's | tool's core | RSS MiB | flaws |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|{line}---|---|---|---|---|");
     for row in rows {
         let (rate, cpu) = (row.median(|run| run.rate), row.median(|run| run.cpu_us));
+        let drc = [0, 1].map(|at| row.median(|run| run.drc_us[at]));
+        let drc = if has_drc { format!(" {:.1} | {:.1} |", drc[0], drc[1]) } else { String::new() };
         println!(
-            "| {} | {rate:.0} | {:.2} | {:.1} | {:.1} | {cpu:.2} | {:.2} | {:.2} | {:.1} | {} |",
+            "| {} | {rate:.0} | {:.2} | {:.1} | {:.1} |{drc} {cpu:.2} | {:.2} | {:.2} | {:.1} | {} |",
             row.peer.name(),
-            rate / floor_rate,
+            rate / first_rate,
             row.median(|run| run.p50_us),
             row.median(|run| run.p99_us),
-            cpu / floor_cpu,
+            cpu / first_cpu,
             row.median(|run| run.tool),
             row.median(|run| run.resident_mib),
             row.flaws(),

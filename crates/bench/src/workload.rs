@@ -15,6 +15,8 @@ pub(crate) enum Load {
     Reply { docks: u32, apps: u32, window: u16 },
     /// Messages of 256 bytes, each to all subscribers.
     Forward { publishers: u32, subscribers: u32, window: u16, qos: u8 },
+    /// Docks at their own pace, of which some are flown by hand, and applications that get all of it.
+    Mixed { docks: u32, drc: u32, apps: u32 },
 }
 
 const fn reply(name: &'static str, docks: u32, window: u16, apps: u32) -> Workload {
@@ -46,14 +48,19 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     forward("publish 1 to 50 QoS 1", (1, 50), 256, 1),
     forward("publish 1 to 1 QoS 0, one at a time", (1, 1), 1, 0),
     forward("publish 1 to 1 QoS 1, one at a time", (1, 1), 1, 1),
+    Workload {
+        name: "mixed site, 500 docks, 20 flown by hand, 5 applications",
+        load: Load::Mixed { docks: 500, drc: 20, apps: 5 },
+    },
 ];
 
 impl Workload {
-    /// Who takes part; the first is the floor.
+    /// Who takes part; the others are measured by the first.
     pub(crate) fn peers(&self) -> &'static [Peer] {
         match self.load {
             Load::Reply { .. } => Peer::ANSWERING,
             Load::Forward { .. } => Peer::FORWARDING,
+            Load::Mixed { .. } => Peer::SITE,
         }
     }
 
@@ -74,6 +81,10 @@ impl Workload {
                     format!("--qos={qos}"),
                 ];
                 ("pubsub", told.into())
+            }
+            Load::Mixed { docks, drc, apps } => {
+                let told = format!("--docks={docks} --drc={drc} --apps={apps}");
+                ("mixed", told.split(' ').map(str::to_owned).collect())
             }
         }
     }

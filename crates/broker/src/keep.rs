@@ -4,9 +4,10 @@
 //! ```text
 //! step  = what u8 | session u64 | packet id u16 | reader u64 | seq u64 | qos u8 | retain u8 |
 //!         subscription identifiers, four bytes each
-//! event = received u64 | step, percent, result i64 | key 16 bytes | lengths of gateway, method,
-//!         tid, task, status u16 | these five | payload
+//! event = see `event`
 //! ```
+
+mod event;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::{PacketId, QoS};
 use dockside_store::{Audit, Dock, ReaderId, Seq, Session, Subscription, Will};
 
+pub(crate) use self::event::{Details, Event, numbers};
 use crate::live_log::{Aside, LiveLog};
 use crate::record::{self, AsideNumber, Entry, Instance, Subscribed};
 
@@ -22,7 +24,7 @@ pub(crate) const EVENT: u8 = 33;
 pub(crate) const ASIDE: u8 = 34;
 
 /// Something to be kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Keep<'a> {
     Step(Step<'a>),
     Event(Event<'a>),
@@ -128,22 +130,6 @@ impl Step<'_> {
     }
 }
 
-/// An event of a gateway that is recorded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Event<'a> {
-    pub(crate) received_ms: u64,
-    pub(crate) gateway: &'a str,
-    pub(crate) method: &'a str,
-    pub(crate) tid: &'a str,
-    pub(crate) task: Option<&'a str>,
-    pub(crate) status: Option<&'a str>,
-    pub(crate) step: Option<i64>,
-    pub(crate) percent: Option<i64>,
-    pub(crate) result: Option<i64>,
-    pub(crate) key: [u8; 16],
-    pub(crate) payload: &'a [u8],
-}
-
 /// Appends the entry of something that travels beside the log.
 pub(crate) fn append_aside(log: &LiveLog, entries: &mut Vec<u8>, keep: KeepAside) {
     let number = log.put_aside(Aside::Keep(Arc::new(keep)));
@@ -168,39 +154,14 @@ pub(crate) fn append(out: &mut Vec<u8>, keep: &Keep<'_>) {
         }
         Keep::Event(event) => {
             out.push(EVENT);
-            out.extend_from_slice(&event.received_ms.to_le_bytes());
-            for number in [event.step, event.percent, event.result] {
-                out.extend_from_slice(&number.unwrap_or(NONE).to_le_bytes());
-            }
-            out.extend_from_slice(&event.key);
-            let texts = [
-                Some(event.gateway),
-                Some(event.method),
-                Some(event.tid),
-                event.task,
-                event.status,
-            ];
-            for text in texts {
-                let length = text.map_or(NO_TEXT, |text| cut(text).len() as u16);
-                out.extend_from_slice(&length.to_le_bytes());
-            }
-            texts.iter().flatten().for_each(|text| out.extend_from_slice(cut(text).as_bytes()));
-            out.extend_from_slice(event.payload);
+            event::append(out, event);
         }
     }
 }
 
-const NONE: i64 = i64::MIN;
-const NO_TEXT: u16 = u16::MAX;
-
-/// Longer texts of an event are cut: the payload has them whole.
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(1_024)]
-}
-
 pub(crate) fn parse(kind: u8, body: &[u8]) -> Option<Keep<'_>> {
     if kind == EVENT {
-        parse_event(body).map(Keep::Event)
+        event::parse(body).map(Keep::Event)
     } else {
         parse_step(body).map(Keep::Step)
     }
@@ -218,39 +179,6 @@ fn parse_step(body: &[u8]) -> Option<Step<'_>> {
         qos: QoS::from_bits(head[27])?,
         retain: head[28] == 1,
         identifiers,
-    })
-}
-
-fn parse_event(body: &[u8]) -> Option<Event<'_>> {
-    let (head, mut rest) = body.split_at_checked(58)?;
-    let number = |at: usize| {
-        let number = i64::from_le_bytes(head[at..at + 8].try_into().ok()?);
-        (number != NONE).then_some(number)
-    };
-    let mut text = |index: usize| {
-        let at = 48 + 2 * index;
-        let length = u16::from_le_bytes(head[at..at + 2].try_into().ok()?);
-        if length == NO_TEXT {
-            return None;
-        }
-        let (text, behind) = rest.split_at_checked(usize::from(length))?;
-        rest = behind;
-        std::str::from_utf8(text).ok()
-    };
-    let (gateway, method, tid) = (text(0)?, text(1)?, text(2)?);
-    let (task, status) = (text(3), text(4));
-    Some(Event {
-        received_ms: u64::from_le_bytes(head[..8].try_into().ok()?),
-        gateway,
-        method,
-        tid,
-        task,
-        status,
-        step: number(8),
-        percent: number(16),
-        result: number(24),
-        key: head[32..48].try_into().ok()?,
-        payload: rest,
     })
 }
 
@@ -288,9 +216,31 @@ mod tests {
             percent: None,
             result: Some(i64::MAX),
             key: [7; 16],
+            details: None,
             payload: b"{}",
         };
-        let all = [Keep::Step(step), Keep::Event(event), Keep::Aside(9)];
+        let said = dockside_interceptor::Details {
+            percent: Some(0.5),
+            numbers: [None, Some(-1), Some(2), None, Some(i64::MAX)],
+            track: Some("t".into()),
+            device_ms: Some(0),
+        };
+        let written = numbers(&said);
+        let details = Details { numbers: &written, track: said.track.as_deref() };
+        assert_eq!((details.percent(), details.numbers()), (said.percent, said.numbers));
+        assert_eq!(details.device_ms(), said.device_ms);
+        let none = numbers(&dockside_interceptor::Details::default());
+        let none = Details { numbers: &none, track: None };
+        assert_eq!((none.percent(), none.numbers(), none.device_ms()), (None, [None; 5], None));
+        let detailed = Event { details: Some(details), ..event };
+        let nothing = Event { details: Some(none), ..event };
+        let all = [
+            Keep::Step(step),
+            Keep::Event(event),
+            Keep::Event(detailed),
+            Keep::Event(nothing),
+            Keep::Aside(9),
+        ];
         let mut bytes = Vec::new();
         all.iter().for_each(|keep| record::append(&mut bytes, &Entry::Keep(*keep)));
         assert_eq!(Entries::new(&bytes).collect::<Vec<_>>(), all.map(Entry::Keep));

@@ -297,6 +297,8 @@ pub(crate) fn append_by_reference(shared: &Shared, out: &mut Vec<u8>, published:
 }
 
 fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
+    let numbers = record.details.as_ref().map(keep::numbers);
+    let track = record.details.as_ref().and_then(|details| details.track.as_deref());
     let event = keep::Event {
         received_ms: record.received_ms,
         gateway: &record.gateway,
@@ -308,6 +310,7 @@ fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
         percent: record.percent,
         result: record.result,
         key: record.key,
+        details: numbers.as_ref().map(|numbers| keep::Details { numbers, track }),
         payload,
     };
     record::append(out, &Entry::Keep(Keep::Event(event)));

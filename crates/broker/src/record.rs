@@ -34,7 +34,7 @@ pub(crate) type Instance = u64;
 pub(crate) type AsideNumber = u64;
 
 /// One thing that happened, in the order it was accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Entry<'a> {
     Publish(Published<'a>),
     /// A publish of more than [`LARGE`] bytes, or a will, and its [`Published::seq`].

@@ -130,6 +130,6 @@ async fn reply(
 }
 
 /// Milliseconds since 1970, as a dock's clock.
-pub(crate) fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -65,8 +65,20 @@ impl Tasks {
         progress: &Progress<'_>,
         received_ms: u64,
     ) -> &TaskState {
+        self.follow(gateway, progress, received_ms).0
+    }
+
+    /// As [`Tasks::apply`], and whether the task has another status now than it had.
+    pub fn follow(
+        &mut self,
+        gateway: &str,
+        progress: &Progress<'_>,
+        received_ms: u64,
+    ) -> (&TaskState, bool) {
         let task = progress.task.as_deref().unwrap_or(UNKNOWN_TASK);
+        let mut is_listed = false;
         let mut state = if let Some(place) = self.place(gateway, task) {
+            is_listed = true;
             self.take(place)
         } else {
             self.make_room();
@@ -78,18 +90,19 @@ impl Tasks {
                 ..TaskState::default()
             }
         };
-        state.hear(progress, received_ms);
-        self.put_last(state)
+        let is_new_status = state.hear(progress, received_ms);
+        (self.put_last(state, is_listed), is_new_status)
     }
 
     /// Puts a stored state back, in the place of what is known of the task. The order of the calls is
     /// taken for the order in which the tasks were heard of: the least recent first.
     pub fn restore(&mut self, state: TaskState) {
-        match self.place(&state.gateway, &state.task) {
+        let place = self.place(&state.gateway, &state.task);
+        match place {
             Some(place) => drop(self.take(place)),
             None => self.make_room(),
         }
-        self.put_last(state);
+        self.put_last(state, place.is_some());
     }
 
     /// Forgets tasks that nothing was heard of since then (milliseconds since 1970), for good: a group that
@@ -167,6 +180,13 @@ impl Tasks {
         }
     }
 
+    /// Tasks that the open group has changed, the one that was heard of last at the end.
+    pub fn changed(&self) -> impl Iterator<Item = &TaskState> {
+        let put = self.group.iter().flatten().filter(|step| step.taken.is_none());
+        // Whoever was heard of again has another place now.
+        put.filter_map(|step| self.states.get(&step.place))
+    }
+
     fn place(&self, gateway: &str, task: &str) -> Option<Place> {
         self.places.get(gateway)?.get(task).copied()
     }
@@ -205,13 +225,17 @@ impl Tasks {
         }
     }
 
-    fn put_last(&mut self, state: TaskState) -> &TaskState {
+    fn put_last(&mut self, state: TaskState, is_listed: bool) -> &TaskState {
         self.heard += 1;
         let place = Place { under_way: !state.is_over(), heard: self.heard };
         if let Some(steps) = &mut self.group {
             steps.push(Step { place, taken: None });
         }
-        self.list(&state, place);
+        let tasks = is_listed.then(|| self.places.get_mut(&*state.gateway)).flatten();
+        match tasks.and_then(|tasks| tasks.get_mut(&*state.task)) {
+            Some(listed) => *listed = place,
+            None => self.list(&state, place),
+        }
         self.states.entry(place).or_insert(state)
     }
 }

@@ -229,6 +229,21 @@ fn a_group_left_open_is_undone_by_the_next() {
 }
 
 #[test]
+fn a_group_tells_once_of_each_task_that_it_changed() {
+    let mut tasks = Tasks::new(2);
+    tasks.apply("A", &says("t", "sent"), NOW);
+    assert_eq!(tasks.changed().count(), 0);
+    tasks.begin();
+    for (gateway, task) in [("A", "t"), ("B", "u"), ("B", "v"), ("B", "u")] {
+        tasks.apply(gateway, &says(task, "sent"), NOW);
+    }
+    let changed: Vec<_> = tasks.changed().map(|state| (&*state.task, state.events)).collect();
+    assert_eq!(changed, [("v", 1), ("u", 2)], "t had to go");
+    tasks.roll_back();
+    assert_eq!((tasks.changed().count(), names(&tasks)), (0, vec!["t"]));
+}
+
+#[test]
 fn what_nothing_was_heard_of_is_forgotten() {
     let mut tasks = Tasks::new(10);
     for (gateway, task, received_ms) in [("A", "t", 5), ("B", "t", 6), ("A", "u", 4)] {

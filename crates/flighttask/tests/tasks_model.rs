@@ -101,7 +101,10 @@ proptest! {
                     let (task_said, status) = (Some(task.into()), Some(said.into()));
                     let progress =
                         Progress { task: task_said, status, timestamp, ..Progress::default() };
-                    let now = tasks.apply(gateway, &progress, NOW).clone();
+                    let before = tasks.get(gateway, task).and_then(|state| state.status.clone());
+                    let (now, is_new_status) = tasks.follow(gateway, &progress, NOW);
+                    prop_assert_eq!(is_new_status, now.status != before);
+                    let now = now.clone();
                     apply(&mut naive, at_most, gateway, task, said, at);
                     prop_assert_eq!(Some(&now), naive.last());
                 }

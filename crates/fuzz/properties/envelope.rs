@@ -156,7 +156,23 @@ fn fold(tasks: &mut Tasks, payload: &[u8], record: &EventRecord) {
         return;
     }
     let progress = Progress::parse(payload);
-    assert_eq!(progress.task.as_deref(), record.task.as_deref());
+    let details = record.details.as_ref().expect("whoever read it says so");
+    let [waypoint, wayline, mission_state, media_count, break_reason] = details.numbers;
+    let said = Progress {
+        task: record.task.as_deref().map(Into::into),
+        status: record.status.as_deref().map(Into::into),
+        step: record.step,
+        percent: details.percent,
+        waypoint,
+        wayline,
+        mission_state,
+        media_count,
+        break_reason,
+        result: record.result,
+        track: details.track.as_deref().map(Into::into),
+        timestamp: details.device_ms,
+    };
+    assert_eq!(said, progress);
     let state = tasks.apply(&record.gateway, &progress, record.received_ms).clone();
     assert!(state.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)));
     assert_eq!(tasks.latest_of(GATEWAY).map(|state| &*state.gateway), Some(GATEWAY));

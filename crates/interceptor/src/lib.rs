@@ -127,7 +127,7 @@ pub enum After {
 }
 
 /// What is kept of an event, with its payload, before its publisher hears anything.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct EventRecord {
     /// Wall clock, milliseconds since 1970.
     pub received_ms: u64,
@@ -149,6 +149,22 @@ pub struct EventRecord {
     pub result: Option<i64>,
     /// The same for repetitions of an event, and for no other.
     pub key: [u8; 16],
+    /// What else it says of the task, by whoever has read it; without, the broker reads a `flighttask_progress`
+    /// itself to know how the task stands.
+    pub details: Option<Details>,
+}
+
+/// What an event says of its flight task beyond what the history lists (`data.output` at DJI).
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Details {
+    /// Progress as it was said, with its fraction; finite.
+    pub percent: Option<f64>,
+    /// Waypoint, wayline, state of the mission, files, reason of the last interruption, in this order.
+    pub numbers: [Option<i64>; 5],
+    /// The track that was flown.
+    pub track: Option<Box<str>>,
+    /// The device's clock, milliseconds since 1970, as it says.
+    pub device_ms: Option<u64>,
 }
 
 /// A gateway says which aircraft are with it: its user may speak for them until it says otherwise.

@@ -25,24 +25,34 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        self.cached(
+        self.events([*event].into_iter())
+    }
+
+    /// Events of gateways, in their order: one after the other they cost more.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn events<'e>(&mut self, events: impl Iterator<Item = Event<'e>>) -> Result<(), Error> {
+        let mut insert = self.cached(
             "INSERT INTO event
                (received_ms, gateway, method, tid, task, status, step, percent, result, key, payload)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            signed(event.received_ms),
-            event.gateway,
-            event.method,
-            event.tid,
-            event.task,
-            event.status,
-            event.step,
-            event.percent,
-            event.result,
-            event.key,
-            event.payload,
-        ])?;
+        )?;
+        for event in events {
+            insert.execute(params![
+                signed(event.received_ms),
+                event.gateway,
+                event.method,
+                event.tid,
+                event.task,
+                event.status,
+                event.step,
+                event.percent,
+                event.result,
+                event.key,
+                event.payload,
+            ])?;
+        }
         Ok(())
     }
 

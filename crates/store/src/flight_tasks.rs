@@ -110,7 +110,7 @@ impl Store {
         }
         drop(rows);
         drop(statement);
-        self.note_newest_event()
+        self.events_followed()
     }
 
     /// Numbers begin again where no event is left.
@@ -123,7 +123,11 @@ impl Store {
         Ok(())
     }
 
-    fn note_newest_event(&self) -> Result<(), Error> {
+    /// Notes that the flight tasks have followed every event, by whatever the caller knows of them.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn events_followed(&mut self) -> Result<(), Error> {
         self.cached(
             "INSERT INTO about (name, value)
              VALUES ('flight_task_event', coalesce((SELECT max(id) FROM event), 0))

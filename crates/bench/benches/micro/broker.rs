@@ -21,7 +21,8 @@ pub(crate) const CASES: &[Case] = &[
         prepare: || search("thing/product/DOCK00000000700/state", 1),
     },
     Case { name: "writer: keep 32 messages, and that 32 were read", prepare: messages },
-    Case { name: "writer: keep 32 events", prepare: events },
+    Case { name: "writer: keep 32 events", prepare: || events(1) },
+    Case { name: "writer: keep 320 events, and how their task stands", prepare: || events(10) },
 ];
 
 const AT_ONCE: usize = 32;
@@ -54,12 +55,16 @@ fn messages() -> Work {
     })
 }
 
-fn events() -> Work {
+/// So many groups of events; their task stands as they say where there is more than one.
+fn events(groups: usize) -> Work {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut keeping = Keeping::new(dir.path(), "unused");
     let payload = payload();
     Box::new(move || {
         let _ = &dir;
-        keeping.events(AT_ONCE as u64, GATEWAY, &payload);
+        (0..groups).for_each(|_| keeping.events(AT_ONCE as u64, GATEWAY, &payload));
+        if groups > 1 {
+            keeping.follow();
+        }
     })
 }

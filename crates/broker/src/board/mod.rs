@@ -10,7 +10,6 @@ pub(crate) mod docks;
 mod figures;
 pub(crate) mod view;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
@@ -20,7 +19,9 @@ use dockside_interceptor::{self as interceptor, Kept};
 use dockside_store::{Error, FlightTask, Store};
 use tokio::sync::broadcast;
 
+use crate::keep::Event;
 use crate::metrics::TransitionMetrics;
+use crate::writer::Unfollowed;
 
 /// Tasks that are shown: beyond that those go first that are over, the one that was heard of least recently
 /// before the others.
@@ -87,29 +88,32 @@ impl Board {
 
     /// Folds what has come since, in a transaction of its own: either it stands here and in the store, or in
     /// neither.
-    pub(crate) fn follow(&self, store: &mut Store) -> Result<(), Error> {
+    pub(crate) fn follow(&self, store: &mut Store, unfollowed: &Unfollowed) -> Result<(), Error> {
         store.begin()?;
         let mut tasks = self.tasks();
         tasks.begin();
-        let (mut changed, mut events, mut statuses) = (HashMap::new(), 0u64, Vec::new());
-        let followed = store.follow_events(FLIGHTTASK_PROGRESS, |event| {
-            let progress = Progress::parse(event.payload);
-            let task = progress.task.as_deref().unwrap_or(UNKNOWN_TASK);
-            let before = tasks.get(event.gateway, task).and_then(|state| state.status.clone());
-            let state = tasks.apply(event.gateway, &progress, event.received_ms);
-            if state.status != before {
+        let mut statuses = Vec::new();
+        let mut fold = |gateway: &str, received_ms, progress: &Progress<'_>| {
+            let (state, is_new_status) = tasks.follow(gateway, progress, received_ms);
+            if is_new_status {
                 statuses.push(state.status.clone());
             }
-            changed.insert((Arc::clone(&state.gateway), Arc::clone(&state.task)), events);
-            events += 1;
-        });
-        let mut standing = changed.keys().filter_map(|(gateway, task)| tasks.get(gateway, task));
+        };
+        let followed = match unfollowed.all() {
+            Some(all) => {
+                all.for_each(|event| fold(event.gateway, event.received_ms, &progress(&event)));
+                store.events_followed()
+            }
+            None => store.follow_events(FLIGHTTASK_PROGRESS, |event| {
+                fold(event.gateway, event.received_ms, &Progress::parse(event.payload));
+            }),
+        };
         let kept = followed
-            .and_then(|()| standing.try_for_each(|state| store.flight_task(&row(state))))
+            .and_then(|()| tasks.changed().try_for_each(|state| store.flight_task(&row(state))))
             .and_then(|()| store.commit());
         if kept.is_ok() {
+            self.show(&tasks);
             tasks.commit();
-            self.show(&tasks, changed);
             statuses.iter().for_each(|status| self.transitions.count(status.as_deref()));
         } else {
             tasks.roll_back();
@@ -118,16 +122,13 @@ impl Board {
         kept
     }
 
-    /// Tasks with the number of their last event.
-    fn show(&self, tasks: &Tasks, changed: HashMap<(Arc<str>, Arc<str>), u64>) {
-        let mut changed: Vec<_> = changed.into_iter().collect();
-        changed.sort_by_key(|(_, event)| *event);
+    /// Tasks that have changed.
+    fn show(&self, tasks: &Tasks) {
         let mut shown = self.shown();
-        for ((gateway, task), _) in &changed {
-            tasks.get(gateway, task).into_iter().for_each(|state| shown.restore(state.clone()));
-        }
+        tasks.changed().for_each(|state| shown.restore(state.clone()));
         drop(shown);
-        for ((gateway, task), _) in changed {
+        for state in tasks.changed() {
+            let (gateway, task) = (Arc::clone(&state.gateway), Arc::clone(&state.task));
             self.changed(Change::FlightTask(gateway, task));
         }
     }
@@ -198,6 +199,26 @@ impl Kept for Board {
 /// As the store names a task: an event that names none has none there.
 pub(crate) fn stored_task(task: &str) -> Option<&str> {
     (task != UNKNOWN_TASK).then_some(task)
+}
+
+/// What an event says, as far as it was read.
+fn progress<'a>(event: &Event<'a>) -> Progress<'a> {
+    let Some(details) = event.details else { return Progress::parse(event.payload) };
+    let [waypoint, wayline, mission_state, media_count, break_reason] = details.numbers();
+    Progress {
+        task: event.task.map(Into::into),
+        status: event.status.map(Into::into),
+        step: event.step,
+        percent: details.percent(),
+        waypoint,
+        wayline,
+        mission_state,
+        media_count,
+        break_reason,
+        result: event.result,
+        track: details.track.map(Into::into),
+        timestamp: details.device_ms(),
+    }
 }
 
 fn row(state: &TaskState) -> FlightTask {
@@ -292,13 +313,14 @@ mod tests {
                    BEGIN SELECT RAISE(ABORT, 'never'); END";
         other.execute_batch(sql).unwrap();
         let all = Wanted { at_most: 10, ..Wanted::default() };
+        let unfollowed = Unfollowed::new();
         for _ in 0..2 {
-            assert!(board.follow(&mut store).is_err());
+            assert!(board.follow(&mut store, &unfollowed).is_err());
             assert!(board.list(&all).is_empty());
         }
         other.execute_batch("DROP TRIGGER never").unwrap();
         for _ in 0..2 {
-            board.follow(&mut store).unwrap();
+            board.follow(&mut store, &unfollowed).unwrap();
             let list = board.list(&all);
             assert_eq!((list.len(), list[0].events, list[0].is_over()), (1, 1, false));
         }

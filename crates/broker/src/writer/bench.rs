@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use dockside_interceptor as interceptor;
 use dockside_mqtt::QoS;
 use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_store::{Durability, Session, Store};
@@ -13,7 +14,7 @@ use super::{Ledger, Work};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{self, Limits};
-use crate::keep::{Event, Keep, Step};
+use crate::keep::{self, Details, Event, Keep, Step};
 use crate::live_log::{self, LogReader};
 use crate::metrics::StoreMetrics;
 use crate::record::{self, Entries, Entry, Published, Subscribed};
@@ -73,6 +74,7 @@ impl Keeping {
     /// A group of so many events, each another one.
     pub fn events(&mut self, count: u64, gateway: &str, payload: &[u8]) {
         self.entries.clear();
+        let said = keep::numbers(&interceptor::Details::default());
         for number in self.groups * count..(self.groups + 1) * count {
             let event = Event {
                 received_ms: number,
@@ -85,11 +87,17 @@ impl Keeping {
                 percent: Some(40),
                 result: Some(0),
                 key: (u128::from(number) + 1).to_be_bytes(),
+                details: Some(Details { numbers: &said, track: None }),
                 payload,
             };
             record::append(&mut self.entries, &Entry::Keep(Keep::Event(event)));
         }
         self.keep();
+    }
+
+    /// The flight tasks follow all events until now.
+    pub fn follow(&mut self) {
+        assert!(self.work.follow(), "they can");
     }
 
     fn keep(&mut self) {

@@ -8,6 +8,7 @@ use dockside_store::{Error, Store};
 use crate::board::Board;
 use crate::config;
 use crate::keep::Event;
+use crate::writer::Unfollowed;
 
 /// How long flight tasks may stand behind their events.
 pub(super) const FOLLOW: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ pub(super) struct History {
     trims: u32,
     /// The flight tasks do not stand yet as the events say.
     is_ahead: bool,
+    unfollowed: Unfollowed,
     followed: Instant,
 }
 
@@ -50,42 +52,55 @@ impl History {
             since_trim: 0,
             trims: 0,
             is_ahead: true,
+            unfollowed: Unfollowed::new(),
             followed: Instant::now(),
         }
     }
 
-    /// Records an event, unless it is known.
-    pub(super) fn event(&mut self, store: &mut Store, event: &Event<'_>) -> Result<(), Error> {
-        let key = EventKey::from_bytes(event.key);
-        if !self.known.insert_key(key) {
+    /// Records events, but those that are known.
+    pub(super) fn events(&mut self, store: &mut Store, events: &[Event<'_>]) -> Result<(), Error> {
+        if events.is_empty() {
             return Ok(());
         }
-        self.inserted.push(key);
-        store.event(&dockside_store::Event {
-            received_ms: event.received_ms,
-            gateway: event.gateway,
-            method: event.method,
-            tid: event.tid,
-            task: event.task,
-            status: event.status,
-            step: event.step,
-            percent: event.percent,
-            result: event.result,
-            key: &event.key,
-            payload: event.payload,
-        })
+        store.events(events.iter().filter(|event| self.is_new(event)).map(|event| {
+            dockside_store::Event {
+                received_ms: event.received_ms,
+                gateway: event.gateway,
+                method: event.method,
+                tid: event.tid,
+                task: event.task,
+                status: event.status,
+                step: event.step,
+                percent: event.percent,
+                result: event.result,
+                key: &event.key,
+                payload: event.payload,
+            }
+        }))
+    }
+
+    fn is_new(&mut self, event: &Event<'_>) -> bool {
+        let key = EventKey::from_bytes(event.key);
+        let is_new = self.known.insert_key(key);
+        if is_new {
+            self.inserted.push(key);
+            self.unfollowed.add(event);
+        }
+        is_new
     }
 
     pub(super) fn commit(&mut self) {
         self.since_trim += self.inserted.len();
         self.is_ahead |= !self.inserted.is_empty();
         self.inserted.clear();
+        self.unfollowed.commit();
     }
 
     pub(super) fn roll_back(&mut self) {
         for key in self.inserted.drain(..) {
             self.known.forget(key);
         }
+        self.unfollowed.roll_back();
     }
 
     /// Whether there are events that the flight tasks do not follow yet.
@@ -98,10 +113,19 @@ impl History {
         self.is_ahead && self.followed.elapsed() >= FOLLOW
     }
 
-    /// The flight tasks have followed.
-    pub(super) fn has_followed(&mut self) {
+    /// Lets the flight tasks follow, in a transaction of its own.
+    pub(super) fn follow(&mut self, store: &mut Store, board: &Board) -> Result<(), Error> {
+        board.follow(store, &self.unfollowed)?;
+        self.unfollowed.clear();
+
         self.is_ahead = false;
         self.followed = Instant::now();
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn unfollowed_bytes(&self) -> usize {
+        self.unfollowed.bytes()
     }
 
     pub(super) fn is_trim_due(&self) -> bool {

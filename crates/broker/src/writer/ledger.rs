@@ -331,8 +331,8 @@ impl Ledger {
         self.store.not_retained(topic, seq)
     }
 
-    pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        self.history.event(&mut self.store, event)
+    pub(crate) fn events(&mut self, events: &[Event<'_>]) -> Result<(), Error> {
+        self.history.events(&mut self.store, events)
     }
 
     /// A session ends. Nothing happens for one that is not kept.

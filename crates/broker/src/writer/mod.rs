@@ -25,6 +25,7 @@ mod room;
 mod slow;
 mod spare;
 mod turn;
+mod unfollowed;
 mod waiting;
 mod work;
 
@@ -37,6 +38,7 @@ pub(crate) use self::ledger::{Ledger, Space};
 use self::mover::Mover;
 use self::turn::Desk;
 pub(crate) use self::turn::Turn;
+pub(crate) use self::unfollowed::Unfollowed;
 use self::work::Work;
 use crate::budget::OnItsWay;
 use crate::live_log::{LiveLog, Watch};

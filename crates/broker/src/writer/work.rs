@@ -12,7 +12,7 @@ use super::held::Held;
 use super::mover::Mover;
 use super::slow::Slow;
 use super::{Batch, Completion, Ledger};
-use crate::keep::{Keep, KeepAside};
+use crate::keep::{Event, Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
 use crate::record::{self, AsideNumber, Entries, Entry, Published};
@@ -50,6 +50,14 @@ pub(super) struct Work {
     pub(super) sleeps: Duration,
     /// Until then only the writer's own thread does anything.
     pub(super) pause_until: Option<Instant>,
+}
+
+/// What of a group is done at its end.
+#[derive(Default)]
+struct Later<'e> {
+    /// What travels beside the log and was kept.
+    kept: Vec<AsideNumber>,
+    events: Vec<Event<'e>>,
 }
 
 impl Work {
@@ -159,8 +167,8 @@ impl Work {
     pub(super) fn keep(&mut self, entries: &[u8]) -> Result<bool, Error> {
         let began = Instant::now();
         let mut is_open = false;
-        let mut kept = Vec::new();
-        let done = self.entries(entries, &mut is_open, &mut kept);
+        let mut later = Later::default();
+        let done = self.entries(entries, &mut is_open, &mut later);
         if !is_open {
             return done.map(|()| false);
         }
@@ -168,7 +176,7 @@ impl Work {
         match committed {
             Ok(dropped) => {
                 self.committed(began.elapsed(), dropped);
-                for number in kept {
+                for number in later.kept {
                     self.log.fetch(number);
                 }
                 Ok(true)
@@ -194,11 +202,11 @@ impl Work {
     }
 
     /// Entries into `out`, but those for the store only.
-    fn entries(
+    fn entries<'e>(
         &mut self,
-        entries: &[u8],
+        entries: &'e [u8],
         is_open: &mut bool,
-        kept: &mut Vec<u64>,
+        later: &mut Later<'e>,
     ) -> Result<(), Error> {
         let (began, mut count) = (Instant::now(), 0);
         let mut rest = Entries::new(entries);
@@ -209,7 +217,7 @@ impl Work {
                 self.ledger.begin()?;
                 *is_open = true;
             }
-            let seq = if *is_open { self.entry(&entry, kept)? } else { 0 };
+            let seq = if *is_open { self.entry(&entry, later)? } else { 0 };
             if !matches!(entry, Entry::Keep(_)) {
                 let start = self.out.len();
                 self.out.extend_from_slice(bytes);
@@ -218,6 +226,7 @@ impl Work {
                 }
             }
         }
+        self.ledger.events(&later.events)?;
         self.effort.took(count, began.elapsed() + std::mem::take(&mut self.ahead_took));
         Ok(())
     }
@@ -244,7 +253,7 @@ impl Work {
     }
 
     /// The number of the message, if it is one and was kept.
-    fn entry(&mut self, entry: &Entry<'_>, kept: &mut Vec<u64>) -> Result<Seq, Error> {
+    fn entry<'e>(&mut self, entry: &Entry<'e>, later: &mut Later<'e>) -> Result<Seq, Error> {
         let ledger = &mut self.ledger;
         match entry {
             Entry::Publish(published) => return ledger.publish(published),
@@ -265,9 +274,9 @@ impl Work {
                 }
             }
             Entry::Keep(Keep::Step(step)) => ledger.step(step)?,
-            Entry::Keep(Keep::Event(event)) => ledger.event(event)?,
+            Entry::Keep(Keep::Event(event)) => later.events.push(*event),
             Entry::Keep(Keep::Aside(number)) => {
-                kept.push(*number);
+                later.kept.push(*number);
                 let keep = self.log.look(*number, |aside| match aside {
                     Aside::Keep(keep) => Some(Arc::clone(keep)),
                     _ => None,

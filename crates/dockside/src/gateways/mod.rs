@@ -15,8 +15,8 @@ use dockside_flighttask::{
     Answer, Decision, Invalid, Progress, Rules, Standing, WaitFor, answer, known,
 };
 use dockside_interceptor::{
-    After, Announcement, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, QoS, Reply,
-    Unanswered, Verdict,
+    After, Announcement, Details, Effects, EventRecord, Heard, Intercepted, Interceptor, Kept, QoS,
+    Reply, Unanswered, Verdict,
 };
 
 use self::counts::Counts;
@@ -153,6 +153,22 @@ fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> 
         step: progress.step,
         percent: progress.percent_in_range().map(|percent| percent as i64),
         result: progress.result,
+        details: (method == FLIGHTTASK_PROGRESS).then(|| details(&progress)),
+    }
+}
+
+fn details(progress: &Progress<'_>) -> Details {
+    Details {
+        percent: progress.percent,
+        numbers: [
+            progress.waypoint,
+            progress.wayline,
+            progress.mission_state,
+            progress.media_count,
+            progress.break_reason,
+        ],
+        track: progress.track.as_deref().map(Into::into),
+        device_ms: progress.timestamp,
     }
 }
 

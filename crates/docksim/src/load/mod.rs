@@ -106,17 +106,20 @@ pub fn cpu_seconds() -> f64 {
 }
 
 /// Serial number of a dock, made up.
-fn serial_number(dock: u32) -> String {
+#[must_use]
+pub fn serial_number(dock: u32) -> String {
     format!("SIMDOCK{dock:07}")
 }
 
 /// `tid` of an event: 36 characters, as a UUID, from which dock and number can be read back.
-fn tid(dock: u32, number: u64) -> String {
+#[must_use]
+pub fn tid(dock: u32, number: u64) -> String {
     format!("{dock:08x}-d0c5-4000-8000-{number:012x}")
 }
 
 /// Dock and number of a `tid`.
-fn read_tid(tid: &str) -> Option<(u32, u64)> {
+#[must_use]
+pub fn read_tid(tid: &str) -> Option<(u32, u64)> {
     let dock = u32::from_str_radix(tid.get(..8)?, 16).ok()?;
     let number = u64::from_str_radix(tid.get(24..36)?, 16).ok()?;
     (tid.len() == 36).then_some((dock, number))

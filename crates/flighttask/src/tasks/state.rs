@@ -71,8 +71,8 @@ impl TaskState {
         self.media_count.filter(|_| self.is_over())
     }
 
-    /// Takes in one event of the task.
-    pub(super) fn hear(&mut self, progress: &Progress<'_>, received_ms: u64) {
+    /// Takes in one event of the task; whether its status is another one now.
+    pub(super) fn hear(&mut self, progress: &Progress<'_>, received_ms: u64) -> bool {
         self.last_ms = received_ms;
         self.events += 1;
         let plausible = PLAUSIBLE_FROM_MS..=received_ms.saturating_add(AHEAD_AT_MOST_MS);
@@ -87,19 +87,18 @@ impl TaskState {
         };
         if late {
             self.late += 1;
-            return;
+            return false;
         }
         if goes_on {
             self.reopened += 1;
             // Said of the end that it was not.
             (self.result, self.media_count, self.break_reason) = (None, None, None);
         }
-        self.overwrite(progress);
         self.device_ms = device_ms.or(self.device_ms);
+        self.overwrite(progress)
     }
 
-    fn overwrite(&mut self, progress: &Progress<'_>) {
-        set_text(&mut self.status, progress.status.as_deref());
+    fn overwrite(&mut self, progress: &Progress<'_>) -> bool {
         set(&mut self.step, progress.step);
         set(&mut self.percent, progress.percent_in_range());
         set(&mut self.waypoint, progress.waypoint);
@@ -109,6 +108,7 @@ impl TaskState {
         set(&mut self.break_reason, progress.break_reason);
         set(&mut self.result, progress.result);
         set_text(&mut self.track, progress.track.as_deref());
+        set_text(&mut self.status, progress.status.as_deref())
     }
 }
 
@@ -118,11 +118,11 @@ fn set<T>(part: &mut Option<T>, said: Option<T>) {
     }
 }
 
-/// Most events say of a text what the one before did: that costs nothing.
-fn set_text(part: &mut Option<Arc<str>>, said: Option<&str>) {
-    if let Some(said) = said
-        && part.as_deref() != Some(said)
-    {
-        *part = Some(said.into());
+/// Most events say of a text what the one before did: that costs nothing. Whether this one does not.
+fn set_text(part: &mut Option<Arc<str>>, said: Option<&str>) -> bool {
+    let is_new = said.is_some() && part.as_deref() != said;
+    if is_new {
+        *part = said.map(Into::into);
     }
+    is_new
 }

@@ -52,9 +52,7 @@ impl Ledger {
 
     /// Lets them follow, in a transaction of its own.
     pub(crate) fn follow(&mut self) -> Result<(), Error> {
-        self.board.follow(&mut self.store)?;
-        self.history.has_followed();
-        Ok(())
+        self.history.follow(&mut self.store, &self.board)
     }
 
     /// Whether it is time to look at the room that is left.

@@ -113,9 +113,10 @@ fn event(ledger: &mut Ledger, n: u64) {
         percent: None,
         result: None,
         key,
+        details: None,
         payload: b"{}",
     };
-    ledger.event(&event).unwrap();
+    ledger.events(&[event]).unwrap();
 }
 
 /// An event of 1970 is old, if one knows what time it is.

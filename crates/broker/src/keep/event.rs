@@ -1,0 +1,144 @@
+//! An event on its way to the writer.
+//!
+//! ```text
+//! event   = received u64 | step, percent, result i64 | key 16 bytes | lengths of gateway, method,
+//!           tid, task, status, track u16 | whether it has details u8 | these six | [details] | payload
+//! details = percent f64 | five numbers i64 | the device's clock u64
+//! ```
+
+use dockside_interceptor as interceptor;
+
+/// An event of a gateway that is recorded.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Event<'a> {
+    pub(crate) received_ms: u64,
+    pub(crate) gateway: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) tid: &'a str,
+    pub(crate) task: Option<&'a str>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) step: Option<i64>,
+    pub(crate) percent: Option<i64>,
+    pub(crate) result: Option<i64>,
+    pub(crate) key: [u8; 16],
+    /// None if nobody has read them yet.
+    pub(crate) details: Option<Details<'a>>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// [`interceptor::Details`], which are seldom looked at: as they are written.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Details<'a> {
+    pub(crate) numbers: &'a Numbers,
+    pub(crate) track: Option<&'a str>,
+}
+
+/// Percent, five numbers, the device's clock.
+type Numbers = [u8; DETAILS];
+
+const HEAD: usize = 61;
+const DETAILS: usize = 56;
+
+/// The numbers of details, as they are written.
+pub(crate) fn numbers(said: &interceptor::Details) -> Numbers {
+    let mut out = [0; DETAILS];
+    // No number that is said is none.
+    out[..8].copy_from_slice(&said.percent.unwrap_or(f64::NAN).to_le_bytes());
+    for (place, number) in out[8..48].as_chunks_mut().0.iter_mut().zip(said.numbers) {
+        *place = number.unwrap_or(NONE).to_le_bytes();
+    }
+    out[48..].copy_from_slice(&said.device_ms.unwrap_or(u64::MAX).to_le_bytes());
+    out
+}
+
+impl Details<'_> {
+    pub(crate) fn percent(&self) -> Option<f64> {
+        let percent = f64::from_le_bytes(*self.numbers.first_chunk()?);
+        (!percent.is_nan()).then_some(percent)
+    }
+
+    pub(crate) fn numbers(&self) -> [Option<i64>; 5] {
+        [8, 16, 24, 32, 40].map(|at| number(self.numbers, at))
+    }
+
+    pub(crate) fn device_ms(&self) -> Option<u64> {
+        let ms = u64::from_le_bytes(*self.numbers.last_chunk()?);
+        (ms != u64::MAX).then_some(ms)
+    }
+}
+
+const NONE: i64 = i64::MIN;
+const NO_TEXT: u16 = u16::MAX;
+
+/// Longer texts of an event are cut: the payload has them whole.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(1_024)]
+}
+
+pub(super) fn append(out: &mut Vec<u8>, event: &Event<'_>) {
+    out.extend_from_slice(&event.received_ms.to_le_bytes());
+    for number in [event.step, event.percent, event.result] {
+        out.extend_from_slice(&number.unwrap_or(NONE).to_le_bytes());
+    }
+    out.extend_from_slice(&event.key);
+    let texts = [
+        Some(event.gateway),
+        Some(event.method),
+        Some(event.tid),
+        event.task,
+        event.status,
+        event.details.and_then(|details| details.track),
+    ];
+    for text in texts {
+        let length = text.map_or(NO_TEXT, |text| cut(text).len() as u16);
+        out.extend_from_slice(&length.to_le_bytes());
+    }
+    out.push(u8::from(event.details.is_some()));
+    texts.iter().flatten().for_each(|text| out.extend_from_slice(cut(text).as_bytes()));
+    if let Some(details) = &event.details {
+        out.extend_from_slice(details.numbers);
+    }
+    out.extend_from_slice(event.payload);
+}
+
+pub(super) fn parse(body: &[u8]) -> Option<Event<'_>> {
+    let (head, mut rest) = body.split_at_checked(HEAD)?;
+    let number = |at: usize| number(head, at);
+    let mut text = |index: usize| {
+        let at = 48 + 2 * index;
+        let length = u16::from_le_bytes(head[at..at + 2].try_into().ok()?);
+        if length == NO_TEXT {
+            return None;
+        }
+        let (text, behind) = rest.split_at_checked(usize::from(length))?;
+        rest = behind;
+        std::str::from_utf8(text).ok()
+    };
+    let (gateway, method, tid) = (text(0)?, text(1)?, text(2)?);
+    let (task, status, track) = (text(3), text(4), text(5));
+    let mut details = None;
+    if head[HEAD - 1] == 1 {
+        let (numbers, payload) = rest.split_first_chunk()?;
+        rest = payload;
+        details = Some(Details { numbers, track });
+    }
+    Some(Event {
+        received_ms: u64::from_le_bytes(head[..8].try_into().ok()?),
+        gateway,
+        method,
+        tid,
+        task,
+        status,
+        step: number(8),
+        percent: number(16),
+        result: number(24),
+        key: head[32..48].try_into().ok()?,
+        details,
+        payload: rest,
+    })
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<i64> {
+    let number = i64::from_le_bytes(bytes[at..at + 8].try_into().ok()?);
+    (number != NONE).then_some(number)
+}
