@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::value::RawValue;
 
-use crate::envelope::{Envelope, Invalid, NeedReply};
+use crate::envelope::{Envelope, Invalid, NeedReply, text};
 use crate::requests::{self, Standing};
 use crate::rules::{Rules, WaitFor};
 use crate::topic::Kind;
@@ -55,7 +55,7 @@ pub struct Decision<'a> {
     /// Its method, if it has one that can be read.
     pub method: Option<Cow<'a, str>>,
     /// Its `tid`, the text or what else stands there; empty without one.
-    pub tid: String,
+    pub tid: Cow<'a, str>,
     /// What there is to read of it besides.
     pub said: Said<'a>,
 }
@@ -88,7 +88,7 @@ pub fn answer<'a>(
         answer: Answer::Invalid(invalid),
         flags: Flags::default(),
         method: None,
-        tid: String::new(),
+        tid: Cow::Borrowed(""),
         said: Said::default(),
     };
     if payload.len() > rules.max_event_bytes {
@@ -108,7 +108,7 @@ pub fn answer<'a>(
         }
     };
     let raw = envelope.tid.map_or("", RawValue::get);
-    let tid = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+    let tid = text(raw).unwrap_or(Cow::Borrowed(raw));
     let said = Said {
         device_ms: envelope.device_ms,
         bid: envelope.bid.ok().flatten().map(RawValue::get),
@@ -157,15 +157,18 @@ fn reply(
     data: &str,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(192 + data.len());
-    let bid = bid.map_or("", |bid| bid.get());
-    let comma = if bid.is_empty() { "" } else { r#","bid":"# };
-    let tid = tid.get();
+    let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
+    put(r#"{"tid":"#);
+    put(tid.get());
+    if let Some(bid) = bid {
+        put(r#","bid":"#);
+        put(bid.get());
+    }
+    write!(out, r#","timestamp":{now_ms},"method":"#).expect("writing to a Vec cannot fail");
     // Any method of an event can be answered, so it may need escapes.
-    let method = serde_json::Value::from(method);
-    write!(
-        out,
-        r#"{{"tid":{tid}{comma}{bid},"timestamp":{now_ms},"method":{method},"data":{data}}}"#
-    )
-    .expect("writing to a Vec cannot fail");
+    serde_json::to_writer(&mut out, method).expect("a text is JSON");
+    out.extend_from_slice(br#","data":"#);
+    out.extend_from_slice(data.as_bytes());
+    out.push(b'}');
     out
 }

@@ -56,10 +56,19 @@ pub fn key(gateway: &str, tid: &str, payload: &[u8]) -> EventKey {
     EventKey(key)
 }
 
+/// Where a key is in the ring. It says of itself where it belongs: nobody has to look into the ring for that, which
+/// is far away.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// Place + 1; 0 where there is no key.
+    place: u32,
+    hash: u32,
+}
+
 /// The latest events, a bounded number of them; the oldest goes when one more comes.
 ///
-/// At most 33 bytes an event, all in two tables that never move: 17 in a ring in the order in which
-/// they came, and 8 to 16 in an index from key to place in the ring. The standard set is not used, as
+/// At most 49 bytes an event, all in two tables that never move: 17 in a ring in the order in which
+/// they came, and 16 to 32 in an index from key to place in the ring. The standard set is not used, as
 /// one that is always full and always changing doubles itself, at once, under the feet of an event.
 pub struct Known {
     at_most: usize,
@@ -69,15 +78,14 @@ pub struct Known {
     /// number modulo `at_most`.
     oldest: u64,
     next: u64,
-    /// Place + 1 of a key, 0 where there is none, at its hash or the nearest free one after it. Half of
-    /// it is free at any time; a power of two.
-    index: Vec<u32>,
+    /// Each key at its hash or in the nearest free slot after it. Half of it is free at any time; a power of two.
+    index: Vec<Slot>,
     /// Of this process: nobody can choose payloads whose keys crowd one corner of the index.
     hasher: RandomState,
 }
 
 impl Known {
-    /// The largest window; 16 777 216 events, some 400 MB.
+    /// The largest window; 16 777 216 events, some 800 MB.
     pub const AT_MOST: usize = 1 << 24;
 
     /// A window over `at_most` events, but no fewer than one and no more than [`Known::AT_MOST`].
@@ -90,7 +98,7 @@ impl Known {
             ring: Vec::with_capacity(at_most),
             oldest: 0,
             next: 0,
-            index: vec![0; (2 * at_most).next_power_of_two()],
+            index: vec![Slot::default(); (2 * at_most).next_power_of_two()],
             hasher: RandomState::new(),
         }
     }
@@ -102,7 +110,8 @@ impl Known {
 
     /// As [`Known::insert`], with the key at hand. A window is rebuilt from stored keys, oldest first.
     pub fn insert_key(&mut self, key: EventKey) -> bool {
-        if self.find(key).is_some() {
+        let hash = self.hash(key);
+        if self.find(key, hash).is_some() {
             return false;
         }
         if self.next - self.oldest == self.at_most as u64 {
@@ -115,18 +124,19 @@ impl Known {
             self.ring[place] = Some(key);
         }
         self.next += 1;
-        let mut slot = self.home(key);
-        while self.index[slot] != 0 {
+        let mut slot = self.home(hash);
+        while self.index[slot].place != 0 {
             slot = self.after(slot);
         }
-        self.index[slot] = u32::try_from(place + 1).expect("a window is at most 2^24 long");
+        let place = u32::try_from(place + 1).expect("a window is at most 2^24 long");
+        self.index[slot] = Slot { place, hash };
         true
     }
 
     /// Whether an event is known.
     #[must_use]
     pub fn contains(&self, key: EventKey) -> bool {
-        self.find(key).is_some()
+        self.find(key, self.hash(key)).is_some()
     }
 
     /// Undoes an insert, as when the event could not be stored; `true` if it was known.
@@ -134,8 +144,8 @@ impl Known {
     /// What went to make room for it stays gone, and a place in the middle of the window stays unused
     /// until the window has passed it: both only make the window shorter for a while.
     pub fn forget(&mut self, key: EventKey) -> bool {
-        let Some(slot) = self.find(key) else { return false };
-        self.ring[self.index[slot] as usize - 1] = None;
+        let Some(slot) = self.find(key, self.hash(key)) else { return false };
+        self.ring[self.index[slot].place as usize - 1] = None;
         self.vacate(slot);
         while self.next > self.oldest && self.ring[self.place(self.next - 1)].is_none() {
             self.next -= 1;
@@ -146,7 +156,7 @@ impl Known {
     /// Of a full window: the place is the newest one's from now on.
     fn drop_oldest(&mut self) {
         let place = self.place(self.oldest);
-        if let Some(slot) = self.ring[place].and_then(|key| self.find(key)) {
+        if let Some(slot) = self.ring[place].and_then(|key| self.find(key, self.hash(key))) {
             self.vacate(slot);
         }
         self.oldest += 1;
@@ -157,9 +167,13 @@ impl Known {
         (number % self.at_most as u64) as usize
     }
 
-    /// Where in the index a key would like to be.
-    fn home(&self, key: EventKey) -> usize {
-        self.hasher.hash_one(key) as usize & (self.index.len() - 1)
+    fn hash(&self, key: EventKey) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
+    /// Where in the index a key of this hash would like to be.
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.index.len() - 1)
     }
 
     fn after(&self, slot: usize) -> usize {
@@ -167,10 +181,10 @@ impl Known {
     }
 
     /// Where in the index a key is.
-    fn find(&self, key: EventKey) -> Option<usize> {
-        let mut slot = self.home(key);
-        while let Some(place) = self.index[slot].checked_sub(1) {
-            if self.ring[place as usize] == Some(key) {
+    fn find(&self, key: EventKey, hash: u32) -> Option<usize> {
+        let mut slot = self.home(hash);
+        while let Some(place) = self.index[slot].place.checked_sub(1) {
+            if self.index[slot].hash == hash && self.ring[place as usize] == Some(key) {
                 return Some(slot);
             }
             slot = self.after(slot);
@@ -185,15 +199,16 @@ impl Known {
         let mut slot = gap;
         loop {
             slot = self.after(slot);
-            let Some(place) = self.index[slot].checked_sub(1) else { break };
-            let key = self.ring[place as usize].expect("what is in the index is in the ring");
-            let from_home = slot.wrapping_sub(self.home(key)) & mask;
+            if self.index[slot].place == 0 {
+                break;
+            }
+            let from_home = slot.wrapping_sub(self.home(self.index[slot].hash)) & mask;
             let from_gap = slot.wrapping_sub(gap) & mask;
             if from_home >= from_gap {
                 self.index[gap] = self.index[slot];
                 gap = slot;
             }
         }
-        self.index[gap] = 0;
+        self.index[gap] = Slot::default();
     }
 }

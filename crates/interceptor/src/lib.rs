@@ -134,7 +134,7 @@ pub struct EventRecord {
     /// Serial number of the topic.
     pub gateway: Box<str>,
     /// Method.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Transaction identifier; empty without one.
     pub tid: Box<str>,
     /// Flight task.

@@ -120,9 +120,8 @@ impl Docks {
             inner.events += 1;
             inner.replies += u64::from(is_replied);
         }
-        if inner.docks.contains_key(&*heard.gateway)
-            || (heard.is_gateway && inner.add(&heard.gateway, now_ms))
-        {
+        let is_known = inner.hear(heard, session, now_ms);
+        if !is_known && heard.is_gateway && inner.add(&heard.gateway, now_ms) {
             inner.hear(heard, session, now_ms);
         }
     }
@@ -237,8 +236,9 @@ impl Inner {
         true
     }
 
-    fn hear(&mut self, heard: &Heard, session: Option<Instance>, now_ms: u64) {
-        let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return };
+    /// `false` if it is not known.
+    fn hear(&mut self, heard: &Heard, session: Option<Instance>, now_ms: u64) -> bool {
+        let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return false };
         (dock.first_ms, dock.last_ms) = (dock.first_ms.min(now_ms), now_ms);
         if let Some(is_replied) = heard.event {
             dock.events += 1;
@@ -273,6 +273,7 @@ impl Inner {
             dock.offset_ms = offset.filter(|o| o.abs() < OFFSET_AT_MOST_MS).or(dock.offset_ms);
             dock.is_new |= was_off != dock.is_clock_off();
         }
+        true
     }
 }
 

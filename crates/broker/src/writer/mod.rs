@@ -209,6 +209,8 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             }
             let sleep = work.rest();
             drop(at_desk);
+            // The half that is full next; the other one has its turn when this is done again.
+            group.entries.shrink_to(IDLE_BYTES);
             thread::park_timeout(sleep);
             continue;
         }
@@ -222,7 +224,6 @@ fn write(queue: &WriterQueue, desk: &Desk) {
         queue.worked(work);
         drop(at_desk);
         group.entries.clear();
-        group.entries.shrink_to(IDLE_BYTES);
         if closed {
             // The other half of the swap has lost the flag.
             queue.close();

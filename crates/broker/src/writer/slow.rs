@@ -114,10 +114,10 @@ impl Work {
             return rows;
         }
         let numbers = self.ledger.numbers_left();
-        let entries = std::mem::take(&mut group.entries);
-        let (mut start, mut rows) = (0, 0);
+        let entries = &mut group.entries;
+        let (mut start, mut end, mut rows) = (0, 0, 0);
         for (batch, cost) in std::mem::take(&mut group.batches).into_iter().zip(costs) {
-            let own = &entries[start..batch.end];
+            let own = start..batch.end;
             start = batch.end;
             let session = batch.from.session;
             // The broker's own jobs are from nobody.
@@ -128,12 +128,15 @@ impl Work {
                 && !self.slow.from.contains_key(&session);
             if may_pass {
                 rows += cost.rows;
-                group.entries.extend_from_slice(own);
-                group.batches.push(Batch { end: group.entries.len(), ..batch });
+                let length = own.len();
+                entries.copy_within(own, end);
+                end += length;
+                group.batches.push(Batch { end, ..batch });
             } else {
-                self.slow.push(own, batch, cost);
+                self.slow.push(&entries[own], batch, cost);
             }
         }
+        entries.truncate(end);
         rows
     }
 

@@ -145,9 +145,12 @@ fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> 
     EventRecord {
         received_ms: publish.now_ms,
         gateway: gateway.into(),
-        method: method.into(),
+        method: match method {
+            FLIGHTTASK_PROGRESS => FLIGHTTASK_PROGRESS.into(),
+            _ => method.to_owned().into(),
+        },
         key: known::key(gateway, &decision.tid, publish.payload).to_bytes(),
-        tid: decision.tid.as_str().into(),
+        tid: decision.tid.as_ref().into(),
         task: progress.task.as_deref().map(Into::into),
         status: progress.status.as_deref().map(Into::into),
         step: progress.step,
