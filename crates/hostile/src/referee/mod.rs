@@ -39,6 +39,10 @@ const FEW_DESCRIPTORS: &str = "256";
 /// Cores that it may use meanwhile: a dock, clients that come and go, a broker that does not spin.
 const FEW_CORES: f64 = 0.35;
 
+/// What a TLS handshake may cost it: about twice what the two exchanges of keys and the signature do. Spinning takes a
+/// whole core.
+const HANDSHAKE: Duration = Duration::from_micros(400);
+
 /// How often a condition and the broker's memory are looked at.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -191,6 +195,7 @@ impl Referee {
             resident_mib: arguments.rss_mib as f64,
             log_bytes: arguments.log_bytes,
             broker_cores: (kind == Kind::Descriptors).then_some(FEW_CORES),
+            handshake: if arguments.tls { HANDSHAKE } else { Duration::ZERO },
             packets: kind.packets(arguments.packets).unwrap_or(0),
         }
     }

@@ -17,8 +17,10 @@ pub(crate) struct Allowed {
     pub(crate) resident_mib: f64,
     /// Growth of its log, bytes.
     pub(crate) log_bytes: u64,
-    /// CPU of the broker, cores; none where an attack gives it work to do.
+    /// CPU of the broker, cores, besides handshakes; none where an attack gives it work to do.
     pub(crate) broker_cores: Option<f64>,
+    /// What a handshake with a client may cost it.
+    pub(crate) handshake: Duration,
     /// Packets that the attacker is to send.
     pub(crate) packets: u64,
 }
@@ -123,7 +125,12 @@ pub(crate) fn judge(seen: &Seen, allowed: &Allowed) -> Vec<Flaw> {
     check(seen.resident_mib > allowed.resident_mib, Flaw::Memory(seen.resident_mib));
     let (before, after) = seen.descriptors;
     check(after > before, Flaw::Descriptors(after - before.min(after)));
-    let busy = allowed.broker_cores.is_some_and(|cores| seen.broker_cores > cores);
+    let handshakes = seen.attacker.map_or(0.0, |report| {
+        let made = report.connections.saturating_sub(report.refused);
+        let seconds = report.wall_ms.max(1) as f64 / 1e3;
+        made as f64 * allowed.handshake.as_secs_f64() / seconds
+    });
+    let busy = allowed.broker_cores.is_some_and(|cores| seen.broker_cores > cores + handshakes);
     check(busy, Flaw::Busy(seen.broker_cores));
     check(seen.log_bytes > allowed.log_bytes, Flaw::Log(seen.log_bytes));
     match seen.hook_panics {

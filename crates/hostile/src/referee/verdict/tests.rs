@@ -7,6 +7,7 @@ const ALLOWED: Allowed = Allowed {
     resident_mib: 300.0,
     log_bytes: 1 << 20,
     broker_cores: Some(0.2),
+    handshake: Duration::ZERO,
     packets: 100,
 };
 
@@ -77,6 +78,15 @@ fn memory_descriptors_work_and_log_beyond_their_bounds_are_flaws() {
     assert_eq!(flaws(|seen| seen.descriptors.1 = 21), [Flaw::Descriptors(1)]);
     assert_eq!(flaws(|seen| seen.broker_cores = 0.9), [Flaw::Busy(0.9)]);
     let bytes = (1 << 20) + 1;
+    // Five of 100 ms in a second are half a core.
+    let (mut seen, handshake) = (good(), Duration::from_millis(100));
+    let report = Report { connections: 7, refused: 2, ..seen.attacker.unwrap() };
+    (seen.attacker, seen.broker_cores) = (Some(report), 0.69);
+    assert_eq!(judge(&seen, &ALLOWED), [Flaw::Busy(0.69)]);
+    let allowed = Allowed { handshake, ..ALLOWED };
+    assert_eq!(judge(&seen, &allowed), []);
+    seen.broker_cores = 0.71;
+    assert_eq!(judge(&seen, &allowed), [Flaw::Busy(0.71)]);
     assert_eq!(flaws(|seen| seen.log_bytes = bytes), [Flaw::Log(bytes)]);
 }
 
