@@ -280,6 +280,11 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// Whether a whole entry is an event, which is not parsed for that.
+pub(crate) fn is_event(entry: &[u8]) -> bool {
+    entry.get(4) == Some(&keep::EVENT)
+}
+
 /// One whole entry, as [`Entries::take_up_to`] gives it.
 pub(crate) fn parse(entry: &[u8]) -> Option<Entry<'_>> {
     parse_entry(entry.get(4..)?)

@@ -29,7 +29,15 @@ struct Place {
 /// A state that was put in a place or, if it is here, was taken from it.
 struct Step {
     place: Place,
-    taken: Option<TaskState>,
+    taken: Option<Box<TaskState>>,
+}
+
+/// Changes that are kept or undone as a whole.
+struct Group {
+    /// Oldest first. What was taken from a place where the group had put it is not among them.
+    steps: Vec<Step>,
+    /// [`Tasks::heard`] when it began.
+    since: u64,
 }
 
 /// The tasks that were heard of latest, a bounded number of them.
@@ -38,13 +46,14 @@ struct Step {
 /// transaction is that stores them. Outside a group they are final.
 pub struct Tasks {
     at_most: usize,
-    states: BTreeMap<Place, TaskState>,
+    /// Boxed, as they change places all the time.
+    states: BTreeMap<Place, Box<TaskState>>,
     /// By gateway, then by task; no gateway without a task.
     places: HashMap<Arc<str>, HashMap<Arc<str>, Place>>,
     /// Events and restored states until now: an order that no clock upsets.
     heard: u64,
-    /// What the open group did, oldest first: two steps for an event.
-    group: Option<Vec<Step>>,
+    /// The open one.
+    group: Option<Group>,
 }
 
 impl Tasks {
@@ -83,12 +92,12 @@ impl Tasks {
         } else {
             self.make_room();
             let known = self.places.get_key_value(gateway).map(|(gateway, _)| gateway.clone());
-            TaskState {
+            Box::new(TaskState {
                 gateway: known.unwrap_or_else(|| gateway.into()),
                 task: task.into(),
                 first_ms: received_ms,
                 ..TaskState::default()
-            }
+            })
         };
         let is_new_status = state.hear(progress, received_ms);
         (self.put_last(state, is_listed), is_new_status)
@@ -102,7 +111,7 @@ impl Tasks {
             Some(place) => drop(self.take(place)),
             None => self.make_room(),
         }
-        self.put_last(state, place.is_some());
+        self.put_last(Box::new(state), place.is_some());
     }
 
     /// Forgets tasks that nothing was heard of since then (milliseconds since 1970), for good: a group that
@@ -121,19 +130,19 @@ impl Tasks {
     /// How a task stands.
     #[must_use]
     pub fn get(&self, gateway: &str, task: &str) -> Option<&TaskState> {
-        self.states.get(&self.place(gateway, task)?)
+        self.states.get(&self.place(gateway, task)?).map(|state| &**state)
     }
 
     /// The task of a gateway that is under way, or else was heard of last.
     #[must_use]
     pub fn latest_of(&self, gateway: &str) -> Option<&TaskState> {
-        self.states.get(self.places.get(gateway)?.values().max()?)
+        self.states.get(self.places.get(gateway)?.values().max()?).map(|state| &**state)
     }
 
     /// Every task: first those that are over, then the others, and of each the one first that was heard
     /// of least recently.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TaskState> + ExactSizeIterator {
-        self.states.values()
+        self.states.values().map(|state| &**state)
     }
 
     /// Every task, the one first that was heard of last.
@@ -141,7 +150,7 @@ impl Tasks {
     pub fn latest_first(&self) -> Vec<&TaskState> {
         let mut all: Vec<_> = self.states.iter().collect();
         all.sort_by_key(|(place, _)| std::cmp::Reverse(place.heard));
-        all.into_iter().map(|(_, state)| state).collect()
+        all.into_iter().map(|(_, state)| &**state).collect()
     }
 
     /// How many tasks there are.
@@ -160,7 +169,7 @@ impl Tasks {
     /// grief before its transaction did: it is undone.
     pub fn begin(&mut self) {
         self.roll_back();
-        self.group = Some(Vec::new());
+        self.group = Some(Group { steps: Vec::new(), since: self.heard });
     }
 
     /// Keeps what the open group changed.
@@ -170,7 +179,8 @@ impl Tasks {
 
     /// Undoes what the open group changed, tasks that went to make room included.
     pub fn roll_back(&mut self) {
-        for step in self.group.take().into_iter().flatten().rev() {
+        let steps = self.group.take().map(|group| group.steps).unwrap_or_default();
+        for step in steps.into_iter().rev() {
             if let Some(state) = step.taken {
                 self.list(&state, step.place);
                 self.states.insert(step.place, state);
@@ -182,9 +192,10 @@ impl Tasks {
 
     /// Tasks that the open group has changed, the one that was heard of last at the end.
     pub fn changed(&self) -> impl Iterator<Item = &TaskState> {
-        let put = self.group.iter().flatten().filter(|step| step.taken.is_none());
+        let steps = self.group.iter().flat_map(|group| &group.steps);
+        let put = steps.filter(|step| step.taken.is_none());
         // Whoever was heard of again has another place now.
-        put.filter_map(|step| self.states.get(&step.place))
+        put.filter_map(|step| self.states.get(&step.place).map(|state| &**state))
     }
 
     fn place(&self, gateway: &str, task: &str) -> Option<Place> {
@@ -206,10 +217,10 @@ impl Tasks {
     }
 
     /// Takes a task out that is put back at once: it stays listed.
-    fn take(&mut self, place: Place) -> TaskState {
+    fn take(&mut self, place: Place) -> Box<TaskState> {
         let state = self.states.remove(&place).expect("every place that is listed is taken");
-        if let Some(steps) = &mut self.group {
-            steps.push(Step { place, taken: Some(state.clone()) });
+        if let Some(group) = self.group.as_mut().filter(|group| place.heard <= group.since) {
+            group.steps.push(Step { place, taken: Some(state.clone()) });
         }
         state
     }
@@ -219,17 +230,17 @@ impl Tasks {
             && let Some((place, state)) = self.states.pop_first()
         {
             self.unlist(&state);
-            if let Some(steps) = &mut self.group {
-                steps.push(Step { place, taken: Some(state) });
+            if let Some(group) = self.group.as_mut().filter(|group| place.heard <= group.since) {
+                group.steps.push(Step { place, taken: Some(state) });
             }
         }
     }
 
-    fn put_last(&mut self, state: TaskState, is_listed: bool) -> &TaskState {
+    fn put_last(&mut self, state: Box<TaskState>, is_listed: bool) -> &TaskState {
         self.heard += 1;
         let place = Place { under_way: !state.is_over(), heard: self.heard };
-        if let Some(steps) = &mut self.group {
-            steps.push(Step { place, taken: None });
+        if let Some(group) = &mut self.group {
+            group.steps.push(Step { place, taken: None });
         }
         let tasks = is_listed.then(|| self.places.get_mut(&*state.gateway)).flatten();
         match tasks.and_then(|tasks| tasks.get_mut(&*state.task)) {

@@ -123,6 +123,11 @@ impl Routes {
         }
     }
 
+    /// Whether anybody may want anything.
+    pub(crate) fn has_subscriptions(&self) -> bool {
+        self.subscriptions + self.shared > 0
+    }
+
     /// Whether a session is here.
     pub(crate) fn contains(&self, instance: Instance) -> bool {
         self.sessions.contains_key(&instance)

@@ -102,17 +102,20 @@ pub(super) fn append(out: &mut Vec<u8>, event: &Event<'_>) {
 }
 
 pub(super) fn parse(body: &[u8]) -> Option<Event<'_>> {
-    let (head, mut rest) = body.split_at_checked(HEAD)?;
+    let (head, rest) = body.split_at_checked(HEAD)?;
     let number = |at: usize| number(head, at);
-    let mut text = |index: usize| {
+    let lengths: [Option<usize>; 6] = std::array::from_fn(|index| {
         let at = 48 + 2 * index;
-        let length = u16::from_le_bytes(head[at..at + 2].try_into().ok()?);
-        if length == NO_TEXT {
-            return None;
-        }
-        let (text, behind) = rest.split_at_checked(usize::from(length))?;
-        rest = behind;
-        std::str::from_utf8(text).ok()
+        let length = u16::from_le_bytes([head[at], head[at + 1]]);
+        (length != NO_TEXT).then_some(usize::from(length))
+    });
+    let (texts, mut rest) = rest.split_at_checked(lengths.iter().flatten().sum())?;
+    // All at once: many short texts cost more.
+    let mut texts = std::str::from_utf8(texts).ok()?;
+    let mut text = |index: usize| {
+        let (text, behind) = texts.split_at_checked(lengths[index]?)?;
+        texts = behind;
+        Some(text)
     };
     let (gateway, method, tid) = (text(0)?, text(1)?, text(2)?);
     let (task, status, track) = (text(3), text(4), text(5));

@@ -202,7 +202,7 @@ impl Ledger {
 
     /// Whether a session or group that is kept waits for it.
     fn is_queued(&mut self, published: &Published<'_>) -> bool {
-        published.qos != QoS::AtMostOnce && {
+        published.qos != QoS::AtMostOnce && self.routes.has_subscriptions() && {
             let matches = self.routes.matches(published.topic);
             !matches.groups.is_empty() || matches.routes.iter().any(|r| grants(r, published))
         }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::work::Work;
-use super::{Batch, Group, WriterQueue};
+use super::{Batch, IDLE_BYTES, WriterQueue};
 use crate::record::{Entries, Entry};
 
 /// A turn that took longer was waiting for something.
@@ -59,7 +59,7 @@ impl WriterQueue {
         let Some(work) = desk.as_mut().filter(|work| work.may_be_anywhere()) else {
             return Turn::Declined;
         };
-        let mut group = Group::default();
+        let mut group = std::mem::take(&mut work.spare);
         {
             // Whoever has the desk takes the group, and nobody else: there is one order.
             let mut queued = self.group.lock().expect("no panic while it is held");
@@ -76,6 +76,9 @@ impl WriterQueue {
             work.pause_until = Some(Instant::now() + PAUSE);
         }
         if is_done {
+            group.entries.clear();
+            group.entries.shrink_to(IDLE_BYTES);
+            work.spare = group;
             return Turn::Taken;
         }
         self.group.lock().expect("no panic while it is held").put_back(group);
@@ -148,7 +151,7 @@ mod tests {
     use crate::live_log::{self, LogReader};
     use crate::metrics::StoreMetrics;
     use crate::record::{self, Published, Record};
-    use crate::writer::From;
+    use crate::writer::{From, Group};
     use crate::writer::ledger::tests::{ledger, with_session};
     use crate::writer::slow::tests::{HEAVY, work};
 

@@ -11,7 +11,7 @@ use super::effort::Effort;
 use super::held::Held;
 use super::mover::Mover;
 use super::slow::Slow;
-use super::{Batch, Completion, Ledger};
+use super::{Batch, Completion, Group, Ledger};
 use crate::keep::{Event, Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
@@ -40,6 +40,8 @@ pub(super) struct Work {
     pub(super) is_stuck: bool,
     /// Sessions that ended could not be forgotten, and nothing was committed since.
     pub(super) cannot_leave: bool,
+    /// The buffers of a group that was done in a turn.
+    pub(super) spare: Group,
     /// Entries of the group that go on, with the numbers of their messages.
     pub(super) out: Vec<u8>,
     /// The charge of a group that is kept and has not gone on yet.
@@ -80,6 +82,7 @@ impl Work {
             is_behind: false,
             is_stuck: false,
             cannot_leave: false,
+            spare: Group::default(),
             out: Vec::new(),
             kept: None,
             has_had_turns: false,
