@@ -76,7 +76,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let is_peer = |workload: &Workload| {
-        workload.peers().iter().skip(1).any(|peer| peer.name().contains(&arguments.peer))
+        let mut peers = workload.peers().iter().filter(|peer| !peer.is_floor());
+        peers.any(|peer| peer.name().contains(&arguments.peer))
     };
     if !workloads.iter().any(|workload| is_peer(workload)) {
         eprintln!("compare: no peer has {:?} in its name", arguments.peer);
@@ -147,7 +148,7 @@ fn run(peer: Peer, workload: &Workload, arguments: &Arguments) -> io::Result<Mea
         io::Error::other(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr)))
     })?;
     let number = |key: &str| report[key].as_f64().unwrap_or(0.0);
-    let faults = ["wrong", "duplicate", "missing", "not_delivered", "delivered_twice"];
+    let faults = ["wrong", "duplicate", "missing", "not_delivered", "not_sent", "delivered_twice"];
     Ok(Measured {
         rate: number("events_per_second"),
         p50_us: number("p50_us"),

@@ -85,6 +85,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is only what the machine can do.
+    pub(crate) fn is_floor(self) -> bool {
+        matches!(self, Self::Floor | Self::FanFloor)
+    }
+
     fn is_mosquitto(self) -> bool {
         matches!(self, Self::Mosquitto | Self::MosquittoResponds)
     }

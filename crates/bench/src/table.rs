@@ -18,7 +18,7 @@ impl Row {
 
     /// Whether a flaw of it is a flaw of this repository's.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.peer, Peer::Dockside(_) | Peer::Floor | Peer::FanFloor)
+        matches!(self.peer, Peer::Dockside(_)) || self.peer.is_floor()
     }
 
     pub(crate) fn flaws(&self) -> u64 {
@@ -71,6 +71,10 @@ pub(crate) fn print(workload: &str, rows: &[Row]) {
         );
     }
     println!();
+    if has_drc {
+        // At its own pace everybody is as quick.
+        return;
+    }
     let Some(ours) = rows.iter().find(|row| row.peer == Peer::Dockside(Level::Commit)) else {
         return;
     };

@@ -15,7 +15,7 @@ use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_mqtt::{PacketId, QoS};
 use dockside_store::{Audit, Dock, ReaderId, Seq, Session, Subscription, Will};
 
-pub(crate) use self::event::{Details, Event, numbers};
+pub(crate) use self::event::{Details, Event, can_be_written, numbers};
 use crate::live_log::{Aside, LiveLog};
 use crate::record::{self, AsideNumber, Entry, Instance, Subscribed};
 

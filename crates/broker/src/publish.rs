@@ -297,8 +297,9 @@ pub(crate) fn append_by_reference(shared: &Shared, out: &mut Vec<u8>, published:
 }
 
 fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
-    let numbers = record.details.as_ref().map(keep::numbers);
-    let track = record.details.as_ref().and_then(|details| details.track.as_deref());
+    let details = record.details.as_ref().filter(|details| keep::can_be_written(record, details));
+    let numbers = details.map(keep::numbers);
+    let track = details.and_then(|details| details.track.as_deref());
     let event = keep::Event {
         received_ms: record.received_ms,
         gateway: &record.gateway,

@@ -85,11 +85,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// The largest window; 16 777 216 events, some 800 MB.
+    /// The largest window; 16 777 216 events, some 550 MB.
     pub const AT_MOST: usize = 1 << 24;
 
     /// A window over `at_most` events, but no fewer than one and no more than [`Known::AT_MOST`].
-    /// Its memory is reserved at once and used as it fills.
+    /// Its memory is reserved at once; the ring is used as it fills.
     #[must_use]
     pub fn new(at_most: usize) -> Self {
         let at_most = at_most.clamp(1, Self::AT_MOST);

@@ -93,6 +93,8 @@ proptest! {
     ) {
         let mut tasks = Tasks::new(at_most);
         let (mut naive, mut saved) = (Naive::new(), None::<Naive>);
+        // What the open group touched, the latest at the end.
+        let mut touched = Vec::<(&str, &str)>::new();
         for step in steps {
             match step {
                 Step::Apply(g, t, s, at) => {
@@ -107,15 +109,18 @@ proptest! {
                     let now = now.clone();
                     apply(&mut naive, at_most, gateway, task, said, at);
                     prop_assert_eq!(Some(&now), naive.last());
+                    touched.push((gateway, task));
                 }
                 Step::Restore(g, t, s) => {
                     let stored = state(GATEWAYS[g], TASKS[t], Some(STATUS[s]));
                     tasks.restore(stored.clone());
                     take(&mut naive, at_most, GATEWAYS[g], TASKS[t]);
                     naive.push(stored);
+                    touched.push((GATEWAYS[g], TASKS[t]));
                 }
                 Step::Begin => {
                     tasks.begin();
+                    touched.clear();
                     naive = saved.take().unwrap_or(naive);
                     saved = Some(naive.clone());
                 }
@@ -128,6 +133,11 @@ proptest! {
                     naive = saved.take().unwrap_or(naive);
                 }
             }
+            let is_touched = |state: &&TaskState| {
+                saved.is_some() && touched.contains(&(&*state.gateway, &*state.task))
+            };
+            let changed: Vec<_> = naive.iter().filter(is_touched).collect();
+            prop_assert_eq!(tasks.changed().collect::<Vec<_>>(), changed);
             let (ended, under_way): (Vec<_>, Vec<_>) = naive.iter().partition(|state| over(state));
             prop_assert_eq!(tasks.iter().collect::<Vec<_>>(), [ended, under_way].concat());
             for (gateway, task) in GATEWAYS.iter().flat_map(|g| TASKS.iter().map(move |t| (*g, *t))) {

@@ -6,6 +6,7 @@
 //! details = percent f64 | five numbers i64 | the device's clock u64
 //! ```
 
+use dockside_flighttask::progress::TEXT_BYTES_AT_MOST;
 use dockside_interceptor as interceptor;
 
 /// An event of a gateway that is recorded.
@@ -39,10 +40,21 @@ type Numbers = [u8; DETAILS];
 const HEAD: usize = 61;
 const DETAILS: usize = 56;
 
+/// Whether details come back as they were: a number is what stands for none, or a text longer than a flight task
+/// takes, in no event but a hostile one, whose payload is read again then.
+pub(crate) fn can_be_written(
+    record: &interceptor::EventRecord,
+    details: &interceptor::Details,
+) -> bool {
+    let numbers = [record.step, record.result].into_iter().chain(details.numbers);
+    let texts = [&record.task, &record.status, &details.track];
+    numbers.flatten().all(|number| number != NONE)
+        && texts.into_iter().flatten().all(|text| text.len() <= TEXT_BYTES_AT_MOST)
+}
+
 /// The numbers of details, as they are written.
 pub(crate) fn numbers(said: &interceptor::Details) -> Numbers {
     let mut out = [0; DETAILS];
-    // No number that is said is none.
     out[..8].copy_from_slice(&said.percent.unwrap_or(f64::NAN).to_le_bytes());
     for (place, number) in out[8..48].as_chunks_mut().0.iter_mut().zip(said.numbers) {
         *place = number.unwrap_or(NONE).to_le_bytes();
@@ -144,4 +156,38 @@ pub(super) fn parse(body: &[u8]) -> Option<Event<'_>> {
 fn number(bytes: &[u8], at: usize) -> Option<i64> {
     let number = i64::from_le_bytes(bytes[at..at + 8].try_into().ok()?);
     (number != NONE).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_not_come_back_is_not_written() {
+        let record = || interceptor::EventRecord {
+            received_ms: 1,
+            gateway: "SIMDOCK1".into(),
+            method: "m".into(),
+            tid: "t".into(),
+            task: Some("f".repeat(TEXT_BYTES_AT_MOST).into()),
+            status: None,
+            step: Some(NONE + 1),
+            percent: None,
+            result: None,
+            key: [0; 16],
+            details: None,
+        };
+        let details =
+            || interceptor::Details { numbers: [Some(i64::MAX); 5], ..Default::default() };
+        assert!(can_be_written(&record(), &details()));
+        let long = Some("f".repeat(TEXT_BYTES_AT_MOST + 1).into_boxed_str());
+        for (record, details) in [
+            (interceptor::EventRecord { task: long.clone(), ..record() }, details()),
+            (interceptor::EventRecord { result: Some(NONE), ..record() }, details()),
+            (record(), interceptor::Details { track: long, ..details() }),
+            (record(), interceptor::Details { numbers: [Some(NONE); 5], ..details() }),
+        ] {
+            assert!(!can_be_written(&record, &details), "{record:?} {details:?}");
+        }
+    }
 }

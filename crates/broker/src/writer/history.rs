@@ -117,7 +117,6 @@ impl History {
     pub(super) fn follow(&mut self, store: &mut Store, board: &Board) -> Result<(), Error> {
         board.follow(store, &self.unfollowed)?;
         self.unfollowed.clear();
-
         self.is_ahead = false;
         self.followed = Instant::now();
         Ok(())

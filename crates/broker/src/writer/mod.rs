@@ -209,8 +209,11 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             }
             let sleep = work.rest();
             drop(at_desk);
-            // The half that is full next; the other one has its turn when this is done again.
+            // Both halves, whichever was the large one.
             group.entries.shrink_to(IDLE_BYTES);
+            let mut queued = queue.group.lock().expect("no panic while it is held");
+            queued.entries.shrink_to(IDLE_BYTES);
+            drop(queued);
             thread::park_timeout(sleep);
             continue;
         }

@@ -59,13 +59,14 @@ impl WriterQueue {
         let Some(work) = desk.as_mut().filter(|work| work.may_be_anywhere()) else {
             return Turn::Declined;
         };
-        let mut group = std::mem::take(&mut work.spare);
+        let mut group;
         {
             // Whoever has the desk takes the group, and nobody else: there is one order.
             let mut queued = self.group.lock().expect("no panic while it is held");
             if queued.batches.len() != 1 || queued.closed || !is_quick(&queued.entries) {
                 return Turn::Declined;
             }
+            group = std::mem::take(&mut work.spare);
             std::mem::swap(&mut *queued, &mut group);
         }
         let started = Instant::now();
@@ -151,9 +152,9 @@ mod tests {
     use crate::live_log::{self, LogReader};
     use crate::metrics::StoreMetrics;
     use crate::record::{self, Published, Record};
-    use crate::writer::{From, Group};
     use crate::writer::ledger::tests::{ledger, with_session};
     use crate::writer::slow::tests::{HEAVY, work};
+    use crate::writer::{From, Group};
 
     /// A queue whose desk nobody sits at, and a session that waits for `t`.
     fn queue(dir: &TempDir) -> (WriterQueue, LogReader) {

@@ -188,6 +188,7 @@ mod tests {
         assert!(states(&room.board).is_empty() && room.history.is_ahead());
         room.sql("DROP TRIGGER never");
         room.add(&[event(2, Some(details()), PAYLOAD)], true);
+        room.sql("DELETE FROM event");
         room.follow();
         assert_eq!(states(&room.board)[0].events, 2);
     }
@@ -200,6 +201,8 @@ mod tests {
             room.add(&[event(number, None, long)], true);
             assert!(room.history.unfollowed_bytes() <= AT_MOST);
         }
+        // One that is too much in itself, and is not kept after all.
+        room.add(&[event(6, None, long), event(7, None, long), event(8, None, long)], false);
         room.follow();
         assert_eq!(states(&room.board)[0].events, 4);
         // And what comes then is handed over again.

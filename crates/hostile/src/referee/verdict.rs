@@ -8,6 +8,9 @@ use crate::report::Report;
 /// What an attacker may use; its own account is a little late.
 const CORES: f64 = 0.6;
 
+/// What a broker takes that spins, whatever handshakes cost, cores.
+const SPINS: f64 = 0.9;
+
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed {
@@ -130,7 +133,8 @@ pub(crate) fn judge(seen: &Seen, allowed: &Allowed) -> Vec<Flaw> {
         let seconds = report.wall_ms.max(1) as f64 / 1e3;
         made as f64 * allowed.handshake.as_secs_f64() / seconds
     });
-    let busy = allowed.broker_cores.is_some_and(|cores| seen.broker_cores > cores + handshakes);
+    let may = |cores: f64| (cores + handshakes).min(SPINS);
+    let busy = allowed.broker_cores.is_some_and(|cores| seen.broker_cores > may(cores));
     check(busy, Flaw::Busy(seen.broker_cores));
     check(seen.log_bytes > allowed.log_bytes, Flaw::Log(seen.log_bytes));
     match seen.hook_panics {

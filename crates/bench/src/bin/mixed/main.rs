@@ -1,7 +1,7 @@
 //! `mixed`: a site as it is, at its own pace: docks with telemetry, events and some with DRC, and applications that
 //! get all of it.
 //!
-//! Nothing waits for anything: what is slow comes late. One thread, so that it can be pinned and its own share of a
+//! Everything is sent when it is due, and its time counts from then. One thread, so that it can be pinned and its own share of a
 //! core is known. The last line is JSON.
 
 mod ledger;
@@ -23,9 +23,9 @@ use docksim::load::{read_tid, serial_number};
 use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, Interval, interval_at, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::ledger::{Kind, Ledger, flight, nothing};
+use self::ledger::{Kind, Ledger, flight, nothing, phase, step};
 
 /// How long the last messages may take after the load has ended.
 const GRACE: Duration = Duration::from_secs(3);
@@ -77,35 +77,37 @@ impl Dock {
         Ok(Self { client, number, is_drc, next, waiting, packet_id: 0, shared })
     }
 
-    /// Until it is aborted; `ticks` are its own, each of so many of [`TICK`].
-    async fn run(mut self, mut ticks: Interval, step: u64) -> io::Result<()> {
-        let (until, mut tick) = (self.shared.borrow().until, 0);
+    /// Until it is aborted. What is due is sent, however late that is.
+    async fn run(mut self, phase: Duration, step: u32) -> io::Result<()> {
+        let (began, until) = (self.shared.borrow().began, self.shared.borrow().until);
+        let (mut due, mut tick) = (began + phase, 0);
         loop {
             tokio::select! {
                 read = self.client.read() => {
                     read?;
                     self.receive()?;
                 }
-                _ = ticks.tick(), if Instant::now() < until => {
-                    self.send(tick);
-                    tick += step;
+                () = sleep_until(due), if due < until => {
+                    self.send(tick, due);
+                    tick += u64::from(step);
+                    due += TICK * step;
                 }
             }
             self.client.flush().await?;
         }
     }
 
-    fn send(&mut self, tick: u64) {
+    fn send(&mut self, tick: u64, due: Instant) {
         let sn = serial_number(self.number);
         for kind in [Kind::Osd, Kind::State, Kind::Events, Kind::DrcUp] {
             if !tick.is_multiple_of(kind.every()) || (kind == Kind::DrcUp && !self.is_drc) {
                 continue;
             }
-            let payload = self.shared.borrow_mut().payload(kind, self.number);
+            let payload = self.shared.borrow_mut().payload(kind, self.number, due);
             let mut id = None;
             if kind == Kind::Events {
                 let number = self.shared.borrow().sent[kind as usize][self.number as usize] - 1;
-                self.waiting.push_back((number, Instant::now()));
+                self.waiting.push_back((number, due));
                 self.packet_id = self.packet_id % 65_535 + 1;
                 id = PacketId::new(self.packet_id);
             }
@@ -115,12 +117,16 @@ impl Dock {
 
     fn receive(&mut self) -> io::Result<()> {
         let (ledger, bid) = (&mut *self.shared.borrow_mut(), flight(self.number));
+        let reply_topic = event::reply_topic(&serial_number(self.number));
         self.client.packets(|packet, _| {
             let Packet::Publish(publish) = packet else { return };
-            if Kind::of(publish.topic) == Some(Kind::DrcDown) {
-                return ledger.got(Kind::DrcDown, publish.payload, &mut self.next);
+            let down = (Kind::DrcDown, self.number);
+            if Kind::of(publish.topic) == Some(down) && publish.qos == QoS::AtMostOnce {
+                return ledger.got(down, publish.payload, &mut self.next);
             }
             let said = event::check_reply(publish.payload, &bid).ok().and_then(read_tid);
+            let is_reply = publish.topic == reply_topic && publish.qos == QoS::AtLeastOnce;
+            let said = said.filter(|_| is_reply);
             let at = said.and_then(|(dock, number)| {
                 self.waiting.iter().position(|(sent, _)| (dock, number) == (self.number, *sent))
             });
@@ -145,28 +151,30 @@ async fn app(
     let (until, mut next) = (shared.borrow().until, nothing(arguments.docks));
     let drc = arguments.drc.min(arguments.docks);
     // One dock after the other, each at its rate.
-    let mut ticks = interval_at(shared.borrow().began, TICK / drc.max(1));
-    let mut dock = 0;
+    let (mut due, mut dock) = (shared.borrow().began, 0);
     loop {
         tokio::select! {
-            read = client.read() => {
-                read?;
-                let ledger = &mut *shared.borrow_mut();
-                client.packets(|packet, _| {
-                    let Packet::Publish(publish) = packet else { return };
-                    match Kind::of(publish.topic) {
-                        Some(kind) if kind.qos() == publish.qos => ledger.got(kind, publish.payload, &mut next),
+                    read = client.read() => {
+                        read?;
+                        let ledger = &mut *shared.borrow_mut();
+                        client.packets(|packet, _| {
+                            let Packet::Publish(publish) = packet else { return };
+                            match Kind::of(publish.topic) {
+        Some((kind, dock)) if kind != Kind::DrcDown && kind.qos() == publish.qos => {
+                            ledger.got((kind, dock), publish.payload, &mut next);
+                        }
                         _ => ledger.wrong += 1,
+                            }
+                        })?;
                     }
-                })?;
-            }
-            _ = ticks.tick(), if flies && drc > 0 && Instant::now() < until => {
-                let payload = shared.borrow_mut().payload(Kind::DrcDown, dock);
-                let topic = Kind::DrcDown.topic(&serial_number(dock));
-                client.publish(&topic, payload.as_bytes(), QoS::AtMostOnce, None);
-                dock = (dock + 1) % drc;
-            }
-        }
+                    () = sleep_until(due), if flies && drc > 0 && due < until => {
+                        let payload = shared.borrow_mut().payload(Kind::DrcDown, dock, due);
+                        let topic = Kind::DrcDown.topic(&serial_number(dock));
+                        client.publish(&topic, payload.as_bytes(), QoS::AtMostOnce, None);
+                        dock = (dock + 1) % drc;
+                        due += TICK / drc;
+                    }
+                }
         client.flush().await?;
     }
 }
@@ -206,15 +214,14 @@ async fn run(arguments: Arguments) -> io::Result<bool> {
         running.push(spawn_local(app(client, arguments.clone(), number == 0, Rc::clone(&shared))));
     }
     for dock in docks {
-        let step = if dock.is_drc { 1 } else { 5 };
-        let phase = TICK * 10 * dock.number / arguments.docks;
-        let ticks = interval_at(began + phase, TICK * step);
-        running.push(spawn_local(dock.run(ticks, u64::from(step))));
+        let (phase, step) = (phase(&arguments, dock.number), step(&arguments, dock.number));
+        running.push(spawn_local(dock.run(phase, step)));
     }
     sleep_until(until).await;
     let is_over = || {
         let ledger = shared.borrow();
-        ledger.deliveries >= ledger.expected(&arguments) && ledger.missing_replies() == 0
+        let (expected, not_sent) = ledger.expected(&arguments);
+        not_sent == 0 && ledger.deliveries >= expected && ledger.missing_replies() == 0
     };
     let over = async {
         while !is_over() {
@@ -237,7 +244,8 @@ async fn run(arguments: Arguments) -> io::Result<bool> {
 fn report(arguments: &Arguments, ledger: &Ledger) -> bool {
     let us = |of: &Histogram<u64>, quantile| of.value_at_quantile(quantile) as f64 / 1000.0;
     let all = ledger.deliveries + ledger.replies;
-    let not_delivered = ledger.expected(arguments).saturating_sub(ledger.deliveries);
+    let (expected, not_sent) = ledger.expected(arguments);
+    let not_delivered = expected.abs_diff(ledger.deliveries);
     let line = json!({
         "events": all,
         "events_per_second": all as f64 / arguments.seconds,
@@ -245,9 +253,9 @@ fn report(arguments: &Arguments, ledger: &Ledger) -> bool {
         "p50_us": us(&ledger.reply, 0.5), "p99_us": us(&ledger.reply, 0.99),
         "drc_p50_us": us(&ledger.drc, 0.5), "drc_p99_us": us(&ledger.drc, 0.99),
         "replies": ledger.replies, "drc": ledger.drc.len(),
-        "wrong": ledger.wrong, "not_delivered": not_delivered,
+        "wrong": ledger.wrong, "not_delivered": not_delivered, "not_sent": not_sent,
         "missing": ledger.missing_replies(),
     });
     println!("{line}");
-    all > 0 && [ledger.wrong, not_delivered, ledger.missing_replies()] == [0; 3]
+    all > 0 && [ledger.wrong, not_delivered, not_sent, ledger.missing_replies()] == [0; 4]
 }

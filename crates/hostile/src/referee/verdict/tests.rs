@@ -87,6 +87,9 @@ fn memory_descriptors_work_and_log_beyond_their_bounds_are_flaws() {
     assert_eq!(judge(&seen, &allowed), []);
     seen.broker_cores = 0.71;
     assert_eq!(judge(&seen, &allowed), [Flaw::Busy(0.71)]);
+    let allowed = Allowed { handshake: Duration::from_secs(1), ..ALLOWED };
+    seen.broker_cores = 0.95;
+    assert_eq!(judge(&seen, &allowed), [Flaw::Busy(0.95)], "it spins");
     assert_eq!(flaws(|seen| seen.log_bytes = bytes), [Flaw::Log(bytes)]);
 }
 
