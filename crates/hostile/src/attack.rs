@@ -132,9 +132,10 @@ pub(crate) async fn run(arguments: Arguments) -> io::Result<bool> {
     let attacking = timeout(time, attacks::run(kind, &attack));
     let _ = LocalSet::new().run_until(attacking).await;
     let (cpu_ms, wall_ms) = attack.pace.spent();
-    let Counts { connections, refused, packets, bytes } = &*attack.counts;
+    let Counts { connections, handshakes, refused, packets, bytes } = &*attack.counts;
     let report = Report {
         connections: connections.get(),
+        handshakes: handshakes.get(),
         refused: refused.get(),
         packets: packets.get(),
         bytes: bytes.get(),

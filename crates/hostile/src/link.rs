@@ -51,6 +51,7 @@ impl Link {
     pub(crate) async fn open(attack: &Attack) -> io::Result<Self> {
         attack.pace.breathe().await;
         let opened = in_time(timeout(PATIENCE, attack.door.connect()).await);
+        add(&attack.counts.handshakes, u64::from(attack.arguments.tls && opened.is_ok()));
         Self::opened(attack, opened).await
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) connections: Cell<u64>,
+    pub(crate) handshakes: Cell<u64>,
     pub(crate) refused: Cell<u64>,
     pub(crate) packets: Cell<u64>,
     pub(crate) bytes: Cell<u64>,
@@ -22,6 +23,8 @@ pub(crate) fn add(counter: &Cell<u64>, count: u64) {
 pub(crate) struct Report {
     /// Connections that were made.
     pub(crate) connections: u64,
+    /// TLS handshakes that were completed.
+    pub(crate) handshakes: u64,
     /// CONNECTs that were refused, or not answered.
     pub(crate) refused: u64,
     /// Packets that were sent, whole or not.
@@ -46,6 +49,7 @@ impl Report {
         let mut next = |name: &str| words.next()?.strip_prefix(name)?.parse().ok();
         Some(Self {
             connections: next("connections=")?,
+            handshakes: next("handshakes=")?,
             refused: next("refused=")?,
             packets: next("packets=")?,
             bytes: next("bytes=")?,
@@ -57,8 +61,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, refused, packets, bytes, cpu_ms, wall_ms } = self;
-        write!(f, "report connections={connections} refused={refused} packets={packets} ")?;
+        let Self { connections, handshakes, refused, packets, bytes, cpu_ms, wall_ms } = self;
+        write!(f, "report connections={connections} handshakes={handshakes} ")?;
+        write!(f, "refused={refused} packets={packets} ")?;
         write!(f, "bytes={bytes} cpu_ms={cpu_ms} wall_ms={wall_ms}")
     }
 }
@@ -71,6 +76,7 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let report = Report {
             connections: 1,
+            handshakes: 6,
             refused: 2,
             packets: 3,
             bytes: 4,

@@ -1,5 +1,6 @@
 //! When the write-ahead log is moved into the file, and by whom: it waits for the disk, which whoever commits need not.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,10 @@ pub(crate) struct Log {
     /// How many read what sessions wait for.
     reads: Mutex<usize>,
     read: Condvar,
+    /// The store's file. Whoever has a connection to it has this value, and drops it last: closing any descriptor of a
+    /// file ends all locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and another
+    /// process would take the store for closed.
+    file: File,
 }
 
 /// Somebody reads: the log does not begin anew meanwhile, unless all of it was in the file before.
@@ -49,8 +54,9 @@ impl Drop for Read<'_> {
 }
 
 impl Log {
-    fn new() -> Self {
+    fn new(file: File) -> Self {
         Self {
+            file,
             pages: AtomicU32::new(0),
             moved: AtomicU32::new(0),
             begins: AtomicBool::new(true),
@@ -101,6 +107,8 @@ impl Mover {
         let _moving = self.log.moving();
         let pages = self.log.pages.load(Ordering::Relaxed);
         move_log(&self.connection);
+        // SQLite leaves that to whoever moves the end of the log, who would wait for all of it.
+        let _ = self.log.file.sync_data();
         self.log.moved.store(pages, Ordering::Release);
         // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
         self.log.begins.store(true, Ordering::Relaxed);
@@ -115,8 +123,8 @@ fn move_log(connection: &Connection) {
 
 impl Checkpoints {
     /// In place of SQLite's own, which come with the commit that makes the log too long.
-    pub(crate) fn new(connection: &mut Connection) -> Result<Self, Error> {
-        let log = Arc::new(Log::new());
+    pub(crate) fn new(connection: &mut Connection, file: File) -> Result<Self, Error> {
+        let log = Arc::new(Log::new(file));
         let seen = Arc::clone(&log);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             seen.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
@@ -231,6 +239,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
@@ -273,6 +282,24 @@ mod tests {
             ends.store(true, Ordering::Relaxed);
             assert_eq!(failed, 0);
         });
+    }
+
+    /// Another process that closes the store as the last one moves the log and removes it.
+    #[test]
+    fn who_reads_and_closes_in_another_process_leaves_the_log() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        store.begin().unwrap();
+        model::write(&mut store, &[1]).unwrap();
+        store.commit().unwrap();
+        let reader = store.reader().unwrap();
+        let mover = store.mover().unwrap();
+        mover.move_log();
+        drop((mover, reader));
+        let reads = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM message').fetchone()); c.close()";
+        let read = Command::new("python3").args(["-c", reads]).arg(store.path()).output().unwrap();
+        assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+        assert!(dir.path().join("dockside.db-wal").exists());
     }
 
     #[test]

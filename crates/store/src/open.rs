@@ -127,7 +127,7 @@ impl Store {
         let path = file(dir);
         let sqlite = |error| OpenError::Sqlite(path.clone(), error);
         // Made by us, so that nobody else can read it from the first byte on.
-        OpenOptions::new()
+        let opened = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
@@ -146,7 +146,7 @@ impl Store {
         configure(&connection, durability).map_err(sqlite)?;
         let starts = migrate(&mut connection, &path, schema, history)?;
         forget_ahead(&connection).map_err(sqlite)?;
-        let checkpoints = Checkpoints::new(&mut connection)
+        let checkpoints = Checkpoints::new(&mut connection, opened)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         let session_bytes = SessionBytes::new(&connection)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;

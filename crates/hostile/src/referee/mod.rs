@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
     /// Resident memory of the broker, MiB; what its bounds allow if left out
     #[arg(long, default_value_t = settings::resident_mib())]
     rss_mib: u64,
-    /// Growth of the broker's log during an attack, bytes
+    /// Growth of the broker's log, bytes a minute; as much where an attack is shorter
     #[arg(long, default_value_t = 1 << 20)]
     log_bytes: u64,
     /// Repeats a run as far as the machine's timing allows; without it, a new one
@@ -239,7 +239,8 @@ impl Referee {
         let (began, cpu) = (Instant::now(), look::cpu_time(id));
         let attacker = self.send_attacker(kind, broker).await?;
         let spent = look::cpu_time(id).saturating_sub(cpu);
-        let broker_cores = spent.as_secs_f64() / began.elapsed().as_secs_f64();
+        let lasted = began.elapsed();
+        let broker_cores = spent.as_secs_f64() / lasted.as_secs_f64();
         true_in_time(|| look::descriptors(id) <= descriptors).await;
         let after = look::descriptors(id);
         let end = shared.book().next();
@@ -253,6 +254,7 @@ impl Referee {
             descriptors: (descriptors, after),
             broker_cores,
             log_bytes: broker.log_bytes() - log_from,
+            lasted,
             panics: broker.panics(log_from)?,
             hook_panics: broker.counter("dockside_hook_panics_total").await,
             ended: broker.ended(),

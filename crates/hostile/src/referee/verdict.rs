@@ -18,7 +18,7 @@ pub(crate) struct Allowed {
     pub(crate) p99: Duration,
     /// Resident memory of the broker, MiB.
     pub(crate) resident_mib: f64,
-    /// Growth of its log, bytes.
+    /// Growth of its log, bytes a minute; as much where an attack is shorter.
     pub(crate) log_bytes: u64,
     /// CPU of the broker, cores, besides handshakes; none where an attack gives it work to do.
     pub(crate) broker_cores: Option<f64>,
@@ -72,6 +72,8 @@ pub(crate) struct Seen {
     pub(crate) broker_cores: f64,
     /// Growth of its log, bytes.
     pub(crate) log_bytes: u64,
+    /// How long the attack was.
+    pub(crate) lasted: Duration,
     /// Lines of its log that tell of a panic.
     pub(crate) panics: Vec<String>,
     /// `dockside_hook_panics_total`; none if it could not be asked.
@@ -129,14 +131,15 @@ pub(crate) fn judge(seen: &Seen, allowed: &Allowed) -> Vec<Flaw> {
     let (before, after) = seen.descriptors;
     check(after > before, Flaw::Descriptors(after - before.min(after)));
     let handshakes = seen.attacker.map_or(0.0, |report| {
-        let made = report.connections.saturating_sub(report.refused);
         let seconds = report.wall_ms.max(1) as f64 / 1e3;
-        made as f64 * allowed.handshake.as_secs_f64() / seconds
+        report.handshakes as f64 * allowed.handshake.as_secs_f64() / seconds
     });
     let may = |cores: f64| (cores + handshakes).min(SPINS);
     let busy = allowed.broker_cores.is_some_and(|cores| seen.broker_cores > may(cores));
     check(busy, Flaw::Busy(seen.broker_cores));
-    check(seen.log_bytes > allowed.log_bytes, Flaw::Log(seen.log_bytes));
+    let minutes = (seen.lasted.as_secs_f64() / 60.0).max(1.0);
+    let is_log_long = seen.log_bytes as f64 > allowed.log_bytes as f64 * minutes;
+    check(is_log_long, Flaw::Log(seen.log_bytes));
     match seen.hook_panics {
         None => check(true, Flaw::NoMetrics),
         Some(count) => check(count > 0, Flaw::HookPanics(count)),

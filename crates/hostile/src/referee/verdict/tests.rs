@@ -78,9 +78,16 @@ fn memory_descriptors_work_and_log_beyond_their_bounds_are_flaws() {
     assert_eq!(flaws(|seen| seen.descriptors.1 = 21), [Flaw::Descriptors(1)]);
     assert_eq!(flaws(|seen| seen.broker_cores = 0.9), [Flaw::Busy(0.9)]);
     let bytes = (1 << 20) + 1;
+    assert_eq!(flaws(|seen| seen.log_bytes = bytes), [Flaw::Log(bytes)]);
+    let for_long = |bytes, seconds| {
+        flaws(|seen| (seen.log_bytes, seen.lasted) = (bytes, Duration::from_secs(seconds)))
+    };
+    assert_eq!(for_long(bytes, 59), [Flaw::Log(bytes)]);
+    assert_eq!(for_long(2 << 20, 120), []);
+    assert_eq!(for_long((2 << 20) + 1, 120), [Flaw::Log((2 << 20) + 1)]);
     // Five of 100 ms in a second are half a core.
     let (mut seen, handshake) = (good(), Duration::from_millis(100));
-    let report = Report { connections: 7, refused: 2, ..seen.attacker.unwrap() };
+    let report = Report { connections: 90, handshakes: 5, refused: 2, ..seen.attacker.unwrap() };
     (seen.attacker, seen.broker_cores) = (Some(report), 0.69);
     assert_eq!(judge(&seen, &ALLOWED), [Flaw::Busy(0.69)]);
     let allowed = Allowed { handshake, ..ALLOWED };
@@ -90,7 +97,6 @@ fn memory_descriptors_work_and_log_beyond_their_bounds_are_flaws() {
     let allowed = Allowed { handshake: Duration::from_secs(1), ..ALLOWED };
     seen.broker_cores = 0.95;
     assert_eq!(judge(&seen, &allowed), [Flaw::Busy(0.95)], "it spins");
-    assert_eq!(flaws(|seen| seen.log_bytes = bytes), [Flaw::Log(bytes)]);
 }
 
 #[test]
