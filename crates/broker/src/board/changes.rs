@@ -25,6 +25,9 @@ use crate::shared::Shared;
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Docks that are kept at once: many are the writer's in several batches, so that a dock's event waits for one or two.
+const KEPT_AT_ONCE: usize = 32;
+
 /// Looks between two of the site as a whole.
 const SITE_EVERY: u64 = 2;
 
@@ -110,18 +113,18 @@ async fn look_at_figures(shared: &Shared, before: &mut Before) {
 /// Tells of docks that have changed and keeps them; the `last` time all that are not kept yet.
 pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
     let changed = shared.docks.take_changed(shared.clock.kept_ms(), is_last);
-    let mut entries = Vec::new();
     for gateway in changed.told {
         shared.board.changed(Change::Dock(gateway));
     }
-    for gateway in changed.forgotten {
-        keep::append_aside(&shared.log, &mut entries, KeepAside::NoDock(gateway));
-    }
+    let forgotten = changed.forgotten.into_iter().map(KeepAside::NoDock);
     // One that went may have come again.
-    for dock in changed.kept {
-        keep::append_aside(&shared.log, &mut entries, KeepAside::Dock(Box::new(docks::row(&dock))));
-    }
-    if !entries.is_empty() {
+    let kept = changed.kept.iter().map(|dock| KeepAside::Dock(Box::new(docks::row(dock))));
+    let mut all = forgotten.chain(kept).peekable();
+    while all.peek().is_some() {
+        let mut entries = Vec::new();
+        for keep in all.by_ref().take(KEPT_AT_ONCE) {
+            keep::append_aside(&shared.log, &mut entries, keep);
+        }
         shared.append_ordered(&entries);
     }
 }

@@ -3,15 +3,18 @@
 //! A gateway is one that has said so itself: with an event, a request, or its status. Whoever publishes only
 //! telemetry is somebody's aircraft.
 
-use std::collections::{HashMap, HashSet};
+mod speakers;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dockside_interceptor::Heard;
 
+use self::speakers::Speakers;
 use crate::record::Instance;
 
-/// Gateways that are known. Beyond that one goes that has no connection, the one that was heard of least
-/// recently, or the new one is left out.
+/// Gateways that are known. Beyond that one goes that has no connection, the one that was heard of least recently; or else
+/// one of the session that speaks for most, if the new one's speaks for fewer; or the new one is left out.
 pub(crate) const DOCKS: usize = 10_000;
 
 /// A device's clock that is further off was never set, and tells nothing.
@@ -67,6 +70,10 @@ impl Dock {
         self.is_online() && now_ms.saturating_sub(self.last_ms) > after_ms
     }
 
+    fn place(&self) -> (u64, Arc<str>) {
+        (self.last_ms, Arc::clone(&self.gateway))
+    }
+
     pub(crate) fn is_clock_off(&self) -> bool {
         self.offset_ms.is_some_and(|offset| offset.abs() > OFFSET_FLAGGED_MS)
     }
@@ -81,7 +88,9 @@ pub(crate) struct Docks {
 #[derive(Default)]
 struct Inner {
     docks: HashMap<Arc<str>, Dock>,
-    speaks_for: HashMap<Instance, HashSet<Arc<str>>>,
+    /// Those that have no connection, by when they were heard of last.
+    offline: BTreeSet<(u64, Arc<str>)>,
+    speakers: Speakers,
     events: u64,
     replies: u64,
     forgotten: Vec<Arc<str>>,
@@ -109,7 +118,9 @@ impl Docks {
             };
             (gateway, dock)
         });
-        let inner = Inner { docks: docks.collect(), ..Inner::default() };
+        let docks: HashMap<_, _> = docks.collect();
+        let offline = docks.values().map(Dock::place).collect();
+        let inner = Inner { docks, offline, ..Inner::default() };
         Self { inner: Mutex::new(inner), silent_after_ms: u64::from(silent_after_s) * 1_000 }
     }
 
@@ -121,7 +132,7 @@ impl Docks {
             inner.replies += u64::from(is_replied);
         }
         let is_known = inner.hear(heard, session, now_ms);
-        if !is_known && heard.is_gateway && inner.add(&heard.gateway, now_ms) {
+        if !is_known && heard.is_gateway && inner.add(&heard.gateway, session, now_ms) {
             inner.hear(heard, session, now_ms);
         }
     }
@@ -137,13 +148,11 @@ impl Docks {
 
     /// A session has lost its connection.
     pub(crate) fn gone(&self, session: Instance) {
-        let mut inner = self.inner();
-        for gateway in inner.speaks_for.remove(&session).unwrap_or_default() {
-            if let Some(dock) = inner.docks.get_mut(&gateway)
-                && dock.connection == Some(session)
-            {
-                dock.connection = None;
-                dock.is_new = true;
+        let inner = &mut *self.inner();
+        for gateway in inner.speakers.take(session) {
+            if let Some(dock) = inner.docks.get_mut(&gateway) {
+                (dock.connection, dock.is_new) = (None, true);
+                inner.offline.insert(dock.place());
             }
         }
     }
@@ -206,14 +215,15 @@ impl Docks {
 }
 
 impl Inner {
-    /// Whether there is a place for one more.
-    fn add(&mut self, gateway: &str, now_ms: u64) -> bool {
+    /// Whether there is a place for one more, of this session.
+    fn add(&mut self, gateway: &str, session: Option<Instance>, now_ms: u64) -> bool {
         if self.docks.len() >= DOCKS {
-            let offline = self.docks.values().filter(|dock| !dock.is_online());
-            let Some(oldest) = offline.min_by_key(|dock| dock.last_ms) else { return false };
-            let oldest = Arc::clone(&oldest.gateway);
-            self.docks.remove(&oldest);
-            self.forgotten.push(oldest);
+            let Some(goes) = self.least(session) else { return false };
+            if let Some(dock) = self.docks.remove(&goes) {
+                self.offline.remove(&dock.place());
+                dock.connection.iter().for_each(|session| self.speakers.remove(*session, &goes));
+            }
+            self.forgotten.push(goes);
         }
         let gateway: Arc<str> = gateway.into();
         let dock = Dock {
@@ -232,13 +242,27 @@ impl Inner {
             kept_ms: 0,
             was_silent: false,
         };
+        self.offline.insert(dock.place());
         self.docks.insert(gateway, dock);
         true
+    }
+
+    /// The one that goes for one of this session.
+    fn least(&self, session: Option<Instance>) -> Option<Arc<str>> {
+        if let Some((_, oldest)) = self.offline.first() {
+            return Some(Arc::clone(oldest));
+        }
+        let (most, one) = self.speakers.most()?;
+        let own = session.map_or(0, |session| self.speakers.count(session));
+        (own + 1 < most).then(|| Arc::clone(one))
     }
 
     /// `false` if it is not known.
     fn hear(&mut self, heard: &Heard, session: Option<Instance>, now_ms: u64) -> bool {
         let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return false };
+        if !dock.is_online() {
+            self.offline.remove(&dock.place());
+        }
         (dock.first_ms, dock.last_ms) = (dock.first_ms.min(now_ms), now_ms);
         if let Some(is_replied) = heard.event {
             dock.events += 1;
@@ -246,13 +270,14 @@ impl Inner {
         }
         if let Some(session) = session.filter(|session| dock.connection != Some(*session)) {
             // One that another connection spoke for last is none of that one's any more.
-            if let Some(before) =
-                dock.connection.and_then(|session| self.speaks_for.get_mut(&session))
-            {
-                before.remove(&dock.gateway);
+            if let Some(before) = dock.connection {
+                self.speakers.remove(before, &dock.gateway);
             }
-            self.speaks_for.entry(session).or_default().insert(Arc::clone(&dock.gateway));
+            self.speakers.add(session, Arc::clone(&dock.gateway));
             (dock.connection, dock.is_new) = (Some(session), true);
+        }
+        if !dock.is_online() {
+            self.offline.insert(dock.place());
         }
         if let Some(model) = heard.model.filter(|model| dock.model != Some(*model)) {
             (dock.model, dock.is_new) = (Some(model), true);
@@ -291,118 +316,4 @@ pub(crate) fn row(dock: &Dock) -> dockside_store::Dock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn docks() -> Docks {
-        Docks::new(Vec::new(), 60)
-    }
-
-    fn heard(gateway: &str) -> Heard {
-        Heard { gateway: gateway.into(), is_gateway: true, ..Heard::default() }
-    }
-
-    #[test]
-    fn a_gateway_is_online_while_the_session_that_it_spoke_through_is_connected() {
-        let docks = docks();
-        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
-        assert!(docks.get("SIMDOCK1").unwrap().is_online());
-        docks.gone(2);
-        assert!(docks.get("SIMDOCK1").unwrap().is_online());
-        // It came back before anybody noticed that it had gone.
-        docks.heard(&heard("SIMDOCK1"), Some(3), 2_000);
-        docks.gone(1);
-        assert!(docks.get("SIMDOCK1").unwrap().is_online());
-        docks.heard(&heard("SIMDOCK1"), None, 2_500);
-        assert!(docks.get("SIMDOCK1").unwrap().is_online(), "an operator spoke for it");
-        docks.gone(3);
-        assert!(!docks.get("SIMDOCK1").unwrap().is_online());
-        docks.heard(&heard("SIMDOCK1"), Some(3), 3_000);
-        assert!(docks.get("SIMDOCK1").unwrap().is_online());
-    }
-
-    #[test]
-    fn telemetry_makes_no_gateway_and_tells_of_one() {
-        let docks = docks();
-        let osd = |gateway: &str| Heard { is_gateway: false, ..heard(gateway) };
-        docks.heard(&osd("SIMDRONE1"), Some(1), 1_000);
-        assert!(docks.list().is_empty());
-        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
-        docks.heard(&osd("SIMDOCK1"), Some(1), 9_000);
-        assert_eq!(docks.get("SIMDOCK1").unwrap().last_ms, 9_000);
-    }
-
-    #[test]
-    fn whoever_is_connected_and_says_nothing_is_silent_and_that_is_told_once() {
-        let docks = docks();
-        docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
-        let told = |now_ms| docks.take_changed(now_ms, false).told.len();
-        let is_silent = |now_ms| docks.get("SIMDOCK1").unwrap().is_silent(now_ms, 60_000);
-        assert_eq!(told(1_000), 1);
-        assert_eq!((told(61_000), is_silent(61_000)), (0, false));
-        assert_eq!((told(61_001), is_silent(61_001)), (1, true));
-        assert_eq!(told(61_002), 0);
-        docks.gone(1);
-        assert_eq!((told(61_003), is_silent(61_003)), (1, false));
-    }
-
-    #[test]
-    fn what_is_only_heard_of_again_is_told_and_kept_now_and_then() {
-        let docks = docks();
-        let changed = |now_ms, is_last| {
-            docks.heard(&heard("SIMDOCK1"), Some(1), now_ms);
-            let changed = docks.take_changed(now_ms, is_last);
-            (changed.told.len(), changed.kept.len())
-        };
-        assert_eq!(changed(1_000_000, false), (1, 1));
-        assert_eq!(changed(1_004_999, false), (0, 0));
-        assert_eq!(changed(1_005_000, false), (1, 0));
-        assert_eq!(changed(1_060_000, false), (1, 1));
-        assert_eq!(changed(1_060_001, false), (0, 0));
-        assert_eq!(changed(1_060_002, true), (0, 1));
-        assert_eq!(docks.take_changed(1_060_003, true).kept.len(), 0);
-        let said = Heard { firmware: Some("1".into()), ..heard("SIMDOCK1") };
-        docks.heard(&said, Some(1), 1_060_004);
-        let changed = docks.take_changed(1_060_004, false);
-        assert_eq!((changed.told.len(), changed.kept.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_clock_that_is_off_is_flagged() {
-        let docks = docks();
-        let says = |device_ms| Heard {
-            device_ms: Some(device_ms),
-            is_gateway: false,
-            ..heard("SIMDOCK1")
-        };
-        let now = 1_700_000_000_000;
-        docks.heard(&Heard { device_ms: Some(1), ..heard("SIMDOCK1") }, Some(1), now);
-        assert_eq!(docks.get("SIMDOCK1").unwrap().offset_ms, None, "it may be an old one");
-        for (device_ms, is_off) in [(now + 10_000, false), (now - 10_001, true), (now, false)] {
-            docks.heard(&says(device_ms), Some(1), now);
-            assert_eq!(docks.get("SIMDOCK1").unwrap().is_clock_off(), is_off);
-        }
-        docks.heard(&says(u64::MAX), Some(1), now);
-        assert_eq!(docks.get("SIMDOCK1").unwrap().offset_ms, Some(0));
-    }
-
-    #[test]
-    fn there_are_so_many_and_the_oldest_without_a_connection_goes() {
-        let docks = docks();
-        for n in 0..DOCKS as u64 {
-            docks.heard(&heard(&format!("SIMDOCK{n}")), Some(n), 1_000 + n);
-        }
-        docks.heard(&heard("SIMNEW"), Some(0), 1);
-        assert!(docks.get("SIMNEW").is_none(), "all are connected");
-        docks.heard(&heard("SIMDOCK7"), Some(5), 900_000);
-        docks.gone(7);
-        assert!(docks.get("SIMDOCK7").unwrap().is_online(), "another speaks for it now");
-        docks.heard(&heard("SIMDOCK7"), Some(7), 900_000);
-        docks.gone(5);
-        docks.gone(4);
-        docks.heard(&heard("SIMNEW"), Some(0), 1);
-        assert!(docks.get("SIMNEW").is_some() && docks.get("SIMDOCK4").is_none());
-        assert_eq!(docks.list().len(), DOCKS);
-        assert_eq!(docks.take_changed(1, false).forgotten, ["SIMDOCK4".into()]);
-    }
-}
+mod tests;

@@ -16,8 +16,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// Free bytes of the file that are not worth giving back to the file system.
 const LOOSE_BYTES: u64 = 4 << 20;
 
-/// Those that are given back at once.
-const GIVE_BACK_BYTES: u64 = 256 << 10;
+/// Those that are given back at once: where nobody waits for them, and where the disk is short.
+const GIVE_BACK_BYTES: u64 = 64 << 10;
+const GIVE_BACK_SHORT_BYTES: u64 = 256 << 10;
 
 /// What is freed in the file before it is given back when the disk is short: as much as is missing, between these.
 /// Freeing needs about as much in the log.
@@ -147,8 +148,11 @@ impl Room {
         usage.free >= LEAST_BYTES
     }
 
-    pub(super) fn give_back(store: &mut Store) -> Result<(), Error> {
-        store.give_back(GIVE_BACK_BYTES)
+    pub(super) fn give_back(store: &mut Store, look: Look) -> Result<(), Error> {
+        store.give_back(match look {
+            Look::Loose => GIVE_BACK_BYTES,
+            _ => GIVE_BACK_SHORT_BYTES,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::room::LOOK;
 use super::work::Work;
 
 /// How long room is made behind a commit: somebody may wait for the next.
-const SPACE: Duration = Duration::from_millis(2);
+const SPACE: Duration = Duration::from_millis(1);
 
 /// What is not in the store's file yet when the writer moves it itself, pages: that takes some 3 ms.
 const FINISH_PAGES: u32 = 64;
