@@ -16,6 +16,7 @@ use super::conditions::{self, Condition, Since};
 use super::figures::Figures;
 use super::{Change, alerts, docks, view};
 use crate::keep::{self, KeepAside};
+use crate::live_log::LiveLog;
 use crate::metrics::{self, SiteMetrics};
 use crate::pulse;
 use crate::record::{self, Entry, Published};
@@ -119,14 +120,22 @@ pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
     let forgotten = changed.forgotten.into_iter().map(KeepAside::NoDock);
     // One that went may have come again.
     let kept = changed.kept.iter().map(|dock| KeepAside::Dock(Box::new(docks::row(dock))));
-    let mut all = forgotten.chain(kept).peekable();
+    for entries in batches(&shared.log, forgotten.chain(kept)) {
+        shared.append_ordered(&entries);
+    }
+}
+
+fn batches(log: &LiveLog, all: impl Iterator<Item = KeepAside>) -> Vec<Vec<u8>> {
+    let mut batches = Vec::new();
+    let mut all = all.peekable();
     while all.peek().is_some() {
         let mut entries = Vec::new();
         for keep in all.by_ref().take(KEPT_AT_ONCE) {
-            keep::append_aside(&shared.log, &mut entries, keep);
+            keep::append_aside(log, &mut entries, keep);
         }
-        shared.append_ordered(&entries);
+        batches.push(entries);
     }
+    batches
 }
 
 fn look_at_tasks(shared: &Shared, before: &mut Before, metrics: &SiteMetrics) {
@@ -211,5 +220,32 @@ fn site(shared: &Shared, before: &mut Before, conditions: Vec<Condition>) -> Sit
         reply_p99_us: latency.map(|(_, p99)| p99),
         is_ready: pulse::not_ready(shared).is_none(),
         conditions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live_log;
+    use crate::record::Entries;
+
+    #[test]
+    fn many_docks_are_kept_in_several_batches_in_their_order() {
+        let (log, _reader, _) = live_log::open(&crate::config::LiveLog::default()).unwrap();
+        let gone = (0..100).map(|n| KeepAside::NoDock(format!("SIMDOCK{n}").into()));
+        let mut names = Vec::new();
+        let mut counts = Vec::new();
+        for batch in batches(&log, gone) {
+            counts.push(Entries::new(&batch).count());
+            for entry in Entries::new(&batch) {
+                let Entry::Keep(keep::Keep::Aside(number)) = entry else { panic!("{entry:?}") };
+                let Some(live_log::Aside::Keep(keep)) = log.fetch(number) else { panic!() };
+                let KeepAside::NoDock(name) = &*keep else { panic!() };
+                names.push(name.to_string());
+            }
+        }
+        assert_eq!(counts, [32, 32, 32, 4]);
+        assert_eq!(names, (0..100).map(|n| format!("SIMDOCK{n}")).collect::<Vec<_>>());
+        assert!(batches(&log, std::iter::empty()).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The history of events: each is recorded once, however often it comes, and for a while.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use dockside_flighttask::{EventKey, Known};
@@ -12,6 +13,10 @@ use crate::writer::Unfollowed;
 
 /// How long flight tasks may stand behind their events.
 pub(super) const FOLLOW: Duration = Duration::from_secs(1);
+
+/// Flight tasks that follow at once. Each is on another page of the file, perhaps: these take some two milliseconds, and
+/// all that a second brings could take twenty.
+const TASKS_AT_ONCE: u32 = 128;
 
 /// Events whose repetitions are recognized.
 pub(crate) const KNOWN_EVENTS: usize = 1 << 16;
@@ -34,7 +39,29 @@ pub(super) struct History {
     /// The flight tasks do not stand yet as the events say.
     is_ahead: bool,
     unfollowed: Unfollowed,
+    unfollowed_tasks: Tasks,
     followed: Instant,
+}
+
+/// About how many flight tasks events are of: some are taken for the same.
+#[derive(Default)]
+struct Tasks {
+    hashes: RandomState,
+    seen: [u64; 32],
+    count: u32,
+}
+
+impl Tasks {
+    fn note(&mut self, event: &Event<'_>) {
+        let hash = self.hashes.hash_one((event.gateway, event.task));
+        let (word, bit) = (&mut self.seen[hash as usize / 64 % 32], 1 << (hash % 64));
+        self.count += u32::from(*word & bit == 0);
+        *word |= bit;
+    }
+
+    fn clear(&mut self) {
+        (self.seen, self.count) = ([0; 32], 0);
+    }
 }
 
 impl History {
@@ -53,6 +80,7 @@ impl History {
             trims: 0,
             is_ahead: true,
             unfollowed: Unfollowed::new(),
+            unfollowed_tasks: Tasks::default(),
             followed: Instant::now(),
         }
     }
@@ -85,6 +113,7 @@ impl History {
         if is_new {
             self.inserted.push(key);
             self.unfollowed.add(event);
+            self.unfollowed_tasks.note(event);
         }
         is_new
     }
@@ -110,13 +139,15 @@ impl History {
 
     /// Whether they should by now.
     pub(super) fn is_far_ahead(&self) -> bool {
-        self.is_ahead && self.followed.elapsed() >= FOLLOW
+        let are_many = self.unfollowed_tasks.count >= TASKS_AT_ONCE;
+        self.is_ahead && (are_many || self.followed.elapsed() >= FOLLOW)
     }
 
     /// Lets the flight tasks follow, in a transaction of its own.
     pub(super) fn follow(&mut self, store: &mut Store, board: &Board) -> Result<(), Error> {
         board.follow(store, &self.unfollowed)?;
         self.unfollowed.clear();
+        self.unfollowed_tasks.clear();
         self.is_ahead = false;
         self.followed = Instant::now();
         Ok(())
@@ -147,5 +178,58 @@ impl History {
             board.forget(before_ms);
         }
         store.trim_events(before_ms, self.rows, 2 * TRIM_EVENTS).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dockside_store::Durability;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn event(gateway: &'static str, task: &'static str, number: u8) -> Event<'static> {
+        Event {
+            received_ms: 1,
+            gateway,
+            method: "flighttask_progress",
+            tid: "t",
+            task: Some(task),
+            status: None,
+            step: None,
+            percent: None,
+            result: None,
+            key: [number; 16],
+            details: None,
+            payload: b"{}",
+        }
+    }
+
+    #[test]
+    fn many_tasks_are_followed_at_once_and_many_events_of_few_are_not() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        let board = Board::new(Vec::new());
+        let mut history = History::new(&[], &config::Store::default());
+        history.follow(&mut store, &board).unwrap();
+        // Nothing in this test waits for a second.
+        history.followed = Instant::now() + Duration::from_secs(3_600);
+        store.begin().unwrap();
+        for number in 0..=255 {
+            let gateway = ["SIMDOCK1", "SIMDOCK2"][usize::from(number) % 2];
+            history.events(&mut store, &[event(gateway, "a", number)]).unwrap();
+        }
+        store.commit().unwrap();
+        history.commit();
+        assert!(history.is_ahead() && !history.is_far_ahead());
+        assert_eq!(history.unfollowed_tasks.count, 2);
+        let names: Vec<String> = (0..256).map(|n| format!("task-{n}")).collect();
+        for name in names {
+            history.unfollowed_tasks.note(&event("SIMDOCK1", name.leak(), 0));
+        }
+        assert!(history.is_far_ahead(), "{}", history.unfollowed_tasks.count);
+        history.follow(&mut store, &board).unwrap();
+        assert_eq!(history.unfollowed_tasks.count, 0);
+        assert!(!history.is_far_ahead());
     }
 }

@@ -23,6 +23,9 @@ const QUICK: usize = 64;
 /// Rows that the end of a session, or of some of its subscriptions, counts for.
 const END_ROWS: usize = 16;
 
+/// Rows that something besides a message counts for: it is on a page of its own, perhaps.
+const ASIDE_ROWS: usize = 3;
+
 /// What has come and is done later, in its order.
 #[derive(Default)]
 pub(super) struct Slow {
@@ -191,6 +194,7 @@ impl Work {
                     match other {
                         Entry::End(session) if self.ledger.is_kept(session) => END_ROWS,
                         Entry::Revoke(..) => END_ROWS,
+                        Entry::Keep(Keep::Aside(_)) => ASIDE_ROWS,
                         _ => 1,
                     }
                 }
