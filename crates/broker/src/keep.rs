@@ -131,9 +131,10 @@ impl Step<'_> {
 }
 
 /// Appends the entry of something that travels beside the log.
-pub(crate) fn append_aside(log: &LiveLog, entries: &mut Vec<u8>, keep: KeepAside) {
+pub(crate) fn append_aside(log: &LiveLog, entries: &mut Vec<u8>, keep: KeepAside) -> AsideNumber {
     let number = log.put_aside(Aside::Keep(Arc::new(keep)));
     record::append(entries, &Entry::Keep(Keep::Aside(number)));
+    number
 }
 
 /// Appends kind and body.

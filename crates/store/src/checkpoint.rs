@@ -37,9 +37,9 @@ pub(crate) struct Log {
     /// How many read what sessions wait for.
     reads: Mutex<usize>,
     read: Condvar,
-    /// The store's file. Whoever has a connection to it has this value, and drops it last: closing any descriptor of a
-    /// file ends all locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and another
-    /// process would take the store for closed.
+    /// The store's file. Whoever has a connection to it, but for one query, has this value, and drops it last: closing any
+    /// descriptor of a file ends all locks that the process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2),
+    /// and another process would take the store for closed.
     file: File,
 }
 
@@ -97,6 +97,7 @@ impl Log {
 /// A second connection, which moves the log while the first one commits. SQLite lets both at it: what is committed
 /// meanwhile stays in the log.
 pub struct Mover {
+    // Closed before the log goes, which has the file.
     connection: Connection,
     log: Arc<Log>,
 }
@@ -107,7 +108,7 @@ impl Mover {
         let _moving = self.log.moving();
         let pages = self.log.pages.load(Ordering::Relaxed);
         move_log(&self.connection);
-        // SQLite leaves that to whoever moves the end of the log, who would wait for all of it.
+        // SQLite syncs the file only with the end of the log; whoever moves that would wait for all of it.
         let _ = self.log.file.sync_data();
         self.log.moved.store(pages, Ordering::Release);
         // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
@@ -182,11 +183,11 @@ impl Store {
         f64::from(self.checkpoints.pages()) / f64::from(self.checkpoints.at)
     }
 
-    /// Whether it is twice as long: a [`Mover`] moves what there is, and where something is always added the log never
-    /// begins anew, unless whoever adds moves the rest.
+    /// Whether it is three times as long: a [`Mover`] moves what there is, and where something is always added the log
+    /// never begins anew, unless whoever adds moves the rest.
     #[must_use]
     pub fn is_checkpoint_overdue(&self) -> bool {
-        self.log_fill() >= 2.0
+        self.log_fill() >= 3.0
     }
 
     /// Moves the log into the file and waits for the disk, and for those who read, some milliseconds: unless a [`Mover`] is at it. That
@@ -297,7 +298,12 @@ mod tests {
         mover.move_log();
         drop((mover, reader));
         let reads = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM message').fetchone()); c.close()";
-        let read = Command::new("python3").args(["-c", reads]).arg(store.path()).output().unwrap();
+        let read = Command::new("python3").args(["-c", reads]).arg(store.path()).output();
+        let Ok(read) = read else {
+            assert!(std::env::var_os("CI").is_none(), "python3 is missing");
+            eprintln!("SKIPPED: python3 is missing");
+            return;
+        };
         assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
         assert!(dir.path().join("dockside.db-wal").exists());
     }

@@ -22,6 +22,7 @@ const START_BITS: u32 = 40;
 
 /// The store, with the one connection that writes.
 pub struct Store {
+    // Closed before the checkpoints go, which have the file.
     pub(crate) connection: Connection,
     path: PathBuf,
     starts: u64,
@@ -146,9 +147,9 @@ impl Store {
         configure(&connection, durability).map_err(sqlite)?;
         let starts = migrate(&mut connection, &path, schema, history)?;
         forget_ahead(&connection).map_err(sqlite)?;
-        let checkpoints = Checkpoints::new(&mut connection, opened)
-            .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         let session_bytes = SessionBytes::new(&connection)
+            .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
+        let checkpoints = Checkpoints::new(&mut connection, opened)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         Ok(Self { connection, path, starts, checkpoints, session_bytes, durability, _lock: lock })
     }

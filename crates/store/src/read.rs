@@ -11,6 +11,7 @@ use crate::{Error, Exchange, Queued, ReaderId, Seq, Store, file};
 
 /// A connection that only reads, and sees what was committed.
 pub struct Reader {
+    // Closed before the log goes, which has the file.
     pub(crate) connection: Connection,
     /// Of the store that it reads for.
     log: Option<Arc<Log>>,

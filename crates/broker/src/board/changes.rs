@@ -19,14 +19,14 @@ use crate::keep::{self, KeepAside};
 use crate::live_log::LiveLog;
 use crate::metrics::{self, SiteMetrics};
 use crate::pulse;
-use crate::record::{self, Entry, Published};
+use crate::record::{self, AsideNumber, Entry, Published};
 use crate::refusals::{Cause, Stage, Whom};
 use crate::shared::Shared;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Docks that are kept at once: many are the writer's in several batches, so that a dock's event waits for one or two.
+/// Docks in one batch: a dock's event waits for one or two batches, not for all.
 const KEPT_AT_ONCE: usize = 32;
 
 /// Looks between two of the site as a whole.
@@ -111,8 +111,14 @@ async fn look_at_figures(shared: &Shared, before: &mut Before) {
     before.of_figures = before.figures.look(&text, shared.clock.now_ms(), wall_s);
 }
 
-/// Tells of docks that have changed and keeps them; the `last` time all that are not kept yet.
+/// Tells of docks that have changed and keeps them, when those are kept that changed before; the `last` time all that
+/// are not kept yet.
 pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
+    let mut keeping = shared.docks.keeping.lock().expect("no panic while it is held");
+    let is_at_it = |number| shared.log.look(number, |_| ()).is_some();
+    if !is_last && keeping.is_some_and(is_at_it) {
+        return;
+    }
     let changed = shared.docks.take_changed(shared.clock.kept_ms(), is_last);
     for gateway in changed.told {
         shared.board.changed(Change::Dock(gateway));
@@ -120,20 +126,25 @@ pub(crate) fn look_at_docks(shared: &Shared, is_last: bool) {
     let forgotten = changed.forgotten.into_iter().map(KeepAside::NoDock);
     // One that went may have come again.
     let kept = changed.kept.iter().map(|dock| KeepAside::Dock(Box::new(docks::row(dock))));
-    for entries in batches(&shared.log, forgotten.chain(kept)) {
+    for (entries, last) in batches(&shared.log, forgotten.chain(kept)) {
         shared.append_ordered(&entries);
+        *keeping = last;
     }
 }
 
-fn batches(log: &LiveLog, all: impl Iterator<Item = KeepAside>) -> Vec<Vec<u8>> {
+/// Each with the number of its last.
+fn batches(
+    log: &LiveLog,
+    all: impl Iterator<Item = KeepAside>,
+) -> Vec<(Vec<u8>, Option<AsideNumber>)> {
     let mut batches = Vec::new();
     let mut all = all.peekable();
     while all.peek().is_some() {
-        let mut entries = Vec::new();
+        let (mut entries, mut last) = (Vec::new(), None);
         for keep in all.by_ref().take(KEPT_AT_ONCE) {
-            keep::append_aside(log, &mut entries, keep);
+            last = Some(keep::append_aside(log, &mut entries, keep));
         }
-        batches.push(entries);
+        batches.push((entries, last));
     }
     batches
 }
@@ -235,8 +246,9 @@ mod tests {
         let gone = (0..100).map(|n| KeepAside::NoDock(format!("SIMDOCK{n}").into()));
         let mut names = Vec::new();
         let mut counts = Vec::new();
-        for batch in batches(&log, gone) {
+        for (batch, last) in batches(&log, gone) {
             counts.push(Entries::new(&batch).count());
+            assert!(log.look(last.unwrap(), |_| ()).is_some(), "not fetched yet");
             for entry in Entries::new(&batch) {
                 let Entry::Keep(keep::Keep::Aside(number)) = entry else { panic!("{entry:?}") };
                 let Some(live_log::Aside::Keep(keep)) = log.fetch(number) else { panic!() };

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use dockside_interceptor::Heard;
 
 use self::speakers::Speakers;
-use crate::record::Instance;
+use crate::record::{AsideNumber, Instance};
 
-/// Gateways that are known. Beyond that one goes that has no connection, the one that was heard of least recently; or else
-/// one of the session that speaks for most, if the new one's speaks for fewer; or the new one is left out.
+/// Gateways that are known. Beyond that one goes that has no connection, the one that was heard of least recently; or else any
+/// of the session that speaks for most, if the new one's would still speak for fewer; or the new one is left out.
 pub(crate) const DOCKS: usize = 10_000;
 
 /// A device's clock that is further off was never set, and tells nothing.
@@ -46,6 +46,8 @@ pub(crate) struct Dock {
     is_new: bool,
     told_ms: u64,
     kept_ms: u64,
+    /// The store has a row of it, or will.
+    is_stored: bool,
     was_silent: bool,
 }
 
@@ -82,6 +84,8 @@ impl Dock {
 /// All of them.
 pub(crate) struct Docks {
     inner: Mutex<Inner>,
+    /// The last thing that the writer was to keep of them; held by whoever hands it more, so that their order is one.
+    pub(super) keeping: Mutex<Option<AsideNumber>>,
     silent_after_ms: u64,
 }
 
@@ -114,6 +118,7 @@ impl Docks {
                 is_new: false,
                 told_ms: 0,
                 kept_ms: kept.heard_ms.1,
+                is_stored: true,
                 was_silent: false,
             };
             (gateway, dock)
@@ -121,7 +126,8 @@ impl Docks {
         let docks: HashMap<_, _> = docks.collect();
         let offline = docks.values().map(Dock::place).collect();
         let inner = Inner { docks, offline, ..Inner::default() };
-        Self { inner: Mutex::new(inner), silent_after_ms: u64::from(silent_after_s) * 1_000 }
+        let silent_after_ms = u64::from(silent_after_s) * 1_000;
+        Self { inner: Mutex::new(inner), keeping: Mutex::default(), silent_after_ms }
     }
 
     /// A gateway was heard of through a session; none is an operator's, which makes nobody online.
@@ -197,7 +203,7 @@ impl Docks {
                 changed.told.push(Arc::clone(&dock.gateway));
             }
             if dock.is_new || is_kept_again {
-                dock.kept_ms = dock.last_ms;
+                (dock.kept_ms, dock.is_stored) = (dock.last_ms, true);
                 changed.kept.push(dock.clone());
             }
             (dock.is_new, dock.was_silent) = (false, is_silent);
@@ -222,8 +228,10 @@ impl Inner {
             if let Some(dock) = self.docks.remove(&goes) {
                 self.offline.remove(&dock.place());
                 dock.connection.iter().for_each(|session| self.speakers.remove(*session, &goes));
+                if dock.is_stored {
+                    self.forgotten.push(goes);
+                }
             }
-            self.forgotten.push(goes);
         }
         let gateway: Arc<str> = gateway.into();
         let dock = Dock {
@@ -240,6 +248,7 @@ impl Inner {
             is_new: true,
             told_ms: 0,
             kept_ms: 0,
+            is_stored: false,
             was_silent: false,
         };
         self.offline.insert(dock.place());

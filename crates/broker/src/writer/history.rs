@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
 use dockside_flighttask::{EventKey, Known};
 use dockside_store::{Error, Store};
 
@@ -14,8 +15,8 @@ use crate::writer::Unfollowed;
 /// How long flight tasks may stand behind their events.
 pub(super) const FOLLOW: Duration = Duration::from_secs(1);
 
-/// Flight tasks that follow at once. Each is on another page of the file, perhaps: these take some two milliseconds, and
-/// all that a second brings could take twenty.
+/// Flight tasks that have events to follow when it is time to. Each is on another page of the file, perhaps: these take some
+/// two milliseconds, and all that a second brings could take twenty.
 const TASKS_AT_ONCE: u32 = 128;
 
 /// Events whose repetitions are recognized.
@@ -113,7 +114,9 @@ impl History {
         if is_new {
             self.inserted.push(key);
             self.unfollowed.add(event);
-            self.unfollowed_tasks.note(event);
+            if event.method == FLIGHTTASK_PROGRESS {
+                self.unfollowed_tasks.note(event);
+            }
         }
         is_new
     }
@@ -192,7 +195,7 @@ mod tests {
         Event {
             received_ms: 1,
             gateway,
-            method: "flighttask_progress",
+            method: FLIGHTTASK_PROGRESS,
             tid: "t",
             task: Some(task),
             status: None,
@@ -218,6 +221,15 @@ mod tests {
         for number in 0..=255 {
             let gateway = ["SIMDOCK1", "SIMDOCK2"][usize::from(number) % 2];
             history.events(&mut store, &[event(gateway, "a", number)]).unwrap();
+        }
+        for number in 0..=255 {
+            let other = Event { method: "other", ..event("SIMDOCK1", "x", number) };
+            history
+                .events(
+                    &mut store,
+                    &[Event { key: [number, 1].repeat(8).try_into().unwrap(), ..other }],
+                )
+                .unwrap();
         }
         store.commit().unwrap();
         history.commit();

@@ -16,9 +16,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// Free bytes of the file that are not worth giving back to the file system.
 const LOOSE_BYTES: u64 = 4 << 20;
 
-/// Those that are given back at once: where nobody waits for them, and where the disk is short.
+/// Those that are given back at once: where nobody waits for them, and where the disk is short, or each time waits for it.
 const GIVE_BACK_BYTES: u64 = 64 << 10;
-const GIVE_BACK_SHORT_BYTES: u64 = 256 << 10;
+const GIVE_BACK_MORE_BYTES: u64 = 256 << 10;
 
 /// What is freed in the file before it is given back when the disk is short: as much as is missing, between these.
 /// Freeing needs about as much in the log.
@@ -34,6 +34,7 @@ const HASTE: u32 = 10;
 pub(super) struct Room {
     bytes: u64,
     min_free: u64,
+    is_synced: bool,
     commits: u32,
     looked: Instant,
     /// The last look has not made all the room that it wanted.
@@ -67,6 +68,7 @@ impl Room {
         Ok(Self {
             bytes,
             min_free: config.min_free_bytes,
+            is_synced: config.durability == config::Durability::Sync,
             commits: 0,
             looked: Instant::now(),
             goes_on: false,
@@ -148,10 +150,10 @@ impl Room {
         usage.free >= LEAST_BYTES
     }
 
-    pub(super) fn give_back(store: &mut Store, look: Look) -> Result<(), Error> {
+    pub(super) fn give_back(&self, store: &mut Store, look: Look) -> Result<(), Error> {
         store.give_back(match look {
-            Look::Loose => GIVE_BACK_BYTES,
-            _ => GIVE_BACK_SHORT_BYTES,
+            Look::Loose if !self.is_synced => GIVE_BACK_BYTES,
+            _ => GIVE_BACK_MORE_BYTES,
         })
     }
 }

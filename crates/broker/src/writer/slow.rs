@@ -280,6 +280,18 @@ pub(super) mod tests {
         work.slow.batches.iter().map(|waiting| waiting.batch.from.session).collect()
     }
 
+    /// What was left, entry by entry.
+    fn texts(work: &Work) -> Vec<String> {
+        let bytes = work.slow.batches.iter().flat_map(|waiting| Entries::new(&waiting.entries));
+        let text = |entry: Entry<'_>| match entry {
+            Entry::Publish(published) => format!("{} {}", published.publisher, published.topic),
+            Entry::Barrier(number) => format!("barrier {number}"),
+            Entry::Unsubscribe(session, filter) => format!("{session} left {filter}"),
+            other => panic!("{other:?}"),
+        };
+        bytes.map(text).collect()
+    }
+
     #[test]
     fn what_is_done_soon_stays_as_it_came() {
         let dir = TempDir::new().unwrap();
@@ -291,9 +303,10 @@ pub(super) mod tests {
         assert_eq!(froms(&group.batches), [1_001, 1_002]);
         assert!(work.slow.is_empty());
         let mut alone = Group::default();
-        add(&mut alone, 1_001, &[HEAVY]);
+        add(&mut alone, 1_001, &[HEAVY, HEAVY]);
         work.sort(&mut alone);
-        assert_eq!((alone.batches.len(), work.slow.is_empty()), (1, true));
+        assert_eq!((froms(&alone.batches), slow(&work)), (vec![], vec![1_001]), "160 rows");
+        assert!(alone.entries.is_empty());
     }
 
     #[test]
@@ -322,6 +335,10 @@ pub(super) mod tests {
         });
         let expected = [1_002, 1_006].map(|from| (from, LIGHT.to_owned()));
         assert_eq!(topics.collect::<Vec<_>>(), expected);
+        let left =
+            ["1001 many", "1003 many", "1003 one", "barrier 7", "0 one", "1004 left x", "1004 one"];
+        let left = left.into_iter().chain(["1005 one"; QUICK + 1]);
+        assert_eq!(texts(&work), left.collect::<Vec<_>>());
         // As long as something of it is left.
         let mut next = Group::default();
         add(&mut next, 1_003, &[LIGHT]);

@@ -11,7 +11,11 @@ use super::work::Work;
 const SPACE: Duration = Duration::from_millis(1);
 
 /// What is not in the store's file yet when the writer moves it itself, pages: that takes some 3 ms.
-const FINISH_PAGES: u32 = 64;
+const FINISH_PAGES: f64 = 64.0;
+
+/// By how much of that it is more for each length that the log may have before it is moved: where much is added while the mover
+/// is at it, less is never left, and in the end all of it would be the writer's.
+const FINISH_MORE: f64 = 8.0;
 
 /// What is added to a log that could not begin anew before the mover is asked once more, in parts of what it may have
 /// before that.
@@ -97,7 +101,8 @@ impl Work {
     pub(super) fn is_log_to_finish(&self) -> bool {
         let is_idle = self.mover.as_ref().is_some_and(|mover| !mover.is_at_it());
         let ledger = &self.ledger;
-        self.is_moved && is_idle && ledger.is_checkpoint_due() && ledger.log_rest() <= FINISH_PAGES
+        let is_little = f64::from(ledger.log_rest()) <= finish_pages(ledger.log_fill());
+        self.is_moved && is_idle && ledger.is_checkpoint_due() && is_little
     }
 
     /// Asks the mover where the log is long; `false` if the writer must move it.
@@ -198,6 +203,10 @@ impl Work {
     }
 }
 
+fn finish_pages(fill: f64) -> f64 {
+    FINISH_PAGES * (1.0 + FINISH_MORE * (fill - 1.0).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -208,6 +217,39 @@ mod tests {
     use super::*;
     use crate::writer::Group;
     use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
+
+    #[test]
+    fn the_log_begins_anew_though_much_is_added_whenever_it_is_moved() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir, 1);
+        work.ledger.bound_log(8 << 20);
+        let mover = work.ledger.mover().unwrap();
+        let (done, is_done) = channel();
+        let call = move || {
+            let _ = done.send(());
+        };
+        let log = Arc::clone(&work.log);
+        work.moves_with(Mover::start(move || mover.move_log(), log, call).unwrap());
+        let (mut asked, mut longest) = (0, 0.0_f64);
+        for _ in 0..100_000 {
+            let mut group = Group::default();
+            add(&mut group, 2_001, &[LIGHT]);
+            work.keep(&group.entries).unwrap();
+            longest = longest.max(work.ledger.log_fill());
+            // More than the writer takes at first, each time.
+            if f64::from(work.ledger.log_rest()) > 1.5 * FINISH_PAGES {
+                work.checkpoint_if_due();
+                if work.mover.as_ref().unwrap().is_at_it() {
+                    is_done.recv_timeout(Duration::from_secs(20)).expect("the mover calls");
+                    asked += 1;
+                } else if asked > 0 && !work.ledger.is_checkpoint_due() {
+                    assert!(longest < 1.5, "{longest}");
+                    return;
+                }
+            }
+        }
+        panic!("the log never began anew: {asked} {longest}");
+    }
 
     #[test]
     fn while_the_log_is_long_what_is_slow_waits_for_the_mover_and_the_quick_does_not() {

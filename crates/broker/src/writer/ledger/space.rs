@@ -162,7 +162,7 @@ impl Ledger {
         self.waiting.commit();
         self.leaving.commit();
         if is_all && look == Look::DiskShort && Room::is_worth_giving_back(&self.store.usage()?) {
-            Room::give_back(&mut self.store, look)?;
+            self.room.give_back(&mut self.store, look)?;
             self.store.empty_log()?;
             is_to_go_on = true;
         }
@@ -181,7 +181,7 @@ impl Ledger {
             if usage.free == 0 || self.room.look(&usage) != look {
                 return Ok(true);
             }
-            Room::give_back(&mut self.store, look)?;
+            self.room.give_back(&mut self.store, look)?;
             if began.elapsed() >= time {
                 return Ok(false);
             }
