@@ -55,8 +55,6 @@ pub(crate) struct WriterQueue {
     desk: OnceLock<Arc<Desk>>,
     /// [`Effort::share`](effort::Effort::share), 0 before the first group.
     share: AtomicU64,
-    /// What whoever rings may do on its own thread.
-    turn: turn::Bounds,
 }
 
 #[derive(Default)]

@@ -3,7 +3,6 @@
 //!
 //! Nothing here may wait for a disk or for somebody else: then the writer's own thread does it.
 
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -23,35 +22,8 @@ pub(super) type Desk = Mutex<Option<Work>>;
 /// Bytes of a batch that is done in no time.
 const QUICK_BYTES: usize = 16 << 10;
 
-/// Batches of a turn, and their bytes, where there is one core: whoever does them there keeps nobody waiting who could do
-/// something else meanwhile.
-const ONE_CORE_BATCHES: usize = 32;
-const ONE_CORE_BYTES: usize = 64 << 10;
-
-/// What a turn may be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    batches: usize,
-    bytes: usize,
-}
-
-impl Bounds {
-    pub(super) fn of(cores: usize) -> Self {
-        match cores {
-            1 => Self { batches: ONE_CORE_BATCHES, bytes: ONE_CORE_BYTES },
-            _ => Self { batches: 1, bytes: QUICK_BYTES },
-        }
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self::of(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
-    }
-}
-
 /// Whether what is asked for is quick: the end of a session or of a group can take all that waited for it along.
-fn is_quick(entries: &[u8], at_most: usize) -> bool {
+fn is_quick(entries: &[u8]) -> bool {
     let is_quick = |entry| match entry {
         Entry::End(session) => session == 0,
         Entry::Unsubscribe(..) | Entry::Revoke(..) | Entry::Large(..) => false,
@@ -59,7 +31,7 @@ fn is_quick(entries: &[u8], at_most: usize) -> bool {
         Entry::Subscribe(subscribed) => !subscribed.filter.starts_with("$share/"),
         _ => true,
     };
-    entries.len() <= at_most && Entries::new(entries).all(is_quick)
+    entries.len() <= QUICK_BYTES && Entries::new(entries).all(is_quick)
 }
 
 /// What came of asking for a turn.
@@ -74,12 +46,11 @@ pub(crate) enum Turn {
 }
 
 impl WriterQueue {
-    /// Does what is queued, if that is one batch, or few where there is one core, and nothing speaks against it.
+    /// Does what is queued, if that is one batch and nothing speaks against it.
     pub(crate) fn take_turn(&self) -> Turn {
-        let Bounds { batches, bytes } = self.turn;
         match self.group.lock().expect("no panic while it is held").batches.len() {
             0 => return Turn::Idle,
-            count if count <= batches => {}
+            1 => {}
             _ => return Turn::Declined,
         }
         let Some(mut desk) = self.desk.get().and_then(|desk| desk.try_lock().ok()) else {
@@ -92,9 +63,7 @@ impl WriterQueue {
         {
             // Whoever has the desk takes the group, and nobody else: there is one order.
             let mut queued = self.group.lock().expect("no panic while it is held");
-            let is_taken = queued.batches.is_empty();
-            let are_many = queued.batches.len() > batches;
-            if is_taken || are_many || queued.closed || !is_quick(&queued.entries, bytes) {
+            if queued.batches.len() != 1 || queued.closed || !is_quick(&queued.entries) {
                 return Turn::Declined;
             }
             group = std::mem::take(&mut work.spare);
@@ -198,7 +167,7 @@ mod tests {
     }
 
     fn at(work: Work) -> WriterQueue {
-        let queue = WriterQueue { turn: Bounds::of(2), ..WriterQueue::default() };
+        let queue = WriterQueue::default();
         let _ = queue.desk.set(Arc::new(Mutex::new(Some(work))));
         queue
     }
@@ -253,26 +222,6 @@ mod tests {
         append(&queue, "4");
         append(&queue, "5");
         assert_eq!(queue.take_turn(), Turn::Declined, "two are the writer's");
-    }
-
-    #[tokio::test]
-    async fn where_there_is_one_core_a_turn_is_several_batches() {
-        let dir = TempDir::new().unwrap();
-        let (mut queue, mut reader) = queue(&dir);
-        queue.turn = Bounds::of(1);
-        let numbers = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
-        numbers(ONE_CORE_BATCHES).iter().for_each(|number| append(&queue, number));
-        assert_eq!(queue.take_turn(), Turn::Taken);
-        queue.finish_turn();
-        assert_eq!(next(&mut reader).await, numbers(ONE_CORE_BATCHES));
-        assert_eq!(queue.take_turn(), Turn::Idle);
-        numbers(ONE_CORE_BATCHES + 1).iter().for_each(|number| append(&queue, number));
-        assert_eq!(queue.take_turn(), Turn::Declined);
-        *queue.group.lock().unwrap() = Group::default();
-        let long = "x".repeat(ONE_CORE_BYTES / 2);
-        append(&queue, &long);
-        append(&queue, &long);
-        assert_eq!(queue.take_turn(), Turn::Declined);
     }
 
     #[tokio::test]
