@@ -15,7 +15,7 @@ use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
 use dockside_store::Audit;
 
 pub(crate) use self::intercept::{Interceptors, audit_will};
-use self::intercept::{intercept, watch};
+use self::intercept::{Wanted, intercept, watch};
 pub(crate) use self::operator::{Refused, for_operator};
 use crate::access::Permit;
 use crate::budget::{Counted, InTurn, OnItsWay};
@@ -179,9 +179,7 @@ pub(crate) fn way(
     publish: &Publish<'_>,
     follows: bool,
 ) -> Way {
-    let is_claimed = shared.interceptors.claim(permit.topic());
-    let mut is_watched = false;
-    shared.interceptors.watched.matches(permit.topic(), |_| is_watched = true);
+    let Wanted { is_claimed, is_watched } = shared.interceptors.wanted(permit.topic());
     let direct = publish.qos == QoS::AtMostOnce && !publish.retain && !follows && !is_claimed;
     Way { lane: if direct { Lane::Direct } else { Lane::Writer }, is_claimed, is_watched }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+/// Names under one node that are compared sooner than one is hashed.
+const FEW: usize = 4;
+
 /// Values under topic filters. Each filter holds any number of values.
 #[derive(Clone, Debug)]
 pub struct FilterTree<V> {
@@ -62,7 +65,7 @@ impl<V> FilterTree<V> {
     pub fn matches<'t>(&'t self, topic: &str, mut found: impl FnMut(&'t V)) {
         let mut levels = topic.split('/');
         if topic.starts_with('$') {
-            if let Some(node) = levels.next().and_then(|name| self.root.names.get(name)) {
+            if let Some(node) = levels.next().and_then(|name| self.root.named(name)) {
                 node.matches(levels, &mut found);
             }
         } else {
@@ -108,6 +111,13 @@ impl<V> Node<V> {
         }
     }
 
+    fn named(&self, name: &str) -> Option<&Self> {
+        if self.names.len() > FEW {
+            return self.names.get(name);
+        }
+        self.names.iter().find(|(own, _)| ***own == *name).map(|(_, node)| node)
+    }
+
     fn matches<'t, 'l>(
         &'t self,
         mut levels: impl Iterator<Item = &'l str> + Clone,
@@ -117,7 +127,7 @@ impl<V> Node<V> {
         match levels.next() {
             None => self.values.iter().for_each(found),
             Some(name) => {
-                if let Some(node) = self.names.get(name) {
+                if let Some(node) = self.named(name) {
                     node.matches(levels.clone(), found);
                 }
                 if let Some(node) = &self.single {

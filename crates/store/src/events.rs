@@ -1,6 +1,6 @@
 //! The history of events, and the room that it and everything else takes.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::open::CHECKPOINT_PAGES;
 use crate::write::signed;
@@ -54,6 +54,21 @@ impl Store {
             ])?;
         }
         Ok(())
+    }
+
+    /// Whether the oldest event was received before then, or is beyond `rows`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_oldest_event_old(&self, before_ms: u64, rows: u64) -> Result<bool, Error> {
+        let is_old = self
+            .cached(
+                "SELECT received_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2
+                 FROM event ORDER BY id LIMIT 1",
+            )?
+            .query_row(params![signed(before_ms), signed(rows)], |row| row.get(0))
+            .optional()?;
+        Ok(is_old.unwrap_or(false))
     }
 
     /// Forgets events, which flight tasks have followed: at most `at_most` of those received before then, and

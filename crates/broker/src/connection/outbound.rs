@@ -278,11 +278,12 @@ impl<S> Connection<S> {
         }
         let start = turn.out.len();
         let maximum = self.client.maximum_packet as usize;
-        let mut alias = self.aliases.of(message.topic());
+        let full_topic = message.topic();
+        let mut alias = self.aliases.of(full_topic);
         // Its length does not depend on the identifier, which is only taken once it fits.
         let quality = (qos, (qos != QoS::AtMostOnce).then_some(PacketId::MIN));
         loop {
-            let topic = if alias.is_known() { "" } else { message.topic() };
+            let topic = if alias.is_known() { "" } else { full_topic };
             let encoded = wire(message, topic, expiry, alias.number());
             codec::publish(turn.out, version, &encoded, quality, *retain, subscription_ids);
             if turn.out.len() - start <= maximum {
@@ -298,7 +299,7 @@ impl<S> Connection<S> {
             // It may fit without the alias.
             alias = Alias::None;
         }
-        self.aliases.learn(alias, message.topic());
+        self.aliases.learn(alias, full_topic);
         turn.counts.sent(qos, message.payload());
         self.written.ends_with(message, self.unsent.len() + turn.out.len());
         let size = message.size();

@@ -24,23 +24,43 @@ const BUDGET: Duration = Duration::from_millis(1);
 
 /// The plugins, by the topics they want to see.
 pub(crate) struct Interceptors {
-    pub(super) claims: FilterTree<Arc<dyn Interceptor>>,
-    pub(super) watched: FilterTree<Arc<dyn Interceptor>>,
+    wishes: FilterTree<Wish>,
     lines: Mutex<Pace>,
+}
+
+/// A plugin wants to see what matches a filter.
+struct Wish {
+    plugin: Arc<dyn Interceptor>,
+    wants: Wants,
+}
+
+/// What for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// [`Interceptor::filters`].
+    Claim,
+    /// [`Interceptor::watched`].
+    Watch,
+}
+
+/// What plugins want of a topic.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    pub(super) is_claimed: bool,
+    pub(super) is_watched: bool,
 }
 
 impl Interceptors {
     pub(crate) fn new(plugins: Vec<Arc<dyn Interceptor>>) -> Self {
-        let (mut claims, mut watched) = (FilterTree::default(), FilterTree::default());
+        let mut wishes = FilterTree::default();
         for plugin in plugins {
-            for filter in plugin.filters() {
-                claims.insert(&filter, Arc::clone(&plugin));
-            }
-            for filter in plugin.watched() {
-                watched.insert(&filter, Arc::clone(&plugin));
+            let filters = plugin.filters().into_iter().map(|filter| (filter, Wants::Claim));
+            let watched = plugin.watched().into_iter().map(|filter| (filter, Wants::Watch));
+            for (filter, wants) in filters.chain(watched) {
+                wishes.insert(&filter, Wish { plugin: Arc::clone(&plugin), wants });
             }
         }
-        Self { claims, watched, lines: Mutex::new(Pace::fresh(LINES_A_SECOND, 0)) }
+        Self { wishes, lines: Mutex::new(Pace::fresh(LINES_A_SECOND, 0)) }
     }
 
     /// Whether the log has a line for what a plugin did: it may do it with every message.
@@ -51,9 +71,25 @@ impl Interceptors {
 
     /// Whether a plugin claims a topic.
     pub(crate) fn claim(&self, topic: &str) -> bool {
-        let mut is_claimed = false;
-        self.claims.matches(topic, |_| is_claimed = true);
-        is_claimed
+        self.wanted(topic).is_claimed
+    }
+
+    pub(super) fn wanted(&self, topic: &str) -> Wanted {
+        let mut wanted = Wanted::default();
+        self.wishes.matches(topic, |wish| match wish.wants {
+            Wants::Claim => wanted.is_claimed = true,
+            Wants::Watch => wanted.is_watched = true,
+        });
+        wanted
+    }
+
+    /// Every plugin that wants this of a topic, once for each filter.
+    fn each<'p>(&'p self, topic: &str, wants: Wants, mut see: impl FnMut(&'p dyn Interceptor)) {
+        self.wishes.matches(topic, |wish| {
+            if wish.wants == wants {
+                see(&*wish.plugin);
+            }
+        });
     }
 }
 
@@ -89,8 +125,8 @@ fn call(
 
 pub(super) fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Option<Instance>) {
     let mut effects = Effects::default();
-    shared.interceptors.watched.matches(publish.topic, |plugin| {
-        call(shared, &**plugin, publish, &mut effects);
+    shared.interceptors.each(publish.topic, Wants::Watch, |plugin| {
+        call(shared, plugin, publish, &mut effects);
         if let Some(mut heard) = effects.take_heard() {
             if shared.clock.doubt().is_some() {
                 // Compared with a clock that may be wrong it tells nothing.
@@ -110,8 +146,8 @@ pub(super) fn intercept(
 ) -> Verdict {
     let mut verdict = Verdict::Forward;
     let mut effects = Effects::default();
-    shared.interceptors.claims.matches(publish.topic, |plugin| {
-        if call(shared, &**plugin, publish, &mut effects) == Verdict::Consume {
+    shared.interceptors.each(publish.topic, Wants::Claim, |plugin| {
+        if call(shared, plugin, publish, &mut effects) == Verdict::Consume {
             verdict = Verdict::Consume;
         }
         if let Some(heard) = effects.take_heard() {
@@ -141,8 +177,8 @@ pub(crate) fn audit_will(shared: &Shared, client: &Client, will: &WillMessage) {
     };
     let mut effects = Effects::default();
     let mut entries = Vec::new();
-    shared.interceptors.claims.matches(publish.topic, |plugin| {
-        call(shared, &**plugin, &publish, &mut effects);
+    shared.interceptors.each(publish.topic, Wants::Claim, |plugin| {
+        call(shared, plugin, &publish, &mut effects);
         if let Some(said) = effects.take_audited() {
             let entry = audit(&said, client, publish.now_ms);
             let entry = Audit { what: format!("will: {}", entry.what), ..entry };

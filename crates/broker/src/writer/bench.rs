@@ -103,7 +103,7 @@ impl Keeping {
     fn keep(&mut self) {
         self.groups += 1;
         self.work.out.clear();
-        let committed = self.work.keep(&self.entries).expect("there is room");
+        let committed = self.work.keep(&self.entries, false).expect("there is room");
         assert!(committed, "there was something to keep");
     }
 }

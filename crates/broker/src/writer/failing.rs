@@ -132,7 +132,7 @@ impl Work {
         while let Some(first) = self.held.first() {
             let entries = first.entries.clone();
             self.out.clear();
-            if let Err(error) = self.keep(&entries) {
+            if let Err(error) = self.keep(&entries, false) {
                 if !is_of_one_job(&error) {
                     return self.failed(&error);
                 }

@@ -25,8 +25,11 @@ pub(crate) const KNOWN_EVENTS: usize = 1 << 16;
 /// Events that come between two looks at what is too old; twice as many can go at once.
 const TRIM_EVENTS: u32 = 1_000;
 
+/// Looks at the oldest event between two at those behind it: after the clock was set back one of them may be older.
+const LOOKS_A_TRIM: u32 = 20;
+
 /// Looks at old events between two looks at old flight tasks.
-const TRIMS_A_TASK_TRIM: u32 = 100;
+const LOOKS_A_TASK_TRIM: u32 = 5 * LOOKS_A_TRIM;
 
 /// Which events are known, and how long they are kept.
 pub(super) struct History {
@@ -36,7 +39,7 @@ pub(super) struct History {
     age_ms: u64,
     rows: u64,
     since_trim: usize,
-    trims: u32,
+    looks: u32,
     /// The flight tasks do not stand yet as the events say.
     is_ahead: bool,
     unfollowed: Unfollowed,
@@ -78,7 +81,7 @@ impl History {
             age_ms: u64::from(config.history_days) * 24 * 3_600_000,
             rows: config.history_rows,
             since_trim: 0,
-            trims: 0,
+            looks: 0,
             is_ahead: true,
             unfollowed: Unfollowed::new(),
             unfollowed_tasks: Tasks::default(),
@@ -142,7 +145,8 @@ impl History {
 
     /// Whether they should by now.
     pub(super) fn is_far_ahead(&self) -> bool {
-        let are_many = self.unfollowed_tasks.count >= TASKS_AT_ONCE;
+        let are_many =
+            self.unfollowed_tasks.count >= TASKS_AT_ONCE || self.unfollowed.is_half_full();
         self.is_ahead && (are_many || self.followed.elapsed() >= FOLLOW)
     }
 
@@ -157,12 +161,34 @@ impl History {
     }
 
     #[cfg(test)]
+    pub(super) fn is_half_full(&self) -> bool {
+        self.unfollowed.is_half_full()
+    }
+
+    #[cfg(test)]
     pub(super) fn unfollowed_bytes(&self) -> usize {
         self.unfollowed.bytes()
     }
 
     pub(super) fn is_trim_due(&self) -> bool {
         self.since_trim >= TRIM_EVENTS as usize
+    }
+
+    /// Looks whether there may be anything to trim. Where there is not, the next look is due when as many events have
+    /// come again.
+    pub(super) fn is_anything_old(&mut self, store: &Store, now_ms: u64) -> Result<bool, Error> {
+        let before_ms = now_ms.saturating_sub(self.age_ms);
+        let is_old = (self.looks + 1).is_multiple_of(LOOKS_A_TRIM)
+            || store.is_oldest_event_old(before_ms, self.rows)?;
+        if !is_old {
+            self.looked();
+        }
+        Ok(is_old)
+    }
+
+    fn looked(&mut self) {
+        self.since_trim = 0;
+        self.looks = (self.looks + 1) % LOOKS_A_TASK_TRIM;
     }
 
     /// Flight tasks have followed what goes.
@@ -172,10 +198,9 @@ impl History {
         board: &Board,
         now_ms: u64,
     ) -> Result<(), Error> {
-        self.since_trim = 0;
         let before_ms = now_ms.saturating_sub(self.age_ms);
-        self.trims = self.trims.wrapping_add(1);
-        if self.trims.is_multiple_of(TRIMS_A_TASK_TRIM) {
+        self.looked();
+        if self.looks == 0 {
             // Looks at all of them.
             store.trim_flight_tasks(before_ms)?;
             board.forget(before_ms);
@@ -243,5 +268,43 @@ mod tests {
         history.follow(&mut store, &board).unwrap();
         assert_eq!(history.unfollowed_tasks.count, 0);
         assert!(!history.is_far_ahead());
+    }
+
+    #[test]
+    fn the_oldest_event_tells_whether_any_is_too_old_and_now_and_then_those_behind_it_are_looked_at()
+     {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        let board = Board::new(Vec::new());
+        let config = config::Store { history_rows: 3, history_days: 1, ..config::Store::default() };
+        let mut history = History::new(&[], &config);
+        let keep = |history: &mut History, store: &mut Store, received_ms, number| {
+            store.begin().unwrap();
+            let event = Event { received_ms, ..event("SIMDOCK1", "a", number) };
+            history.events(store, &[event]).unwrap();
+            store.commit().unwrap();
+            history.commit();
+        };
+        let day_ms = 24 * 3_600_000;
+        assert!(!history.is_anything_old(&store, 10 * day_ms).unwrap(), "there is none");
+        // The clock was set back between the two.
+        keep(&mut history, &mut store, 2 * day_ms, 1);
+        keep(&mut history, &mut store, day_ms, 2);
+        let now_ms = 2 * day_ms + 1;
+        for look in 2..LOOKS_A_TRIM {
+            history.since_trim = TRIM_EVENTS as usize;
+            assert!(!history.is_anything_old(&store, now_ms).unwrap(), "{look}");
+            assert!(!history.is_trim_due());
+        }
+        let events = |store: &Store| store.reader().unwrap().kept(10, 10, 10).unwrap().events.len();
+        assert!(history.is_anything_old(&store, now_ms).unwrap());
+        history.trim(&mut store, &board, now_ms).unwrap();
+        assert_eq!(events(&store), 1);
+        assert!(history.is_anything_old(&store, 3 * day_ms + 1).unwrap(), "the oldest is too old");
+        assert!(!history.is_anything_old(&store, now_ms).unwrap());
+        (3..6).for_each(|number| keep(&mut history, &mut store, now_ms, number));
+        assert!(history.is_anything_old(&store, now_ms).unwrap(), "there are too many");
+        history.trim(&mut store, &board, now_ms).unwrap();
+        assert_eq!(events(&store), 3);
     }
 }

@@ -8,6 +8,8 @@
 //! What cannot be kept now is held, in its order, and tried again; everything else passes meanwhile
 //! (`held`).
 //!
+//! Where answers promise nothing, events are kept many at a time (`unkept`).
+//!
 //! Where much has come, what takes long is left for later, in slices (`slow`).
 //!
 //! Whoever rings does a group of one batch itself, on its own thread (`turn`).
@@ -26,6 +28,7 @@ mod slow;
 mod spare;
 mod turn;
 mod unfollowed;
+mod unkept;
 mod waiting;
 mod work;
 
@@ -196,6 +199,8 @@ pub(crate) fn start(
 
 fn write(queue: &WriterQueue, desk: &Desk) {
     let mut group = Group::default();
+    // Nothing had come when the writer last looked.
+    let mut was_idle = false;
     loop {
         // Before the group: what others took before it is done before it.
         let mut at_desk = desk.lock().expect("a panic at the desk ends the broker");
@@ -209,14 +214,18 @@ fn write(queue: &WriterQueue, desk: &Desk) {
             }
             let sleep = work.rest();
             drop(at_desk);
-            // Both halves, whichever was the large one.
-            group.entries.shrink_to(IDLE_BYTES);
-            let mut queued = queue.group.lock().expect("no panic while it is held");
-            queued.entries.shrink_to(IDLE_BYTES);
-            drop(queued);
+            if was_idle {
+                // Both halves, whichever was the large one. Not between one group and the next: memory that comes anew
+                // from the system has to be cleared first.
+                group.entries.shrink_to(IDLE_BYTES);
+                let mut queued = queue.group.lock().expect("no panic while it is held");
+                queued.entries.shrink_to(IDLE_BYTES);
+            }
+            was_idle = true;
             thread::park_timeout(sleep);
             continue;
         }
+        was_idle = false;
         let rows = work.sort(&mut group);
         if !group.batches.is_empty() {
             work.group(&group.entries, &mut group.batches);

@@ -132,7 +132,9 @@ impl Work {
             if may_pass {
                 rows += cost.rows;
                 let length = own.len();
-                entries.copy_within(own, end);
+                if own.start > end {
+                    entries.copy_within(own, end);
+                }
                 end += length;
                 group.batches.push(Batch { end, ..batch });
             } else {

@@ -55,13 +55,17 @@ impl Work {
             self.sleeps = MOVES;
             return MOVES;
         }
+        if self.unkept.is_due() {
+            self.keep_unkept();
+        }
         match self.held.retry_in() {
             Some(time) if time.is_zero() => self.retry(),
             Some(_) => {}
             None if std::mem::take(&mut self.has_had_turns) => self.trim(),
             None => self.idle(),
         }
-        self.sleeps = self.held.retry_in().unwrap_or_else(|| self.idle_after());
+        let sleeps = self.held.retry_in().unwrap_or_else(|| self.idle_after());
+        self.sleeps = self.unkept.due_in().map_or(sleeps, |due_in| due_in.min(sleeps));
         self.sleeps
     }
 
@@ -74,7 +78,7 @@ impl Work {
         if self.ledger.is_far_ahead() {
             self.follow();
         }
-        if !self.ledger.is_trim_due() {
+        if !self.ledger.is_trim_due() || !self.ledger.is_anything_old() {
             return;
         }
         if !self.follow() {
@@ -234,7 +238,7 @@ mod tests {
         for _ in 0..100_000 {
             let mut group = Group::default();
             add(&mut group, 2_001, &[LIGHT]);
-            work.keep(&group.entries).unwrap();
+            work.keep(&group.entries, false).unwrap();
             longest = longest.max(work.ledger.log_fill());
             // More than the writer takes at first, each time.
             if f64::from(work.ledger.log_rest()) > 1.5 * FINISH_PAGES {

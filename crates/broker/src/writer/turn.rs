@@ -108,7 +108,7 @@ impl Work {
     /// Whether a group may be done on any thread: nothing is before it, and nothing waits for a disk.
     pub(super) fn may_be_anywhere(&self) -> bool {
         let is_paused = self.pause_until.is_some_and(|until| until > Instant::now());
-        let is_free = self.held.is_empty() && self.slow.is_empty();
+        let is_free = self.held.is_empty() && self.slow.is_empty() && !self.unkept.are_many();
         !is_paused && is_free && !self.ledger.waits_for_the_disk()
     }
 
@@ -119,7 +119,7 @@ impl Work {
         self.out.clear();
         self.ledger.put_checkpoints_off(true);
         self.ledger.is_hasty = true;
-        let kept = self.keep(entries);
+        let kept = self.keep(entries, !self.ledger.are_answers_promises);
         self.ledger.is_hasty = false;
         self.ledger.put_checkpoints_off(self.mover.is_some());
         if kept.is_ok() {
@@ -132,7 +132,8 @@ impl Work {
     /// Whether there is something for the writer's thread, which sleeps.
     pub(super) fn wants_its_thread(&self) -> bool {
         let ledger = &self.ledger;
-        ledger.is_far_ahead()
+        self.unkept.wants(self.sleeps)
+            || ledger.is_far_ahead()
             || ledger.is_trim_due()
             || ledger.is_look_due()
             || self.idle_after() < self.sleeps

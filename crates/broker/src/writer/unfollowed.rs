@@ -44,6 +44,12 @@ impl Unfollowed {
         self.entries.truncate(self.committed);
     }
 
+    /// Whether the flight tasks should follow, before the store must be asked: some two thousand events, which
+    /// takes a millisecond.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.entries.len() >= AT_MOST / 2
+    }
+
     /// The flight tasks have followed.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
@@ -210,5 +216,22 @@ mod tests {
         room.sql("DELETE FROM event");
         room.follow();
         assert_eq!(states(&room.board)[0].events, 5);
+    }
+
+    #[test]
+    fn the_flight_tasks_follow_before_there_is_too_much() {
+        let mut room = Room::new();
+        let long: &'static [u8] = Vec::leak([PAYLOAD, &vec![b' '; AT_MOST / 8]].concat());
+        let mut half_full = Vec::new();
+        for number in 1..=4 {
+            room.add(&[event(number, None, long)], true);
+            half_full.push(room.history.is_half_full());
+        }
+        assert_eq!(half_full, [false, false, false, true]);
+        assert!(room.history.is_far_ahead());
+        room.sql("DELETE FROM event");
+        room.follow();
+        assert!(!room.history.is_half_full());
+        assert_eq!(states(&room.board)[0].events, 4);
     }
 }

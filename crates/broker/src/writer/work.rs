@@ -11,7 +11,8 @@ use super::effort::Effort;
 use super::held::Held;
 use super::mover::Mover;
 use super::slow::Slow;
-use super::{Batch, Completion, Group, Ledger};
+use super::unkept::Unkept;
+use super::{Batch, Completion, From, Group, Ledger};
 use crate::keep::{Event, Keep, KeepAside};
 use crate::live_log::{Aside, LiveLog};
 use crate::metrics::StoreMetrics;
@@ -25,6 +26,7 @@ pub(super) struct Work {
     pub(super) ahead_took: Duration,
     pub(super) held: Held,
     pub(super) slow: Slow,
+    pub(super) unkept: Unkept,
     /// None moves the store's log itself.
     pub(super) mover: Option<Mover>,
     /// How long the log was when it was asked; 0 is not since the log began.
@@ -55,8 +57,9 @@ pub(super) struct Work {
 }
 
 /// What of a group is done at its end.
-#[derive(Default)]
 struct Later<'e> {
+    /// Whether events are left where nobody waits for them.
+    leaves_events: bool,
     /// What travels beside the log and was kept.
     kept: Vec<AsideNumber>,
     events: Vec<Event<'e>>,
@@ -74,6 +77,7 @@ impl Work {
             ahead_took: Duration::ZERO,
             held: Held::default(),
             slow: Slow::default(),
+            unkept: Unkept::default(),
             mover: None,
             asked_at: 0.0,
             is_moved: false,
@@ -106,6 +110,22 @@ impl Work {
 
     /// Keeps what of a group must be kept, and lets all of it go on.
     pub(super) fn group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
+        self.group_of(entries, batches, !self.ledger.are_answers_promises);
+        if self.unkept.is_due() {
+            self.keep_unkept();
+        }
+    }
+
+    /// Keeps the events that were left.
+    pub(super) fn keep_unkept(&mut self) {
+        let entries = self.unkept.take();
+        let (end, from) = (entries.len(), From::broker());
+        let mut batches = vec![Batch { end, charge: 0, completion: None, from }];
+        self.group_of(&entries, &mut batches, false);
+        self.unkept.put_back(entries);
+    }
+
+    fn group_of(&mut self, entries: &[u8], batches: &mut Vec<Batch>, leaves_events: bool) {
         self.go_on();
         if self.held.is_due() {
             self.retry();
@@ -114,12 +134,16 @@ impl Work {
             return self.apart(entries, batches);
         }
         self.out.clear();
-        let is_committed = match self.keep(entries) {
+        let is_committed = match self.keep(entries, leaves_events) {
             Ok(is_committed) => is_committed,
             Err(error) => {
                 let is_of_one = is_of_one_job(&error);
                 if !is_of_one {
                     self.failed(&error);
+                }
+                if self.unkept.mark().is_any() {
+                    // They came before.
+                    self.keep_unkept();
                 }
                 self.apart(entries, batches);
                 if is_of_one {
@@ -167,10 +191,11 @@ impl Work {
     }
 
     /// One transaction; without anything to keep none is opened. Whether one was committed.
-    pub(super) fn keep(&mut self, entries: &[u8]) -> Result<bool, Error> {
+    pub(super) fn keep(&mut self, entries: &[u8], leaves_events: bool) -> Result<bool, Error> {
         let began = Instant::now();
         let mut is_open = false;
-        let mut later = Later::default();
+        let mut later = Later { leaves_events, kept: Vec::new(), events: Vec::new() };
+        let unkept = self.unkept.mark();
         let done = self.entries(entries, &mut is_open, &mut later);
         if !is_open {
             return done.map(|()| false);
@@ -186,6 +211,7 @@ impl Work {
             }
             Err(error) => {
                 self.ledger.roll_back();
+                self.unkept.back_to(unkept);
                 Err(error)
             }
         }
@@ -215,6 +241,10 @@ impl Work {
         let mut rest = Entries::new(entries);
         while let Some(bytes) = rest.take_up_to(1) {
             count += 1;
+            if later.leaves_events && record::is_event(bytes) {
+                self.unkept.push(bytes);
+                continue;
+            }
             let Some(entry) = record::parse(bytes) else { continue };
             if !*is_open && self.must_keep_entry(&entry) {
                 self.ledger.begin()?;
@@ -296,6 +326,7 @@ impl Work {
 
     /// Everything is done; what was kept goes into the file.
     pub(super) fn end(mut self) {
+        self.keep_unkept();
         if !self.held.is_empty() {
             // It may work again by now.
             self.retry();

@@ -27,13 +27,21 @@ impl Ledger {
         self.history.is_trim_due() || self.is_audit_trim_due()
     }
 
+    /// Whether anything may be too old, or too many; an error is that of whoever trims then.
+    pub(crate) fn is_anything_old(&mut self) -> bool {
+        let now_ms = self.age_ms();
+        self.is_audit_trim_due()
+            || self.history.is_anything_old(&self.store, now_ms).unwrap_or(true)
+    }
+
+    /// The time by which things are too old: none are while it is in doubt.
+    fn age_ms(&self) -> u64 {
+        if self.clock.doubt().is_none() { self.clock.kept_ms() } else { 0 }
+    }
+
     /// Forgets a part of the oldest events that are too old, or too many.
     pub(crate) fn trim(&mut self) -> Result<(), Error> {
-        let now_ms = match self.clock.doubt() {
-            None => self.clock.kept_ms(),
-            // Then nothing is too old.
-            Some(_) => 0,
-        };
+        let now_ms = self.age_ms();
         if self.is_audit_trim_due() {
             self.trim_audit(now_ms)?;
         }
