@@ -6,6 +6,7 @@ use std::io::Write;
 use serde_json::value::RawValue;
 
 use crate::envelope::{Envelope, Invalid, NeedReply, text};
+use crate::progress::Progress;
 use crate::requests::{self, Standing};
 use crate::rules::{Rules, WaitFor};
 use crate::topic::Kind;
@@ -46,7 +47,7 @@ pub struct Flags {
 }
 
 /// What is known of one publish, and what becomes of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Decision<'a> {
     /// What becomes of it.
     pub answer: Answer,
@@ -56,19 +57,10 @@ pub struct Decision<'a> {
     pub method: Option<Cow<'a, str>>,
     /// Its `tid`, the text or what else stands there; empty without one.
     pub tid: Cow<'a, str>,
-    /// What there is to read of it besides.
-    pub said: Said<'a>,
-}
-
-/// What stands in an envelope for whoever reads on.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Said<'a> {
     /// The device's clock as it says, milliseconds since 1970; not checked for sense.
     pub device_ms: Option<u64>,
-    /// As JSON text, of bounded length.
-    pub bid: Option<&'a str>,
-    /// As JSON text.
-    pub data: Option<&'a str>,
+    /// What an event says of a flight task, if its method is one that does.
+    pub progress: Progress<'a>,
 }
 
 /// How a task stands: gateway, and task or, without one, its latest.
@@ -89,13 +81,18 @@ pub fn answer<'a>(
         flags: Flags::default(),
         method: None,
         tid: Cow::Borrowed(""),
-        said: Said::default(),
+        device_ms: None,
+        progress: Progress::default(),
     };
     if payload.len() > rules.max_event_bytes {
         return invalid(Invalid::TooLarge);
     }
-    let envelope = match Envelope::parse(payload) {
-        Ok(envelope) => envelope,
+    let read = match kind {
+        Kind::Events => Envelope::parse_event(payload),
+        _ => Envelope::parse(payload).map(|envelope| (envelope, Progress::default())),
+    };
+    let (envelope, progress) = match read {
+        Ok(read) => read,
         Err(reason) => return invalid(reason),
     };
     let mut flags = Flags::default();
@@ -109,12 +106,8 @@ pub fn answer<'a>(
     };
     let raw = envelope.tid.map_or("", RawValue::get);
     let tid = text(raw).unwrap_or(Cow::Borrowed(raw));
-    let said = Said {
-        device_ms: envelope.device_ms,
-        bid: envelope.bid.ok().flatten().map(RawValue::get),
-        data: envelope.data.map(RawValue::get),
-    };
-    Decision { answer, flags, method: Some(envelope.method), tid, said }
+    let (device_ms, method) = (envelope.device_ms, Some(envelope.method));
+    Decision { answer, flags, method, tid, device_ms, progress }
 }
 
 fn flags_of(envelope: &Envelope<'_>, serial_number: &str) -> Flags {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::progress::integer;
+use crate::progress::{Data, Progress, integer};
 
 /// The longest `tid` or `bid` that is echoed, in bytes of JSON text without its quotes.
 pub const ID_BYTES_AT_MOST: usize = 1024;
@@ -72,12 +72,14 @@ pub struct Envelope<'a> {
     pub gateway: Option<Cow<'a, str>>,
     /// The device's clock as it says, milliseconds since 1970; not checked for sense.
     pub device_ms: Option<u64>,
-    /// What the method is about, as JSON text.
+    /// What the method is about, as JSON text; none after [`Envelope::parse_event`].
     pub data: Option<&'a RawValue>,
 }
 
+/// With `data` as the reader wants it.
 #[derive(Deserialize)]
-struct Wire<'a> {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+struct Wire<'a, D> {
     #[serde(borrow, default)]
     tid: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -90,8 +92,7 @@ struct Wire<'a> {
     gateway: Option<&'a RawValue>,
     #[serde(borrow, default)]
     timestamp: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    data: Option<D>,
 }
 
 impl<'a> Envelope<'a> {
@@ -100,26 +101,59 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// No JSON object, or one without a method.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Invalid> {
-        let text = std::str::from_utf8(payload).map_err(|_| Invalid::Json)?;
-        if too_deep(payload) {
-            return Err(Invalid::Json);
-        }
-        // Derived structs would also read from an array; an event is an object.
-        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
-            return Err(Invalid::Json);
-        }
-        let wire: Wire<'a> = serde_json::from_str(text).map_err(|_| Invalid::Json)?;
+        let (envelope, data) = Self::read(object(payload)?)?;
+        Ok(Self { data, ..envelope })
+    }
+
+    /// Reads the envelope of an event, and in the same pass what it says of a flight task; its `data` is not kept.
+    ///
+    /// # Errors
+    /// As [`Envelope::parse`].
+    pub fn parse_event(payload: &'a [u8]) -> Result<(Self, Progress<'a>), Invalid> {
+        let text = object(payload)?;
+        let (envelope, data) = match serde_json::from_str::<Wire<'a, Data<'a>>>(text) {
+            Ok(wire) => Self::of(wire)?,
+            // Either it is no event, or its `data` must be read with more care.
+            Err(_) => {
+                let (envelope, data) = Self::read(text)?;
+                (envelope, data.map(|data| Data::carefully(data.get())))
+            }
+        };
+        let progress = envelope.progress(data);
+        Ok((envelope, progress))
+    }
+
+    fn read(text: &'a str) -> Result<(Self, Option<&'a RawValue>), Invalid> {
+        Self::of(serde_json::from_str(text).map_err(|_| Invalid::Json)?)
+    }
+
+    fn progress(&self, data: Option<Data<'a>>) -> Progress<'a> {
+        let bid = self.bid.ok().flatten().map(RawValue::get);
+        data.unwrap_or_default().into_progress(bid, self.device_ms)
+    }
+
+    /// The envelope without its `data`, and that.
+    fn of<D>(wire: Wire<'a, D>) -> Result<(Self, Option<D>), Invalid> {
         let method = wire.method.and_then(string).filter(|method| !method.is_empty());
-        Ok(Self {
+        let envelope = Self {
             tid: wire.tid.filter(|tid| tid.get() != "\"\"").ok_or(Invalid::Schema).and_then(id),
             bid: wire.bid.map(id).transpose(),
             method: method.ok_or(Invalid::Schema)?,
             need_reply: need_reply(wire.need_reply),
             gateway: wire.gateway.and_then(string),
             device_ms: wire.timestamp.and_then(millis),
-            data: wire.data,
-        })
+            data: None,
+        };
+        Ok((envelope, wire.data))
     }
+}
+
+/// The text of a payload that may be one JSON object.
+fn object(payload: &[u8]) -> Result<&str, Invalid> {
+    let text = std::str::from_utf8(payload).map_err(|_| Invalid::Json)?;
+    // Derived structs would also read from an array; an event is an object.
+    let is_object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+    if is_object && !too_deep(payload) { Ok(text) } else { Err(Invalid::Json) }
 }
 
 /// A string or a number of bounded length.
@@ -141,10 +175,15 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     text(raw.get())
 }
 
-/// What a JSON string says; `None` if it is none.
+/// What a JSON string says; `None` if the value is none.
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    if let Some(inner) = json.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'))
+        && !inner.contains('\\')
+    {
+        return Some(Cow::Borrowed(inner));
+    }
     serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 

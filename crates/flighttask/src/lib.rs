@@ -35,7 +35,7 @@ pub mod telemetry;
 pub mod topic;
 pub mod topology;
 
-pub use answer::{Answer, Decision, Said, answer};
+pub use answer::{Answer, Decision, answer};
 pub use envelope::{Envelope, Invalid};
 pub use known::{EventKey, Known};
 pub use progress::Progress;

@@ -9,7 +9,7 @@ mod scalar;
 
 use std::borrow::Cow;
 
-use crate::answer::Said;
+pub(crate) use self::read::Data;
 
 /// The longest text that is kept, in bytes after its escapes are resolved; DJI's ids have 36.
 ///
@@ -72,12 +72,6 @@ impl<'a> Progress<'a> {
     #[must_use]
     pub fn parse(payload: &'a [u8]) -> Self {
         std::str::from_utf8(payload).ok().and_then(read::read).unwrap_or_default()
-    }
-
-    /// Of an event whose envelope has been read, without reading that again.
-    #[must_use]
-    pub fn of(said: &Said<'a>) -> Self {
-        read::read_data(said.data, said.bid, said.device_ms)
     }
 
     /// `percent` if it is one: from 0 to 100.

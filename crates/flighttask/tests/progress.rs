@@ -28,7 +28,7 @@ fn by_envelope(event: &str, check: impl FnOnce(Progress<'_>)) -> bool {
     let decision = answer((Kind::Events, "SIMDOCK1"), event.as_bytes(), 0, &rules, &|_, _| None);
     let is_read = decision.method.is_some();
     if is_read {
-        check(Progress::of(&decision.said));
+        check(decision.progress);
     }
     is_read
 }

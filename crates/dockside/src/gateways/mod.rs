@@ -76,7 +76,7 @@ impl Gateways {
         let mut heard = Heard {
             gateway: gateway.into(),
             is_gateway: true,
-            device_ms: decision.said.device_ms,
+            device_ms: decision.device_ms,
             ..Heard::default()
         };
         if kind == Kind::Status
@@ -138,10 +138,8 @@ fn telemetry(gateway: &str, payload: &[u8]) -> Heard {
 /// What is kept of an event.
 fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> EventRecord {
     let method = decision.method.as_deref().unwrap_or_default();
-    let progress = match method {
-        FLIGHTTASK_PROGRESS => Progress::of(&decision.said),
-        _ => Progress::default(),
-    };
+    let nothing = Progress::default();
+    let progress = if method == FLIGHTTASK_PROGRESS { &decision.progress } else { &nothing };
     EventRecord {
         received_ms: publish.now_ms,
         gateway: gateway.into(),
@@ -156,7 +154,7 @@ fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> 
         step: progress.step,
         percent: progress.percent_in_range().map(|percent| percent as i64),
         result: progress.result,
-        details: (method == FLIGHTTASK_PROGRESS).then(|| details(&progress)),
+        details: (method == FLIGHTTASK_PROGRESS).then(|| details(progress)),
     }
 }
 

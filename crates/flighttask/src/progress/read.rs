@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 use super::Progress;
@@ -14,17 +16,32 @@ pub(super) fn read(text: &str) -> Option<Progress<'_>> {
     Some(walk(text, At::Payload)?.into_progress())
 }
 
-/// What an event says whose envelope was read: `data` and `bid` as JSON, its `timestamp`.
-pub(super) fn read_data<'a>(
-    data: Option<&'a str>,
-    bid: Option<&'a str>,
-    timestamp: Option<u64>,
-) -> Progress<'a> {
-    let found = data.and_then(|data| walk(data, At::Data)).unwrap_or_default();
-    let mut progress = found.into_progress();
-    progress.task = progress.task.or_else(|| Scalar::from_json(bid?).id());
-    progress.timestamp = timestamp;
-    progress
+/// What the `data` of an event says, read where it stands: quickly, which fails at some things that are JSON.
+#[derive(Default)]
+pub(crate) struct Data<'a>(Found<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut found = Found::default();
+        let walk = Walk { at: At::Data, nested: false, careful: false, found: &mut found };
+        walk.deserialize(json)?;
+        Ok(Self(found))
+    }
+}
+
+impl<'a> Data<'a> {
+    /// As JSON text that stands alone; nothing fails.
+    pub(crate) fn carefully(text: &'a str) -> Self {
+        Self(walk_with(text, At::Data, true).unwrap_or_default())
+    }
+
+    /// With what stands beside it: `bid` as JSON, `timestamp`.
+    pub(crate) fn into_progress(self, bid: Option<&'a str>, timestamp: Option<u64>) -> Progress<'a> {
+        let mut progress = self.0.into_progress();
+        progress.task = progress.task.or_else(|| Scalar::from_json(bid?).id());
+        progress.timestamp = timestamp;
+        progress
+    }
 }
 
 /// The quick walk fails at some things that are JSON, such as half a surrogate pair or 1e999 in the
