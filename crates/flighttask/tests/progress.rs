@@ -3,7 +3,7 @@
 
 use dockside_flighttask::progress::{TERMINAL, TEXT_BYTES_AT_MOST, is_terminal};
 use dockside_flighttask::topic::Kind;
-use dockside_flighttask::{Progress, Rules, answer};
+use dockside_flighttask::{Answer, Invalid, Progress, Rules, answer};
 use proptest::prelude::*;
 
 /// Of DJI's documentation for Cloud API 1.1.
@@ -227,6 +227,29 @@ fn what_is_missing_or_odd_leaves_the_rest() {
         assert_eq!(parse(text), Progress::default(), "{text}");
     }
     assert_eq!(Progress::parse(b"{\"bid\":\"b\",\"x\":\"\xff\"}"), Progress::default());
+}
+
+/// Before an event is answered all of it is looked at: what a reader of JSON refuses is no event.
+#[test]
+fn a_key_with_a_control_character_is_no_json_and_one_with_its_escape_is() {
+    let event = |key: &str| {
+        format!(r#"{{"method":"flighttask_progress","tid":"t","data":{{"{key}":1,"result":7}}}}"#)
+    };
+    let rules = Rules::default();
+    let decide = |event: &str| {
+        let decision =
+            answer((Kind::Events, "SIMDOCK1"), event.as_bytes(), 0, &rules, &|_, _| None);
+        (decision.answer, decision.progress.result)
+    };
+    for key in ["\u{0}", "\u{1f}x", "a\nb", "\\n\n", "\\u0001\u{1}"] {
+        assert_eq!(decide(&event(key)), (Answer::Invalid(Invalid::Json), None), "{key:?}");
+    }
+    for key in ["\\n", "\\u0001", "\u{7f}", "\\\"", "\\ud800"] {
+        let (answered, result) = decide(&event(key));
+        assert!(matches!(answered, Answer::Reply { .. }), "{key:?} {answered:?}");
+        assert_eq!(result, Some(7), "{key:?}");
+    }
+    assert_eq!(Progress::parse(event("\u{1}").as_bytes()), Progress::default());
 }
 
 #[test]

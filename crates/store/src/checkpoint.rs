@@ -177,6 +177,12 @@ impl Store {
         log.pages.load(Ordering::Relaxed).saturating_sub(log.moved.load(Ordering::Acquire))
     }
 
+    /// Pages of the log.
+    #[must_use]
+    pub fn log_pages(&self) -> u32 {
+        self.checkpoints.pages()
+    }
+
     /// How long the log is: 1 is so long that it should be moved.
     #[must_use]
     pub fn log_fill(&self) -> f64 {

@@ -193,10 +193,15 @@ impl Store {
     /// What SQLite says; the transaction is still open.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.cached("COMMIT")?.execute([])?;
+        self.committed();
+        Ok(())
+    }
+
+    /// What comes behind a transaction, also one that a statement has begun and ended by itself.
+    pub fn committed(&mut self) {
         self.session_bytes.commit();
         self.checkpoints.committed();
         self.checkpoint_if_due();
-        Ok(())
     }
 
     /// Undoes the transaction, if one is open.

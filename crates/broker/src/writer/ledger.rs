@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dockside_mqtt::QoS;
-use dockside_store::{Error, Kept, Message, ReaderId, Seen, Seq, Store, Subscription};
+use dockside_store::{Error, Kept, Message, ReaderId, Seq, Store, Subscription};
 
 use self::ahead::Ahead;
 pub(crate) use self::ahead::Many;
@@ -17,16 +17,13 @@ use super::history::History;
 use super::room::Room;
 use super::waiting::AllWaiting;
 use crate::board::Board;
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::dispatcher::routes::Routes;
 use crate::keep::{Event, subscribed};
 use crate::mailbox::AsleepBytes;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::record::{Instance, Published, Subscribed};
-
-/// How often the store is told the time.
-const SEE_MS: u64 = 10_000;
 
 /// How often a full queue is told of.
 const SAY_FULL_MS: u64 = 60_000;
@@ -121,8 +118,13 @@ impl Ledger {
         }
         let seen_ms = self.see()?;
         self.store.commit()?;
-        self.room.committed();
         self.seen_ms = seen_ms;
+        Ok(self.committed())
+    }
+
+    /// It is: how many messages were dropped.
+    fn committed(&mut self) -> u64 {
+        self.room.committed(self.store.log_pages());
         self.waiting.commit();
         self.leaving.commit();
         self.commit_ahead();
@@ -131,25 +133,7 @@ impl Ledger {
         for session in self.ended.drain(..) {
             self.ending.remove(&session);
         }
-        Ok(std::mem::take(&mut self.dropped))
-    }
-
-    /// Tells the store the time, if that was long ago and the time is known; when it was told.
-    fn see(&mut self) -> Result<Option<u64>, Error> {
-        let now_ms = self.clock.now_ms();
-        let is_recent = self.seen_ms.is_some_and(|seen_ms| now_ms < seen_ms + SEE_MS);
-        let Some(moment) = self.clock.believed().filter(|_| !is_recent) else {
-            return Ok(self.seen_ms);
-        };
-        let Moment { wall_ms, boot, uptime_ms } = moment;
-        self.store.seen(&Seen { wall_ms, boot, uptime_ms })?;
-        Ok(Some(now_ms))
-    }
-
-    /// The store hears of it with this transaction.
-    pub(crate) fn clock_accepted(&mut self) -> Result<(), Error> {
-        self.seen_ms = None;
-        Ok(())
+        std::mem::take(&mut self.dropped)
     }
 
     pub(crate) fn roll_back(&mut self) {
@@ -394,6 +378,7 @@ fn size(published: &Published<'_>) -> usize {
 }
 
 mod ahead;
+mod alone;
 mod leaving;
 mod site;
 mod space;
@@ -401,3 +386,4 @@ pub(crate) use self::space::Space;
 mod steps;
 #[cfg(test)]
 pub(super) mod tests;
+mod told;

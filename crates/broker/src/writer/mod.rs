@@ -26,6 +26,7 @@ mod mover;
 mod room;
 mod slow;
 mod spare;
+mod transaction;
 mod turn;
 mod unfollowed;
 mod unkept;

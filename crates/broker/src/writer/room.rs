@@ -13,6 +13,10 @@ const LOG_BYTES: u64 = 64 << 20;
 const LOOK_COMMITS: u32 = 64;
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
+/// Bytes of the log between two looks besides, while there is enough: a look costs as much as some events, and they may be all
+/// that was committed.
+const LOOK_BYTES: u64 = 4 << 20;
+
 /// Free bytes of the file that are not worth giving back to the file system.
 const LOOSE_BYTES: u64 = 4 << 20;
 
@@ -36,6 +40,13 @@ pub(super) struct Room {
     min_free: u64,
     is_synced: bool,
     commits: u32,
+    /// Pages of the log since the last look, and as it was last.
+    pages: u32,
+    log_pages: u32,
+    /// How many there are between two looks, while there is enough.
+    pages_a_look: u32,
+    /// What the last look has found was not [`Look::Enough`].
+    is_tight: bool,
     looked: Instant,
     /// The last look has not made all the room that it wanted.
     goes_on: bool,
@@ -65,11 +76,18 @@ impl Room {
     pub(super) fn new(store: &mut Store, config: &config::Store) -> Result<Self, Error> {
         let bytes = (config.max_bytes / 2).max(config.max_bytes.saturating_sub(LOG_BYTES));
         store.bound(bytes, config.max_bytes - bytes)?;
+        // A part of what there is, and of what must stay free.
+        let of_disk = if config.min_free_bytes > 0 { config.min_free_bytes / 16 } else { u64::MAX };
+        let pages_a_look = LOOK_BYTES.min(bytes / 64).min(of_disk) / 4_096;
         Ok(Self {
             bytes,
             min_free: config.min_free_bytes,
             is_synced: config.durability == config::Durability::Sync,
             commits: 0,
+            pages: 0,
+            log_pages: 0,
+            pages_a_look: u32::try_from(pages_a_look).unwrap_or(u32::MAX),
+            is_tight: false,
             looked: Instant::now(),
             goes_on: false,
             stuck: 0,
@@ -79,12 +97,17 @@ impl Room {
 
     /// Whether it is time to look.
     pub(super) fn is_due(&self) -> bool {
-        self.goes_on || self.commits >= LOOK_COMMITS || self.looked.elapsed() >= LOOK
+        let is_much = self.is_tight || self.pages >= self.pages_a_look;
+        self.goes_on || (self.commits >= LOOK_COMMITS && is_much) || self.looked.elapsed() >= LOOK
     }
 
-    /// There was a transaction.
-    pub(super) fn committed(&mut self) {
-        self.commits += 1;
+    /// There was a transaction; the log has so many pages now.
+    pub(super) fn committed(&mut self, log_pages: u32) {
+        self.commits = self.commits.saturating_add(1);
+        // One that has begun anew is shorter than it was.
+        let added = log_pages.checked_sub(self.log_pages).unwrap_or(log_pages);
+        self.pages = self.pages.saturating_add(added);
+        self.log_pages = log_pages;
     }
 
     /// Whether the last look has not made all the room that it wanted.
@@ -98,7 +121,13 @@ impl Room {
             // Whoever read may be gone.
             self.stuck = 0;
         }
-        (self.commits, self.looked, self.goes_on) = (0, Instant::now(), false);
+        (self.commits, self.pages) = (0, 0);
+        (self.looked, self.goes_on) = (Instant::now(), false);
+    }
+
+    /// What it has found.
+    pub(super) fn looked(&mut self, look: Look) {
+        self.is_tight = look != Look::Enough;
     }
 
     /// Bytes of the log that could not be emptied: somebody reads, and may for long. They make no room.
@@ -228,5 +257,32 @@ mod tests {
         assert!(room.is_disk_short(Look::DiskShort) && room.is_disk_short(Look::Enough));
         room.disk_short = Instant::now().checked_sub(LOOK);
         assert!(!room.is_disk_short(Look::Enough) && room.is_disk_short(Look::DiskLoose));
+    }
+
+    #[test]
+    fn a_look_is_due_when_much_was_added_and_sooner_where_room_is_short() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path(), dockside_store::Durability::Commit).unwrap();
+        let config =
+            config::Store { max_bytes: 1 << 30, min_free_bytes: 16 << 20, ..Default::default() };
+        let mut room = Room::new(&mut store, &config).unwrap();
+        assert_eq!(room.pages_a_look, 256, "a part of what must stay free");
+        (1..=LOOK_COMMITS).for_each(|page| room.committed(page));
+        assert!(!room.is_due(), "not much");
+        room.committed(256);
+        assert!(room.is_due());
+        room.begin_look();
+        room.looked(Look::Enough);
+        // The log begins anew.
+        (1..=LOOK_COMMITS).for_each(|_| room.committed(255));
+        assert!(!room.is_due(), "much of it was there before");
+        room.committed(256);
+        assert!(room.is_due());
+        room.begin_look();
+        room.looked(Look::DiskShort);
+        (1..LOOK_COMMITS).for_each(|_| room.committed(256));
+        assert!(!room.is_due());
+        room.committed(256);
+        assert!(room.is_due());
     }
 }

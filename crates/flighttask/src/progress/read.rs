@@ -36,7 +36,11 @@ impl<'a> Data<'a> {
     }
 
     /// With what stands beside it: `bid` as JSON, `timestamp`.
-    pub(crate) fn into_progress(self, bid: Option<&'a str>, timestamp: Option<u64>) -> Progress<'a> {
+    pub(crate) fn into_progress(
+        self,
+        bid: Option<&'a str>,
+        timestamp: Option<u64>,
+    ) -> Progress<'a> {
         let mut progress = self.0.into_progress();
         progress.task = progress.task.or_else(|| Scalar::from_json(bid?).id());
         progress.timestamp = timestamp;
@@ -115,25 +119,49 @@ impl At {
     }
 }
 
-/// The place under a key. Keys are read as bytes: the only way in which `serde_json` takes half a
-/// surrogate pair.
-impl<'de> DeserializeSeed<'de> for At {
-    type Value = Option<Self>;
+fn is_control(byte: &u8) -> bool {
+    *byte < b' '
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Option<Self>, D::Error> {
+/// A key in an object. Keys are read as bytes: the only way in which `serde_json` takes half a surrogate pair, and
+/// control characters, which JSON does not have.
+struct Key {
+    object: At,
+    careful: bool,
+}
+
+/// The place under it.
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Option<At>;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Option<At>, D::Error> {
         key.deserialize_bytes(self)
     }
 }
 
-impl Visitor<'_> for At {
-    type Value = Option<Self>;
+impl<'de> Visitor<'de> for Key {
+    type Value = Option<At>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a key")
     }
 
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Option<Self>, E> {
-        Ok(self.inner(key))
+    /// As it stands.
+    fn visit_borrowed_bytes<E: Error>(self, key: &'de [u8]) -> Result<Option<At>, E> {
+        match self.object.inner(key) {
+            None if key.iter().any(is_control) => Err(E::custom("no JSON")),
+            at => Ok(at),
+        }
+    }
+
+    /// With its escapes resolved: a control character may have been one, or not.
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Option<At>, E> {
+        match self.object.inner(key) {
+            None if !self.careful && key.iter().any(is_control) => {
+                Err(E::custom("not read quickly"))
+            }
+            at => Ok(at),
+        }
     }
 }
 
@@ -222,7 +250,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(inner) = map.next_key_seed(self.at)? {
+        while let Some(inner) = map.next_key_seed(Key { object: self.at, careful: self.careful })? {
             let Some(at) = inner else {
                 map.next_value::<IgnoredAny>()?;
                 continue;

@@ -160,6 +160,10 @@ impl Ledger {
     }
 
     /// Forgets what was queued for messages that did not come, in this transaction.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.ahead.given_up.is_some()
+    }
+
     pub(super) fn forget_given_up(&mut self) -> Result<(), Error> {
         let Some(numbers) = self.ahead.given_up.clone() else { return Ok(()) };
         for (reader, bytes) in self.store.forget_ahead(numbers)? {

@@ -115,6 +115,7 @@ impl Ledger {
         self.room.begin_look();
         let usage = self.store.usage()?;
         let look = self.room.look(&usage);
+        self.room.looked(look);
         let time = (time * self.room.haste(&usage)).min(AT_MOST);
         let is_disk_short = self.room.is_disk_short(look);
         let mut space = Space { usage, is_disk_short, events: 0, messages: 0 };

@@ -4,6 +4,7 @@ use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_store::{Durability, Session};
 use tempfile::TempDir;
 
+use super::alone::tests::an_event;
 use super::*;
 use crate::keep::Step;
 use crate::retained::Room as RetainedRoom;
@@ -100,23 +101,7 @@ fn a_reader_loses_its_oldest_beyond_its_bounds_and_counts_are_taken_back() {
 }
 
 fn event(ledger: &mut Ledger, n: u64) {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&n.to_be_bytes());
-    let event = Event {
-        received_ms: 1,
-        gateway: "SIMDOCK1",
-        method: "flighttask_progress",
-        tid: "t",
-        task: Some("f"),
-        status: None,
-        step: None,
-        percent: None,
-        result: None,
-        key,
-        details: None,
-        payload: b"{}",
-    };
-    ledger.events(&[event]).unwrap();
+    ledger.events(&[an_event(n)]).unwrap();
 }
 
 /// An event of 1970 is old, if one knows what time it is.
