@@ -59,7 +59,7 @@ pub struct Decision<'a> {
     pub tid: Cow<'a, str>,
     /// The device's clock as it says, milliseconds since 1970; not checked for sense.
     pub device_ms: Option<u64>,
-    /// What an event says of a flight task, if its method is one that does.
+    /// What an event says of a flight task, whatever its method: only some of them mean it so.
     pub progress: Progress<'a>,
 }
 

@@ -112,7 +112,8 @@ impl<V> Node<V> {
     }
 
     fn named(&self, name: &str) -> Option<&Self> {
-        if self.names.len() > FEW {
+        // A table that was large is looked through as if it were.
+        if self.names.len() > FEW || self.names.capacity() > 4 * FEW {
             return self.names.get(name);
         }
         self.names.iter().find(|(own, _)| ***own == *name).map(|(_, node)| node)
