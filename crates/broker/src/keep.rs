@@ -207,18 +207,12 @@ mod tests {
             identifiers: &[1, 0, 0, 0],
         };
         let event = Event {
-            received_ms: 1,
-            gateway: "SIMDOCK1",
-            method: "m",
             tid: "日",
             task: None,
             status: Some(""),
             step: Some(-1),
-            percent: None,
             result: Some(i64::MAX),
-            key: [7; 16],
-            details: None,
-            payload: b"{}",
+            ..Event::numbered(7)
         };
         let said = dockside_interceptor::Details {
             percent: Some(0.5),

@@ -101,8 +101,13 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// No JSON object, or one without a method.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Invalid> {
-        let (envelope, data) = Self::read(object(payload)?)?;
-        Ok(Self { data, ..envelope })
+        let text = object(payload)?;
+        if too_deep(payload) {
+            return Err(Invalid::Json);
+        }
+        let wire = Wire::<&RawValue>::read(text)?;
+        let data = wire.data;
+        Ok(Self { data, ..Self::of(&wire)? })
     }
 
     /// Reads the envelope of an event, and in the same pass what it says of a flight task; its `data` is not kept.
@@ -111,31 +116,17 @@ impl<'a> Envelope<'a> {
     /// As [`Envelope::parse`].
     pub fn parse_event(payload: &'a [u8]) -> Result<(Self, Progress<'a>), Invalid> {
         let text = object(payload)?;
-        let (envelope, data) = match serde_json::from_str::<Wire<'a, Data<'a>>>(text) {
-            Ok(wire) => Self::of(wire)?,
-            // Either it is no event, or its `data` must be read with more care.
-            Err(_) => {
-                let (envelope, data) = Self::read(text)?;
-                (envelope, data.map(|data| Data::carefully(data.get())))
-            }
-        };
-        let progress = envelope.progress(data);
-        Ok((envelope, progress))
+        if too_deep(payload) {
+            return Err(Invalid::Json);
+        }
+        let wire = Wire::with_data(text)?;
+        Ok((Self::of(&wire)?, wire.into_progress()))
     }
 
-    fn read(text: &'a str) -> Result<(Self, Option<&'a RawValue>), Invalid> {
-        Self::of(serde_json::from_str(text).map_err(|_| Invalid::Json)?)
-    }
-
-    fn progress(&self, data: Option<Data<'a>>) -> Progress<'a> {
-        let bid = self.bid.ok().flatten().map(RawValue::get);
-        data.unwrap_or_default().into_progress(bid, self.device_ms)
-    }
-
-    /// The envelope without its `data`, and that.
-    fn of<D>(wire: Wire<'a, D>) -> Result<(Self, Option<D>), Invalid> {
+    /// The envelope without its `data`.
+    fn of<D>(wire: &Wire<'a, D>) -> Result<Self, Invalid> {
         let method = wire.method.and_then(string).filter(|method| !method.is_empty());
-        let envelope = Self {
+        Ok(Self {
             tid: wire.tid.filter(|tid| tid.get() != "\"\"").ok_or(Invalid::Schema).and_then(id),
             bid: wire.bid.map(id).transpose(),
             method: method.ok_or(Invalid::Schema)?,
@@ -143,9 +134,37 @@ impl<'a> Envelope<'a> {
             gateway: wire.gateway.and_then(string),
             device_ms: wire.timestamp.and_then(millis),
             data: None,
-        };
-        Ok((envelope, wire.data))
+        })
     }
+}
+
+impl<'a> Wire<'a, &'a RawValue> {
+    fn read(text: &'a str) -> Result<Self, Invalid> {
+        serde_json::from_str(text).map_err(|_| Invalid::Json)
+    }
+}
+
+impl<'a> Wire<'a, Data<'a>> {
+    fn with_data(text: &'a str) -> Result<Self, Invalid> {
+        if let Ok(wire) = serde_json::from_str(text) {
+            return Ok(wire);
+        }
+        // Either it is no event, or its `data` must be read with more care.
+        let Wire { tid, bid, method, need_reply, gateway, timestamp, data } = Wire::read(text)?;
+        let data = data.map(|data: &RawValue| Data::carefully(data.get()));
+        Ok(Self { tid, bid, method, need_reply, gateway, timestamp, data })
+    }
+
+    fn into_progress(self) -> Progress<'a> {
+        let timestamp = self.timestamp.and_then(millis);
+        self.data.unwrap_or_default().into_progress(self.bid.map(RawValue::get), timestamp)
+    }
+}
+
+/// What a payload says of a flight task, whether or not it can be answered; what is not one JSON object says nothing.
+pub(crate) fn progress(payload: &[u8]) -> Progress<'_> {
+    let wire = object(payload).and_then(Wire::with_data);
+    wire.map(Wire::into_progress).unwrap_or_default()
 }
 
 /// The text of a payload that may be one JSON object.
@@ -153,7 +172,7 @@ fn object(payload: &[u8]) -> Result<&str, Invalid> {
     let text = std::str::from_utf8(payload).map_err(|_| Invalid::Json)?;
     // Derived structs would also read from an array; an event is an object.
     let is_object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
-    if is_object && !too_deep(payload) { Ok(text) } else { Err(Invalid::Json) }
+    if is_object { Ok(text) } else { Err(Invalid::Json) }
 }
 
 /// A string or a number of bounded length.

@@ -9,6 +9,8 @@ mod scalar;
 
 use std::borrow::Cow;
 
+use crate::envelope;
+
 pub(crate) use self::read::Data;
 
 /// The longest text that is kept, in bytes after its escapes are resolved; DJI's ids have 36.
@@ -31,7 +33,7 @@ pub fn is_terminal(status: &str) -> bool {
 ///
 /// DJI's tables list `ext`, `progress` and `status` directly under `data`, its examples nest them in
 /// `data.output`: both are read, and each part is taken from `output` if it is there. Of a key that
-/// comes twice the last one counts.
+/// comes twice in them the last one counts; with one twice around `data` it is no event.
 ///
 /// Numbers are read from numbers and, as DJI prints some of them so, from texts of a number. They are
 /// what was said, whether or not it makes sense: every list of values at DJI grew with the firmware.
@@ -68,10 +70,11 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Reads the payload of a `flighttask_progress`. What is not one JSON object says nothing.
+    /// Reads the payload of a `flighttask_progress`, as [`Envelope::parse_event`](crate::Envelope::parse_event) does
+    /// before it is answered, but whether or not it can be. What is not one JSON object says nothing.
     #[must_use]
     pub fn parse(payload: &'a [u8]) -> Self {
-        std::str::from_utf8(payload).ok().and_then(read::read).unwrap_or_default()
+        envelope::progress(payload)
     }
 
     /// `percent` if it is one: from 0 to 100.

@@ -206,8 +206,10 @@ fn what_is_missing_or_odd_leaves_the_rest() {
         let text = output(&format!(r#"{{"ext":{odd},"progress":{odd},"status":"ok"}}"#));
         assert_eq!(parse(&text), Progress { status: Some("ok".into()), ..with_result }, "{odd}");
     }
-    let twice = parse(r#"{"bid":"a","bid":"b","data":{"result":1,"result":2}}"#);
+    let twice = parse(r#"{"bid":"b","data":{"result":1,"result":2}}"#);
     assert_eq!((twice.task.as_deref(), twice.result), (Some("b"), Some(2)));
+    let no_event = r#"{"bid":"a","bid":"b","data":{"result":1}}"#;
+    assert_eq!(parse(no_event), Progress::default(), "as it is not answered either");
     for odd in ["{}", "[]", "null", "true", "\"\"", r#"{"x":1e999}"#] {
         let text = output(&format!(r#"{{"status":"ok","status":{odd}}}"#));
         assert_eq!(parse(&text).status, None, "{odd}");
@@ -246,6 +248,7 @@ fn a_key_with_a_control_character_is_no_json_and_one_with_its_escape_is() {
     }
     for key in ["\\n", "\\u0001", "\u{7f}", "\\\"", "\\ud800"] {
         let (answered, result) = decide(&event(key));
+        assert_eq!(result, Progress::parse(event(key).as_bytes()).result);
         assert!(matches!(answered, Answer::Reply { .. }), "{key:?} {answered:?}");
         assert_eq!(result, Some(7), "{key:?}");
     }

@@ -162,6 +162,28 @@ fn number(bytes: &[u8], at: usize) -> Option<i64> {
 mod tests {
     use super::*;
 
+    impl Event<'static> {
+        /// One of many, all of the same flight task.
+        pub(crate) fn numbered(number: u64) -> Self {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            Event {
+                received_ms: 1,
+                gateway: "SIMDOCK1",
+                method: "flighttask_progress",
+                tid: "t",
+                task: Some("f"),
+                status: None,
+                step: None,
+                percent: None,
+                result: None,
+                key,
+                details: None,
+                payload: b"{}",
+            }
+        }
+    }
+
     #[test]
     fn what_would_not_come_back_is_not_written() {
         let record = || interceptor::EventRecord {

@@ -93,7 +93,7 @@ pub(crate) async fn for_operator(
 }
 
 impl Published {
-    /// Waits until it is kept and dispatched.
+    /// Waits until it is kept and dispatched; an event whose answer promises nothing is kept soon after.
     ///
     /// # Errors
     /// [`Refused::NotKept`]: not in time, or it cannot be kept although the store works.

@@ -40,6 +40,8 @@ pub(super) struct History {
     rows: u64,
     since_trim: usize,
     looks: u32,
+    /// The last trim has found some that were too old.
+    has_trimmed: bool,
     /// The flight tasks do not stand yet as the events say.
     is_ahead: bool,
     unfollowed: Unfollowed,
@@ -82,6 +84,7 @@ impl History {
             rows: config.history_rows,
             since_trim: 0,
             looks: 0,
+            has_trimmed: false,
             is_ahead: true,
             unfollowed: Unfollowed::new(),
             unfollowed_tasks: Tasks::default(),
@@ -174,11 +177,12 @@ impl History {
         self.since_trim >= TRIM_EVENTS as usize
     }
 
-    /// Looks whether there may be anything to trim. Where there is not, the next look is due when as many events have
-    /// come again.
+    /// Looks whether there may be anything to trim: where there was there may be more. Where there is not, the next look
+    /// is due when as many events have come again.
     pub(super) fn is_anything_old(&mut self, store: &Store, now_ms: u64) -> Result<bool, Error> {
         let before_ms = now_ms.saturating_sub(self.age_ms);
-        let is_old = (self.looks + 1).is_multiple_of(LOOKS_A_TRIM)
+        let is_old = self.has_trimmed
+            || (self.looks + 1).is_multiple_of(LOOKS_A_TRIM)
             || store.is_oldest_event_old(before_ms, self.rows)?;
         if !is_old {
             self.looked();
@@ -205,7 +209,8 @@ impl History {
             store.trim_flight_tasks(before_ms)?;
             board.forget(before_ms);
         }
-        store.trim_events(before_ms, self.rows, 2 * TRIM_EVENTS).map(|_| ())
+        self.has_trimmed = store.trim_events(before_ms, self.rows, 2 * TRIM_EVENTS)? > 0;
+        Ok(())
     }
 }
 
@@ -217,20 +222,7 @@ mod tests {
     use super::*;
 
     fn event(gateway: &'static str, task: &'static str, number: u8) -> Event<'static> {
-        Event {
-            received_ms: 1,
-            gateway,
-            method: FLIGHTTASK_PROGRESS,
-            tid: "t",
-            task: Some(task),
-            status: None,
-            step: None,
-            percent: None,
-            result: None,
-            key: [number; 16],
-            details: None,
-            payload: b"{}",
-        }
+        Event { gateway, task: Some(task), ..Event::numbered(number.into()) }
     }
 
     #[test]
@@ -300,6 +292,8 @@ mod tests {
         assert!(history.is_anything_old(&store, now_ms).unwrap());
         history.trim(&mut store, &board, now_ms).unwrap();
         assert_eq!(events(&store), 1);
+        assert!(history.is_anything_old(&store, now_ms).unwrap(), "there may be more");
+        history.trim(&mut store, &board, now_ms).unwrap();
         assert!(history.is_anything_old(&store, 3 * day_ms + 1).unwrap(), "the oldest is too old");
         assert!(!history.is_anything_old(&store, now_ms).unwrap());
         (3..6).for_each(|number| keep(&mut history, &mut store, now_ms, number));

@@ -17,6 +17,10 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// that was committed.
 const LOOK_BYTES: u64 = 4 << 20;
 
+/// So many times as much is looked at after fewer commits, too. A small store has few pages between two looks.
+const TOO_MUCH: u32 = 4;
+const LEAST_PAGES: u32 = 16;
+
 /// Free bytes of the file that are not worth giving back to the file system.
 const LOOSE_BYTES: u64 = 4 << 20;
 
@@ -98,7 +102,10 @@ impl Room {
     /// Whether it is time to look.
     pub(super) fn is_due(&self) -> bool {
         let is_much = self.is_tight || self.pages >= self.pages_a_look;
-        self.goes_on || (self.commits >= LOOK_COMMITS && is_much) || self.looked.elapsed() >= LOOK
+        // A commit can be of many events.
+        let is_too_much = self.pages / TOO_MUCH >= self.pages_a_look.max(LEAST_PAGES);
+        let is_due = is_too_much || (self.commits >= LOOK_COMMITS && is_much);
+        self.goes_on || is_due || self.looked.elapsed() >= LOOK
     }
 
     /// There was a transaction; the log has so many pages now.
@@ -280,9 +287,21 @@ mod tests {
         assert!(room.is_due());
         room.begin_look();
         room.looked(Look::DiskShort);
-        (1..LOOK_COMMITS).for_each(|_| room.committed(256));
+        (1..LOOK_COMMITS).for_each(|_| room.committed(8));
         assert!(!room.is_due());
-        room.committed(256);
+        room.committed(8);
+        assert!(room.is_due());
+        room.begin_look();
+        room.looked(Look::Enough);
+        (1..TOO_MUCH).for_each(|nth| room.committed(8 + nth * 256));
+        assert!(!room.is_due());
+        room.committed(8 + TOO_MUCH * 256);
+        assert!(room.is_due(), "large commits, though few");
+        room.begin_look();
+        room.pages_a_look = 1;
+        room.committed(LEAST_PAGES * TOO_MUCH - 1);
+        assert!(!room.is_due(), "a store so small");
+        room.committed(LEAST_PAGES * TOO_MUCH);
         assert!(room.is_due());
     }
 }

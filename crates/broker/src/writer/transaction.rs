@@ -65,6 +65,7 @@ impl Work {
         events: &[Event<'_>],
     ) -> Result<u64, Error> {
         if let ([event], false) = (events, is_open) {
+            self.took(count, began);
             return self.ledger.event_alone(event);
         }
         if !is_open {
@@ -92,7 +93,8 @@ impl Work {
         self.ledger.checkpoint();
     }
 
-    /// Entries into `out`, but those for the store only; how many there are. Events come last, in `later`.
+    /// Entries into `out`, but those for the store only; how many there are, without those that are left. Events come
+    /// last, in `later`.
     fn entries<'e>(
         &mut self,
         entries: &'e [u8],
@@ -102,11 +104,11 @@ impl Work {
         let mut count = 0;
         let mut rest = Entries::new(entries);
         while let Some(bytes) = rest.take_up_to(1) {
-            count += 1;
             if later.leaves_events && record::is_event(bytes) {
                 self.unkept.push(bytes);
                 continue;
             }
+            count += 1;
             let Some(entry) = record::parse(bytes) else { continue };
             if let Entry::Keep(Keep::Event(event)) = entry {
                 later.events.push(event);

@@ -118,22 +118,7 @@ mod tests {
     fn event(number: u64) -> Vec<u8> {
         let mut entries = Vec::new();
         let tid = number.to_string();
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&number.to_le_bytes());
-        let event = Event {
-            received_ms: 1,
-            gateway: "SIMDOCK1",
-            method: "flighttask_progress",
-            tid: &tid,
-            task: None,
-            status: None,
-            step: None,
-            percent: None,
-            result: None,
-            key,
-            details: None,
-            payload: b"{}",
-        };
+        let event = Event { tid: &tid, ..Event::numbered(number) };
         record::append(&mut entries, &Entry::Keep(Keep::Event(event)));
         let published = Published::by_broker("t", QoS::AtLeastOnce, b"{}");
         record::append(&mut entries, &Entry::Publish(published));
@@ -197,5 +182,32 @@ mod tests {
         work.retry();
         assert!(work.held.is_empty());
         assert_eq!(kept(&dir), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_kept_takes_no_other_along() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir);
+        let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
+        let never = "CREATE TRIGGER never BEFORE INSERT ON event WHEN NEW.tid = '1'
+                     BEGIN SELECT RAISE(ABORT, 'never'); END";
+        other.execute_batch(never).unwrap();
+        group(&mut work, 0..3);
+        work.keep_unkept();
+        assert!(work.held.is_empty());
+        assert_eq!(kept(&dir), [0, 2]);
+    }
+
+    #[test]
+    fn those_that_are_left_are_counted_when_they_are_kept() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir);
+        let mut entries = Vec::new();
+        record::append(&mut entries, &Entry::Keep(Keep::Event(Event::numbered(1))));
+        let share = work.effort.share();
+        work.keep(&entries, true).unwrap();
+        assert_eq!(work.effort.share(), share, "nothing was done for it yet");
+        work.keep_unkept();
+        assert_ne!(work.effort.share(), share);
     }
 }

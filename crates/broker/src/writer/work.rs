@@ -106,11 +106,16 @@ impl Work {
         }
     }
 
-    /// Keeps the events that were left.
+    /// Keeps the events that were left. One that cannot be does not take others along.
     pub(super) fn keep_unkept(&mut self) {
         let entries = self.unkept.take();
-        let (end, from) = (entries.len(), From::broker());
-        let mut batches = vec![Batch { end, charge: 0, completion: None, from }];
+        let (mut rest, mut end) = (Entries::new(&entries), 0);
+        let ends = std::iter::from_fn(|| {
+            end += rest.take_up_to(1).map(<[u8]>::len)?;
+            Some(end)
+        });
+        let batch = |end| Batch { end, charge: 0, completion: None, from: From::broker() };
+        let mut batches = ends.map(batch).collect();
         self.group_of(&entries, &mut batches, false);
         self.unkept.put_back(entries);
     }

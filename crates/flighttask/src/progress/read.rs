@@ -1,6 +1,5 @@
 //! Reading a [`Progress`]: down the few objects that matter, past everything else.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{
@@ -11,12 +10,8 @@ use serde_json::value::RawValue;
 use super::Progress;
 use super::scalar::Scalar;
 
-/// What the JSON object `text` says; `None` if it is not one.
-pub(super) fn read(text: &str) -> Option<Progress<'_>> {
-    Some(walk(text, At::Payload)?.into_progress())
-}
-
-/// What the `data` of an event says, read where it stands: quickly, which fails at some things that are JSON.
+/// What the `data` of an event says, read where it stands: quickly, which fails at some things that are JSON, such as
+/// half a surrogate pair or 1e999 in the place of a part.
 #[derive(Default)]
 pub(crate) struct Data<'a>(Found<'a>);
 
@@ -30,9 +25,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    /// As JSON text that stands alone; nothing fails.
+    /// As text that is JSON: nothing fails, at the cost of reading objects twice.
     pub(crate) fn carefully(text: &'a str) -> Self {
-        Self(walk_with(text, At::Data, true).unwrap_or_default())
+        let mut found = Found::default();
+        let walk = Walk { at: At::Data, nested: false, careful: true, found: &mut found };
+        let is_read = walk.deserialize(&mut serde_json::Deserializer::from_str(text)).is_ok();
+        Self(if is_read { found } else { Found::default() })
     }
 
     /// With what stands beside it: `bid` as JSON, `timestamp`.
@@ -48,26 +46,9 @@ impl<'a> Data<'a> {
     }
 }
 
-/// The quick walk fails at some things that are JSON, such as half a surrogate pair or 1e999 in the
-/// place of a part. The careful one passes over them, at the cost of reading objects twice.
-fn walk(text: &str, at: At) -> Option<Found<'_>> {
-    walk_with(text, at, false).or_else(|| walk_with(text, at, true))
-}
-
-fn walk_with(text: &str, at: At, careful: bool) -> Option<Found<'_>> {
-    let mut found = Found::default();
-    let mut json = serde_json::Deserializer::from_str(text);
-    Walk { at, nested: false, careful, found: &mut found }
-        .deserialize(&mut json)
-        .and_then(|()| json.end())
-        .ok()?;
-    Some(found)
-}
-
 /// A place on the way: an object that is entered, or a part that is kept.
 #[derive(Clone, Copy)]
 enum At {
-    Payload,
     Data,
     Output,
     Ext,
@@ -78,8 +59,6 @@ enum At {
 
 #[derive(Clone, Copy)]
 enum Part {
-    Bid,
-    Timestamp,
     Result,
     Status,
     FlightId,
@@ -96,9 +75,6 @@ enum Part {
 impl At {
     fn inner(self, key: &[u8]) -> Option<Self> {
         Some(match (self, key) {
-            (Self::Payload, b"data") => Self::Data,
-            (Self::Payload, b"bid") => Self::Part(Part::Bid),
-            (Self::Payload, b"timestamp") => Self::Part(Part::Timestamp),
             (Self::Data, b"output") => Self::Output,
             (Self::Data, b"result") => Self::Part(Part::Result),
             (Self::Data | Self::Output, b"ext") => Self::Ext,
@@ -170,14 +146,13 @@ impl<'de> Visitor<'de> for Key {
 struct Found<'a> {
     direct: Progress<'a>,
     output: Progress<'a>,
-    bid: Option<Cow<'a, str>>,
 }
 
 impl<'a> Found<'a> {
     fn into_progress(self) -> Progress<'a> {
-        let Self { direct, output, bid } = self;
+        let Self { direct, output } = self;
         Progress {
-            task: output.task.or(direct.task).or(bid),
+            task: output.task.or(direct.task),
             status: output.status.or(direct.status),
             step: output.step.or(direct.step),
             percent: output.percent.or(direct.percent),
@@ -188,7 +163,7 @@ impl<'a> Found<'a> {
             break_reason: output.break_reason.or(direct.break_reason),
             result: direct.result,
             track: output.track.or(direct.track),
-            timestamp: direct.timestamp,
+            timestamp: None,
         }
     }
 }
@@ -207,10 +182,6 @@ impl<'a> Walk<'_, 'a> {
         let At::Part(part) = self.at else { return };
         let parts = if self.nested { &mut self.found.output } else { &mut self.found.direct };
         match part {
-            Part::Bid => self.found.bid = said.id(),
-            Part::Timestamp => {
-                parts.timestamp = said.integer().and_then(|ms| u64::try_from(ms).ok());
-            }
             Part::Result => parts.result = said.integer(),
             Part::Status => parts.status = said.text(),
             Part::FlightId => parts.task = said.id(),

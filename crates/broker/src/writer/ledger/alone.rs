@@ -22,31 +22,12 @@ impl Ledger {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use tempfile::TempDir;
 
     use super::*;
     use crate::config::Limits;
     use crate::writer::ledger::tests::ledger;
-
-    pub(in crate::writer::ledger) fn an_event(n: u64) -> Event<'static> {
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&n.to_be_bytes());
-        Event {
-            received_ms: 1,
-            gateway: "SIMDOCK1",
-            method: "flighttask_progress",
-            tid: "t",
-            task: Some("f"),
-            status: None,
-            step: None,
-            percent: None,
-            result: None,
-            key,
-            details: None,
-            payload: b"{}",
-        }
-    }
 
     #[test]
     fn an_event_alone_is_kept_once_and_not_if_it_cannot_be() {
@@ -56,24 +37,24 @@ pub(super) mod tests {
         let kept =
             |ledger: &Ledger| ledger.store.reader().unwrap().kept(9, 9, 9).unwrap().events.len();
         let seen = |ledger: &Ledger| ledger.store.reader().unwrap().kept(0, 9, 9).unwrap().seen;
-        ledger.event_alone(&an_event(1)).unwrap();
+        ledger.event_alone(&Event::numbered(1)).unwrap();
         let told = seen(&ledger);
         assert!(told.is_some(), "the first transaction tells the time");
-        for event in [2, 2, 3].map(an_event) {
+        for event in [2, 2, 3].map(Event::numbered) {
             ledger.event_alone(&event).unwrap();
         }
         assert_eq!((kept(&ledger), seen(&ledger)), (3, told));
         let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert!(ledger.event_alone(&an_event(4)).is_err());
+        assert!(ledger.event_alone(&Event::numbered(4)).is_err());
         ledger.roll_back();
         other.execute_batch("ROLLBACK").unwrap();
-        ledger.event_alone(&an_event(4)).unwrap();
+        ledger.event_alone(&Event::numbered(4)).unwrap();
         assert_eq!(kept(&ledger), 4, "it was not taken for known");
         // Where the time is to be told it is in a transaction with that.
         ledger.seen_ms = None;
         assert!(ledger.is_time_to_be_told());
-        ledger.event_alone(&an_event(5)).unwrap();
+        ledger.event_alone(&Event::numbered(5)).unwrap();
         assert!(!ledger.is_time_to_be_told());
         assert_eq!(kept(&ledger), 5);
     }

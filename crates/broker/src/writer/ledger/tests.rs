@@ -4,9 +4,8 @@ use dockside_mqtt::packet::SubscriptionOptions;
 use dockside_store::{Durability, Session};
 use tempfile::TempDir;
 
-use super::alone::tests::an_event;
 use super::*;
-use crate::keep::Step;
+use crate::keep::{Event, Step};
 use crate::retained::Room as RetainedRoom;
 
 pub(in crate::writer) fn ledger(dir: &TempDir, limits: &Limits) -> Ledger {
@@ -101,7 +100,7 @@ fn a_reader_loses_its_oldest_beyond_its_bounds_and_counts_are_taken_back() {
 }
 
 fn event(ledger: &mut Ledger, n: u64) {
-    ledger.events(&[an_event(n)]).unwrap();
+    ledger.events(&[Event::numbered(n)]).unwrap();
 }
 
 /// An event of 1970 is old, if one knows what time it is.
