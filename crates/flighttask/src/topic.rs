@@ -55,7 +55,7 @@ impl Kind {
     #[must_use]
     pub fn reply_topic(self, serial_number: &str) -> String {
         let (before, behind) = self.parts();
-        format!("{before}{serial_number}{behind}_reply")
+        [before, serial_number, behind, "_reply"].concat()
     }
 }
 

@@ -36,6 +36,7 @@ mod work;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 pub(crate) use self::history::KNOWN_EVENTS;
 pub(crate) use self::ledger::{Ledger, Space};
@@ -111,10 +112,16 @@ impl Completion {
     }
 }
 
-/// Memory an idle queue may keep.
+/// Memory an idle queue may keep, and when it is one. Not between one group and the next: what comes anew from the
+/// system has to be cleared first.
 const IDLE_BYTES: usize = 256 << 10;
+const IDLE: Duration = Duration::from_secs(1);
 
 impl Group {
+    fn give_back(&mut self) {
+        self.entries.shrink_to(IDLE_BYTES);
+    }
+
     /// Batches that were taken and not done are the first again.
     fn put_back(&mut self, first: Self) {
         let shift = first.entries.len();
@@ -150,6 +157,12 @@ impl WriterQueue {
             0 => u64::MAX,
             share => share,
         }
+    }
+
+    /// Gives the memory back that large groups took, in whichever of the buffers it is.
+    fn give_back(&self, groups: [&mut Group; 2]) {
+        groups.into_iter().for_each(Group::give_back);
+        self.group.lock().expect("no panic while it is held").give_back();
     }
 
     fn worked(&self, work: &Work) {
@@ -200,8 +213,8 @@ pub(crate) fn start(
 
 fn write(queue: &WriterQueue, desk: &Desk) {
     let mut group = Group::default();
-    // Nothing had come when the writer last looked.
-    let mut was_idle = false;
+    // Since when nothing has come.
+    let mut idle_since = None;
     loop {
         // Before the group: what others took before it is done before it.
         let mut at_desk = desk.lock().expect("a panic at the desk ends the broker");
@@ -214,19 +227,14 @@ fn write(queue: &WriterQueue, desk: &Desk) {
                 return at_desk.take().into_iter().for_each(Work::end);
             }
             let sleep = work.rest();
-            drop(at_desk);
-            if was_idle {
-                // Both halves, whichever was the large one. Not between one group and the next: memory that comes anew
-                // from the system has to be cleared first.
-                group.entries.shrink_to(IDLE_BYTES);
-                let mut queued = queue.group.lock().expect("no panic while it is held");
-                queued.entries.shrink_to(IDLE_BYTES);
+            if idle_since.get_or_insert_with(Instant::now).elapsed() >= IDLE {
+                queue.give_back([&mut group, &mut work.spare]);
             }
-            was_idle = true;
+            drop(at_desk);
             thread::park_timeout(sleep);
             continue;
         }
-        was_idle = false;
+        idle_since = None;
         let rows = work.sort(&mut group);
         if !group.batches.is_empty() {
             work.group(&group.entries, &mut group.batches);

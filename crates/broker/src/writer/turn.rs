@@ -7,7 +7,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::work::Work;
-use super::{Batch, IDLE_BYTES, WriterQueue};
+use super::{Batch, WriterQueue};
 use crate::record::{Entries, Entry};
 
 /// A turn that took longer was waiting for something.
@@ -78,7 +78,6 @@ impl WriterQueue {
         }
         if is_done {
             group.entries.clear();
-            group.entries.shrink_to(IDLE_BYTES);
             work.spare = group;
             return Turn::Taken;
         }

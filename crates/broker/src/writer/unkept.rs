@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 /// Events that are kept at once, and their bytes: whoever comes next waits for them.
-const EVENTS: usize = 128;
-const BYTES: usize = 256 << 10;
+const EVENTS: usize = 512;
+const BYTES: usize = 512 << 10;
 
 /// How long the first of them waits for others.
 const WAIT: Duration = Duration::from_millis(100);
@@ -64,6 +64,11 @@ impl Unkept {
     /// When they are if no more come.
     pub(super) fn due_in(&self) -> Option<Duration> {
         self.since.map(|since| WAIT.saturating_sub(since.elapsed()))
+    }
+
+    /// Whether a group is so large that its events are not left: they are kept with it, many at a time as they are.
+    pub(super) fn are_many_in(entries: &[u8]) -> bool {
+        entries.len() >= BYTES / 2
     }
 
     /// Whether the writer's thread, which sleeps for so long, must be woken.
@@ -157,13 +162,28 @@ mod tests {
         let all: Vec<u64> = (0..EVENTS as u64 + 5).collect();
         assert_eq!(kept(&dir), all, "they are many");
         assert!(work.unkept.due_in().is_none());
-        group(&mut work, 500..501);
+        group(&mut work, 5_000..5_001);
         work.unkept.since = Instant::now().checked_sub(WAIT);
         assert!(work.rest() > WAIT, "nothing is left");
-        assert_eq!(kept(&dir)[all.len()..], [500], "it has waited");
-        group(&mut work, 500..502);
+        assert_eq!(kept(&dir)[all.len()..], [5_000], "it has waited");
+        group(&mut work, 5_000..5_002);
         work.end();
-        assert_eq!(kept(&dir)[all.len()..], [500, 501], "the same event once");
+        assert_eq!(kept(&dir)[all.len()..], [5_000, 5_001], "the same event once");
+    }
+
+    #[test]
+    fn a_large_group_is_kept_at_once_behind_those_that_came_before() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir);
+        group(&mut work, 0..2);
+        let payload = vec![b' '; BYTES / 2];
+        let mut entries = Vec::new();
+        let large = Event { tid: "2", payload: &payload, ..Event::numbered(2) };
+        record::append(&mut entries, &Entry::Keep(Keep::Event(large)));
+        let (end, from) = (entries.len(), From::session(1));
+        work.group(&entries, &mut vec![Batch { end, charge: 0, completion: None, from }]);
+        assert_eq!(kept(&dir), [0, 1, 2]);
+        assert!(work.unkept.due_in().is_none(), "nothing is left");
     }
 
     #[test]

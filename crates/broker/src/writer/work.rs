@@ -100,7 +100,12 @@ impl Work {
 
     /// Keeps what of a group must be kept, and lets all of it go on.
     pub(super) fn group(&mut self, entries: &[u8], batches: &mut Vec<Batch>) {
-        self.group_of(entries, batches, !self.ledger.are_answers_promises);
+        let leaves_events = !self.ledger.are_answers_promises && !Unkept::are_many_in(entries);
+        if !leaves_events && self.unkept.mark().is_any() {
+            // They came before.
+            self.keep_unkept();
+        }
+        self.group_of(entries, batches, leaves_events);
         if self.unkept.is_due() {
             self.keep_unkept();
         }
