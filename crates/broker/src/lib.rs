@@ -37,6 +37,7 @@ mod live_log;
 mod mailbox;
 mod message;
 pub mod metrics;
+mod patience;
 mod publish;
 mod pulse;
 mod reading;

@@ -8,6 +8,12 @@
 //! The log drops what was not read in time without a word, so records are numbered and the budgets
 //! in front of it keep what is under way smaller than what it keeps. A gap, or a router whose
 //! thread is gone, is the end of the process: [`Dead`].
+//!
+//! Where the reader has read everything it is handed what comes next at once ([`early`]), and finds it in the log
+//! again, where it passes it over.
+
+mod early;
+mod reader;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,6 +25,8 @@ use rumqttd::protocol::{Packet, Publish};
 use rumqttd::{Notification, Router, RouterConfig};
 use tokio::sync::{Notify, oneshot};
 
+use self::early::Early;
+pub(crate) use self::reader::LogReader;
 use crate::config;
 use crate::keep::KeepAside;
 use crate::mailbox::Mailbox;
@@ -26,6 +34,10 @@ use crate::message::Delivery;
 use crate::record::{AsideNumber, Entries, LARGE, Lane, RECORD_HEADER, Record};
 
 const TOPIC: &str = "dockside";
+
+/// The router is told at the latest when there are so many bytes, with what each record costs it besides.
+const UNTOLD_BYTES: usize = 256 << 10;
+const RECORD_OVERHEAD: usize = 256;
 
 /// The live log or another part does not work any more: the process must end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,12 +114,11 @@ struct Producer {
     /// Entries of the direct lane that wait for the doorbell.
     pending: Vec<u8>,
     pending_charge: u64,
-}
-
-/// The reading end: one, in the dispatcher.
-pub(crate) struct LogReader {
-    link: Link,
-    expected: u64,
+    early: Arc<Early>,
+    /// Bytes that the router has not been told of: nobody waits for what the reader has been handed.
+    untold: usize,
+    /// Whether an onlooker waits for it.
+    is_looked_at: bool,
 }
 
 /// Another reading end, which may lose records and holds nobody up: while it does not read, the router
@@ -151,11 +162,20 @@ pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader, Onlo
         tx.subscribe(TOPIC).map_err(|error| router_gone(&error))?;
         Ok(Link { rx, _tx: tx, paused: false })
     };
-    let reader = LogReader { link: reads("dispatcher")?, expected: 0 };
+    let early = Arc::new(Early::default());
+    let reader = LogReader::new(reads("dispatcher")?, Arc::clone(&early));
     let onlooker = Onlooker { link: reads("onlooker")?, expected: 0 };
     let (link, _, _) = build("producer")?;
     let pending = Vec::with_capacity(LARGE);
-    let producer = Producer { link, next_number: 0, pending, pending_charge: 0 };
+    let producer = Producer {
+        link,
+        next_number: 0,
+        pending,
+        pending_charge: 0,
+        early,
+        untold: 0,
+        is_looked_at: false,
+    };
     let log = LiveLog {
         producer: Mutex::new(producer),
         asides: Mutex::default(),
@@ -229,9 +249,16 @@ impl LiveLog {
         self.watch(Err(dead));
     }
 
-    /// The number of the next record: whatever is accepted from now on is in it, or behind it.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.producer().next_number
+    /// An onlooker begins. The number of the next record: whatever is accepted from now on is in it, or behind it.
+    pub(crate) fn begin_to_look(&self) -> u64 {
+        let mut producer = self.producer();
+        producer.is_looked_at = true;
+        producer.next_number
+    }
+
+    /// Nobody looks on any more.
+    pub(crate) fn end_to_look(&self) {
+        self.producer().is_looked_at = false;
     }
 
     /// Whether the log still works.
@@ -281,26 +308,26 @@ impl Producer {
         let mut record = Vec::with_capacity(RECORD_HEADER + entries.len());
         record.extend_from_slice(&Record::header(self.next_number, lane, charge));
         record.extend_from_slice(entries);
+        let record = Bytes::from(record);
+        let is_handed = self.early.hand(self.next_number, &record);
         self.next_number += 1;
-        // The router takes the whole buffer at each event, so one that is not empty has an event
-        // on its way already.
-        let mut record = Some(Bytes::from(record));
-        {
-            let mut buffer = self.link.buffer();
-            if !buffer.is_empty()
-                && let Some(bytes) = record.take()
-            {
-                let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), bytes, false);
-                buffer.push_back(Packet::Publish(publish, None));
-            }
+        let mut buffer = self.link.buffer();
+        if buffer.is_empty() {
+            self.untold = 0;
         }
-        match record {
-            Some(bytes) => {
-                let sent = self.link.publish(TOPIC, bytes);
-                sent.map(|_| ()).map_err(|error| router_gone(&error))
-            }
-            None => Ok(()),
+        // The router takes the whole buffer at each event, so with what it was told of an event is on its way already.
+        let is_told = !buffer.is_empty() && self.untold == 0;
+        let untold = self.untold + record.len() + RECORD_OVERHEAD;
+        let may_wait = is_handed && !self.is_looked_at && untold <= UNTOLD_BYTES;
+        if is_told || may_wait {
+            self.untold = if is_told { 0 } else { untold };
+            let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), record, false);
+            buffer.push_back(Packet::Publish(publish, None));
+            return Ok(());
         }
+        drop(buffer);
+        self.untold = 0;
+        self.link.publish(TOPIC, record).map(|_| ()).map_err(|error| router_gone(&error))
     }
 }
 
@@ -363,33 +390,6 @@ impl Onlooker {
         let missed = number.saturating_sub(self.expected);
         self.expected = number + 1;
         Some(PassedBy { record, missed })
-    }
-}
-
-impl LogReader {
-    /// The next record's bytes, checked to be the one behind the last. Nothing is lost if the
-    /// future is dropped.
-    pub(crate) async fn next(&mut self) -> Result<Bytes, Dead> {
-        let bytes = self.link.next().await?;
-        self.check(bytes)
-    }
-
-    fn check(&mut self, bytes: Bytes) -> Result<Bytes, Dead> {
-        match Record::parse(&bytes) {
-            Some(record) if record.number == self.expected => self.expected += 1,
-            Some(record) => {
-                return Err(Dead(format!(
-                    "the live log is broken: record {} came where {} was due; messages in between are lost",
-                    record.number, self.expected
-                )));
-            }
-            None => {
-                return Err(Dead(
-                    "the live log is broken: it returned bytes that are no record".to_owned(),
-                ));
-            }
-        }
-        Ok(bytes)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What every connection shares.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::task::Poll;
+use std::time::Instant;
 
 use dockside_access::policy::Policy;
 use dockside_interceptor::Interceptor;
@@ -25,6 +27,7 @@ use crate::listener::{Sockets, Turns};
 use crate::live_log::LiveLog;
 use crate::message::MESSAGE_OVERHEAD;
 use crate::metrics::{ConnectionMetrics, Latency, LimitMetrics, StoreSeen};
+use crate::patience::Patience;
 use crate::publish::Interceptors;
 use crate::pulse::Pulse;
 use crate::reading::Reading;
@@ -196,11 +199,27 @@ impl Shared {
         }
     }
 
+    /// Waits for the doorbell, and looks out for it before sleeping where that is worth it.
+    async fn next_ring(&self, patience: &mut Patience) {
+        let mut ring = pin!(self.doorbell.notified());
+        if let Some(until) = patience.until(Instant::now()) {
+            while Instant::now() < until {
+                if ring.as_mut().enable() {
+                    return patience.looked(true);
+                }
+                tokio::task::yield_now().await;
+            }
+            patience.looked(false);
+        }
+        ring.await;
+    }
+
     /// Sends on what connections have gathered, once all that are ready have had their turn: one
     /// wake-up of the other threads for many messages, and no timer.
     pub(crate) async fn answer_the_doorbell(&self) {
+        let mut patience = Patience::default();
         loop {
-            self.doorbell.notified().await;
+            self.next_ring(&mut patience).await;
             let_others_go_first().await;
             self.log.flush();
             match self.writer.take_turn() {
@@ -210,7 +229,11 @@ impl Shared {
                     let_others_go_first().await;
                     self.writer.finish_turn();
                 }
-                Turn::Declined => self.writer.wake(),
+                Turn::Declined => {
+                    self.writer.wake();
+                    // It has something to do, perhaps on this core.
+                    patience.rest();
+                }
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::task::Poll;
+
 use super::*;
 use crate::record::{Entry, append};
 
@@ -26,6 +28,94 @@ async fn records_come_back_in_the_order_they_were_appended() {
     assert!(log.is_alive());
 }
 
+async fn number(reader: &mut LogReader) -> u64 {
+    Record::parse(&reader.next().await.unwrap()).unwrap().number
+}
+
+/// What is there without waiting for anybody, the router's thread among them.
+async fn at_once(reader: &mut LogReader) -> Option<u64> {
+    let mut next = std::pin::pin!(number(reader));
+    std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(number) => Poll::Ready(Some(number)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reader_that_has_read_everything_is_handed_what_comes_next() {
+    let (log, mut reader, mut onlooker) = open(&config::LiveLog::default()).unwrap();
+    for number in 0..1_000 {
+        log.append_group(&entries(1), 0);
+        assert_eq!(at_once(&mut reader).await, Some(number));
+        assert_eq!(at_once(&mut reader).await, None, "once");
+    }
+    // The router is told of them, some at a time, and at once if anybody looks.
+    assert_eq!(log.begin_to_look(), 1_000);
+    log.append_group(&entries(1), 0);
+    assert_eq!(at_once(&mut reader).await, Some(1_000));
+    let mut next = 0;
+    while next <= 1_000 {
+        let passed = onlooker.next().await.unwrap();
+        assert_eq!(passed.missed, 0);
+        assert_eq!(Record::parse(&passed.record).unwrap().number, next);
+        next += 1;
+    }
+    log.end_to_look();
+    log.append_group(&entries(1), 0);
+    assert_eq!(at_once(&mut reader).await, Some(1_001));
+    assert_eq!(log.producer().link.buffer().len(), 1, "the router is not told of one");
+}
+
+#[tokio::test]
+async fn one_that_is_behind_reads_the_log_and_is_handed_again_when_it_has_caught_up() {
+    let (log, mut reader, _) = open(&config::LiveLog::default()).unwrap();
+    (0..200).for_each(|_| log.append_group(&entries(1), 0));
+    for expected in 0..64 {
+        assert_eq!(at_once(&mut reader).await, Some(expected), "so many wait for it");
+    }
+    for expected in 64..200 {
+        assert_eq!(number(&mut reader).await, expected, "the others are in the log");
+    }
+    log.append_group(&entries(1), 0);
+    assert_eq!(at_once(&mut reader).await, Some(200));
+    // A record that is much is handed alone.
+    log.append_group(&entries(LARGE as u64 / 13), 0);
+    log.append_group(&entries(LARGE as u64 / 13), 0);
+    log.append_group(&entries(LARGE as u64 / 13), 0);
+    for expected in 201..204 {
+        assert_eq!(number(&mut reader).await, expected);
+    }
+}
+
+/// Whatever the two ways bring when: each record once, in its order, with nothing left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_ways_are_one_order() {
+    const RECORDS: u64 = 20_000;
+    let (log, mut reader, _) = open(&config::LiveLog::default()).unwrap();
+    let log = Arc::new(log);
+    let (room, mut rooms) = tokio::sync::mpsc::channel(256);
+    let producer = std::thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            for number in 0..RECORDS {
+                // Bursts of every length, with what is under way bounded as the budgets do.
+                room.blocking_send(()).unwrap();
+                log.append_group(&entries(1 + number * number % 40), 0);
+                if number % 977 < 300 {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    });
+    for expected in 0..RECORDS {
+        assert_eq!(number(&mut reader).await, expected);
+        rooms.recv().await.unwrap();
+    }
+    producer.join().unwrap();
+    assert!(log.is_alive());
+}
+
 #[tokio::test]
 async fn a_gap_is_the_end() {
     let config = config::LiveLog { segment_bytes: 65_536, segments: 2, ..Default::default() };
@@ -51,6 +141,7 @@ async fn a_gap_is_the_end() {
 async fn an_onlooker_loses_records_and_is_told() {
     let config = config::LiveLog { segment_bytes: 65_536, segments: 2, ..Default::default() };
     let (log, mut reader, mut onlooker) = open(&config).unwrap();
+    assert_eq!(log.begin_to_look(), 0);
     let mut read = 0;
     for _ in 0..1_000 {
         log.append_group(&entries(1_000), 0);

@@ -66,6 +66,7 @@ impl Drop for Seat {
         watchers.desks.retain(|desk| !Arc::ptr_eq(desk, &self.desk));
         if watchers.desks.is_empty() {
             tail.is_watched.store(false, Ordering::Release);
+            self.shared.log.end_to_look();
             watchers.passed.clear();
         }
     }
@@ -86,7 +87,7 @@ impl Tail {
         }
         // Before the number is asked for: what the dispatcher fetches from then on is there for it.
         tail.is_watched.store(true, Ordering::Release);
-        let desk = Arc::new(Desk::new(filter, shared.log.next_number()));
+        let desk = Arc::new(Desk::new(filter, shared.log.begin_to_look()));
         watchers.desks.push(Arc::clone(&desk));
         drop(watchers);
         tail.begun.notify_one();
