@@ -13,6 +13,7 @@
 //! again, where it passes it over.
 
 mod early;
+mod onlooker;
 mod reader;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use rumqttd::{Notification, Router, RouterConfig};
 use tokio::sync::{Notify, oneshot};
 
 use self::early::Early;
+pub(crate) use self::onlooker::{Onlooker, PassedBy};
 pub(crate) use self::reader::LogReader;
 use crate::config;
 use crate::keep::KeepAside;
@@ -38,6 +40,10 @@ const TOPIC: &str = "dockside";
 /// The router is told at the latest when there are so many bytes, with what each record costs it besides.
 const UNTOLD_BYTES: usize = 256 << 10;
 const RECORD_OVERHEAD: usize = 256;
+
+/// With so many bytes that the router has not taken nothing more is handed over: what the reader has had is not in the
+/// budgets any more.
+const UNTAKEN_BYTES: usize = 4 << 20;
 
 /// The live log or another part does not work any more: the process must end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,21 +123,12 @@ struct Producer {
     early: Arc<Early>,
     /// Bytes that the router has not been told of: nobody waits for what the reader has been handed.
     untold: usize,
+    /// Bytes that the router has not taken.
+    untaken: usize,
+    /// The next record is not handed over.
+    by_the_log: bool,
     /// Whether an onlooker waits for it.
     is_looked_at: bool,
-}
-
-/// Another reading end, which may lose records and holds nobody up: while it does not read, the router
-/// gives it the next 200 records and then forgets it until it is ready again.
-pub(crate) struct Onlooker {
-    link: Link,
-    expected: u64,
-}
-
-/// A record that went by, and how many went by unseen before it.
-pub(crate) struct PassedBy {
-    pub(crate) record: Bytes,
-    pub(crate) missed: u64,
 }
 
 struct Link {
@@ -164,7 +161,7 @@ pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader, Onlo
     };
     let early = Arc::new(Early::default());
     let reader = LogReader::new(reads("dispatcher")?, Arc::clone(&early));
-    let onlooker = Onlooker { link: reads("onlooker")?, expected: 0 };
+    let onlooker = Onlooker::new(reads("onlooker")?);
     let (link, _, _) = build("producer")?;
     let pending = Vec::with_capacity(LARGE);
     let producer = Producer {
@@ -174,6 +171,8 @@ pub(crate) fn open(config: &config::LiveLog) -> Result<(LiveLog, LogReader, Onlo
         pending_charge: 0,
         early,
         untold: 0,
+        untaken: 0,
+        by_the_log: false,
         is_looked_at: false,
     };
     let log = LiveLog {
@@ -205,6 +204,16 @@ impl LiveLog {
     /// Sends what the direct lane has gathered.
     pub(crate) fn flush(&self) {
         let flushed = self.producer().flush();
+        self.watch(flushed);
+    }
+
+    /// As [`LiveLog::flush`], with nothing handed over: it is there when the router has it.
+    pub(crate) fn flush_by_the_log(&self) {
+        let mut producer = self.producer();
+        producer.by_the_log = true;
+        let flushed = producer.flush();
+        producer.by_the_log = false;
+        drop(producer);
         self.watch(flushed);
     }
 
@@ -309,12 +318,14 @@ impl Producer {
         record.extend_from_slice(&Record::header(self.next_number, lane, charge));
         record.extend_from_slice(entries);
         let record = Bytes::from(record);
-        let is_handed = self.early.hand(self.next_number, &record);
-        self.next_number += 1;
         let mut buffer = self.link.buffer();
         if buffer.is_empty() {
-            self.untold = 0;
+            (self.untold, self.untaken) = (0, 0);
         }
+        let may_be_handed = !self.by_the_log && self.untaken < UNTAKEN_BYTES;
+        let is_handed = may_be_handed && self.early.hand(self.next_number, &record);
+        self.next_number += 1;
+        self.untaken += record.len() + RECORD_OVERHEAD;
         // The router takes the whole buffer at each event, so with what it was told of an event is on its way already.
         let is_told = !buffer.is_empty() && self.untold == 0;
         let untold = self.untold + record.len() + RECORD_OVERHEAD;
@@ -357,39 +368,6 @@ impl Link {
             }
         }
         Ok(None)
-    }
-}
-
-impl Onlooker {
-    /// The next record that the log still has. Nothing is lost if the future is dropped.
-    ///
-    /// # Errors
-    /// [`Dead`]: the router is gone, which others report.
-    pub(crate) async fn next(&mut self) -> Result<PassedBy, Dead> {
-        loop {
-            let record = self.link.next().await?;
-            if let Some(passed) = self.passed(record) {
-                return Ok(passed);
-            }
-        }
-    }
-
-    /// The next record of those that the router has given anyway; none once it has paused.
-    pub(crate) async fn left_over(&mut self) -> Result<Option<PassedBy>, Dead> {
-        let record = self.link.taken().await?;
-        Ok(record.and_then(|record| self.passed(record)))
-    }
-
-    /// Whether the router gives nothing until somebody asks again.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.link.paused
-    }
-
-    fn passed(&mut self, record: Bytes) -> Option<PassedBy> {
-        let number = Record::parse(&record)?.number;
-        let missed = number.saturating_sub(self.expected);
-        self.expected = number + 1;
-        Some(PassedBy { record, missed })
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 /// How long one looks at most: a client has its answer by then, has sent what comes next, and been woken for both.
 const AT_MOST: Duration = Duration::from_micros(100);
 
-/// Looks that were worth it, at most: so many in vain end it.
-const WORTH_AT_MOST: u32 = 8;
+/// Looks that were worth it, at most. One in vain counts as two: of three, two must be worth it.
+const WORTH_AT_MOST: u32 = 32;
+const IN_VAIN: u32 = 2;
 
 /// So many times one sleeps at once before it is tried again.
 const TRY_EVERY: u32 = 64;
@@ -46,7 +47,10 @@ impl Patience {
 
     /// Whether something came while one looked.
     pub(crate) fn looked(&mut self, has_come: bool) {
-        self.worth = if has_come { (self.worth + 1).min(WORTH_AT_MOST) } else { self.worth / 2 };
+        self.worth = match has_come {
+            true => (self.worth + 1).min(WORTH_AT_MOST),
+            false => self.worth.saturating_sub(IN_VAIN),
+        };
     }
 }
 
@@ -71,24 +75,30 @@ mod tests {
             patience.looked(false);
             !looks(&mut patience)
         });
-        assert_eq!(in_vain, Some(4), "8, 4, 2, 1");
+        assert_eq!(in_vain, Some(WORTH_AT_MOST / IN_VAIN));
         assert_eq!(tries(&mut patience), TRY_EVERY - 1);
         patience.looked(true);
         patience.rest();
         assert!(!looks(&mut patience) && looks(&mut patience), "this time");
     }
 
-    /// What comes more seldom than half the time while one looks is not waited for.
-    #[test]
-    fn seldom_is_not_worth_it() {
+    /// Of so many rings, how many were looked out for, if something comes in these looks.
+    fn looked(rings: u32, has_come: impl Fn(u32) -> bool) -> u32 {
         let mut patience = Patience::default();
-        let mut looked = 0;
-        for ring in 0..64_000 {
+        let mut looks = 0;
+        for _ in 0..rings {
             if patience.until(Instant::now()).is_some() {
-                looked += 1;
-                patience.looked(ring % 4 == 0);
+                patience.looked(has_come(looks));
+                looks += 1;
             }
         }
-        assert!(looked < 64_000 / 30, "{looked}");
+        looks
+    }
+
+    #[test]
+    fn what_comes_half_the_time_is_not_waited_for() {
+        assert!(looked(64_000, |look| look % 2 == 0) < 64_000 / 25);
+        assert!(looked(64_000, |look| look % 4 == 0) < 64_000 / 40);
+        assert!(looked(64_000, |look| look % 4 != 0) > 60_000, "three of four");
     }
 }

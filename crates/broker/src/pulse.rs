@@ -74,7 +74,7 @@ pub(crate) async fn run(shared: &Shared) {
         record::append(&mut entry, &Entry::Barrier(number));
         shared.log.append_direct(&entry, 0);
         // Whoever else sends on what is gathered may be in a transaction.
-        shared.log.flush();
+        shared.log.flush_by_the_log();
     };
     beat(&shared.pulse, send).await;
 }

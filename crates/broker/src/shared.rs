@@ -202,6 +202,10 @@ impl Shared {
     /// Waits for the doorbell, and looks out for it before sleeping where that is worth it.
     async fn next_ring(&self, patience: &mut Patience) {
         let mut ring = pin!(self.doorbell.notified());
+        if ring.as_mut().enable() {
+            // It came before: that says nothing about what comes next.
+            return;
+        }
         if let Some(until) = patience.until(Instant::now()) {
             while Instant::now() < until {
                 if ring.as_mut().enable() {
@@ -227,7 +231,9 @@ impl Shared {
                 Turn::Taken => {
                     // Whoever waited for it answers before anything else is done.
                     let_others_go_first().await;
-                    self.writer.finish_turn();
+                    if self.writer.finish_turn() {
+                        patience.rest();
+                    }
                 }
                 Turn::Declined => {
                     self.writer.wake();

@@ -59,7 +59,7 @@ impl Early {
         }
     }
 
-    /// The reader has had the record of this number from the log.
+    /// The reader has had the record of this number, from the log or from here.
     pub(super) fn had(&self, number: u64) {
         let mut state = self.state();
         state.next = state.next.max(number + 1);

@@ -10,6 +10,9 @@ use super::early::Early;
 use super::{Dead, Link};
 use crate::record::Record;
 
+/// Records that are passed over before others have their turn.
+const PASSED_A_TURN: usize = 256;
+
 /// The reading end: one, in the dispatcher.
 pub(crate) struct LogReader {
     link: Link,
@@ -25,10 +28,15 @@ impl LogReader {
     /// The next record's bytes, checked to be the one behind the last. Nothing is lost if the
     /// future is dropped.
     pub(crate) async fn next(&mut self) -> Result<Bytes, Dead> {
+        let mut passed = 0_usize;
         loop {
             let bytes = self.any().await?;
             if self.is_next(&bytes)? {
                 return Ok(bytes);
+            }
+            passed += 1;
+            if passed.is_multiple_of(PASSED_A_TURN) {
+                tokio::task::yield_now().await;
             }
         }
     }

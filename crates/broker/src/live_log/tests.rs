@@ -18,7 +18,7 @@ async fn records_come_back_in_the_order_they_were_appended() {
     let mut lanes = Vec::new();
     let mut count = 0;
     while count < 10_005 {
-        let bytes = reader.next().await.unwrap();
+        let bytes = next(&mut reader).await.unwrap();
         let record = Record::parse(&bytes).unwrap();
         lanes.push((record.lane, record.charge));
         count += record.entries.count();
@@ -28,8 +28,13 @@ async fn records_come_back_in_the_order_they_were_appended() {
     assert!(log.is_alive());
 }
 
+async fn next(reader: &mut LogReader) -> Result<Bytes, Dead> {
+    let next = tokio::time::timeout(std::time::Duration::from_secs(60), reader.next());
+    next.await.expect("a record")
+}
+
 async fn number(reader: &mut LogReader) -> u64 {
-    Record::parse(&reader.next().await.unwrap()).unwrap().number
+    Record::parse(&next(reader).await.unwrap()).unwrap().number
 }
 
 /// What is there without waiting for anybody, the router's thread among them.
@@ -65,6 +70,25 @@ async fn a_reader_that_has_read_everything_is_handed_what_comes_next() {
     log.append_group(&entries(1), 0);
     assert_eq!(at_once(&mut reader).await, Some(1_001));
     assert_eq!(log.producer().link.buffer().len(), 1, "the router is not told of one");
+}
+
+/// The router is stuck for all that anybody knows: what it does not take is bounded by the budgets again.
+#[tokio::test]
+async fn much_that_the_router_has_not_taken_is_not_handed_over() {
+    let (log, mut reader, _) = open(&config::LiveLog::default()).unwrap();
+    log.append_group(&entries(1), 0);
+    assert_eq!(at_once(&mut reader).await, Some(0));
+    log.producer().untaken = UNTAKEN_BYTES;
+    log.append_group(&entries(1), 0);
+    assert_eq!(log.producer().early.take(std::task::Waker::noop()), None);
+    assert_eq!(number(&mut reader).await, 1, "by the log");
+    // As a barrier that tells whether the router works.
+    assert!(log.append_direct(&entries(1), 0));
+    log.flush_by_the_log();
+    assert_eq!(log.producer().early.take(std::task::Waker::noop()), None);
+    assert_eq!(number(&mut reader).await, 2);
+    log.append_group(&entries(1), 0);
+    assert_eq!(at_once(&mut reader).await, Some(3));
 }
 
 #[tokio::test]
@@ -127,7 +151,7 @@ async fn a_gap_is_the_end() {
     }
     let mut outcome = Ok(Bytes::new());
     while outcome.is_ok() {
-        outcome = reader.next().await;
+        outcome = next(&mut reader).await;
     }
     let dead = outcome.unwrap_err();
     assert!(dead.to_string().contains("are lost"), "{dead}");
@@ -145,7 +169,7 @@ async fn an_onlooker_loses_records_and_is_told() {
     let mut read = 0;
     for _ in 0..1_000 {
         log.append_group(&entries(1_000), 0);
-        read += Record::parse(&reader.next().await.unwrap()).unwrap().entries.count();
+        read += Record::parse(&next(&mut reader).await.unwrap()).unwrap().entries.count();
     }
     assert_eq!(read, 1_000_000, "the reader that counts lost nothing for it");
     let (mut seen, mut missed) = (0, 0);
@@ -164,7 +188,7 @@ async fn an_onlooker_that_does_not_look_is_paused() {
     let (log, mut reader, mut onlooker) = open(&config::LiveLog::default()).unwrap();
     for _ in 0..1_000 {
         log.append_group(&entries(1), 0);
-        reader.next().await.unwrap();
+        next(&mut reader).await.unwrap();
     }
     let mut left_over = 0;
     while onlooker.left_over().await.unwrap().is_some() {

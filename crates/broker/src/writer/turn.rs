@@ -85,21 +85,22 @@ impl WriterQueue {
         Turn::Declined
     }
 
-    /// Lets what was kept in a turn go on.
-    pub(crate) fn finish_turn(&self) {
+    /// Lets what was kept in a turn go on. Whether the writer's own thread was woken.
+    pub(crate) fn finish_turn(&self) -> bool {
         match self.desk.get().map(|desk| desk.try_lock()) {
             Some(Ok(mut desk)) => {
-                let Some(work) = desk.as_mut() else { return };
+                let Some(work) = desk.as_mut() else { return false };
                 work.go_on();
                 if !work.is_log_to_finish() && work.ask_mover() && !work.wants_its_thread() {
-                    return;
+                    return false;
                 }
             }
             // The writer is at it, and begins with this.
-            Some(Err(TryLockError::WouldBlock)) | None => return,
+            Some(Err(TryLockError::WouldBlock)) | None => return false,
             Some(Err(TryLockError::Poisoned(_))) => {}
         }
         self.wake();
+        true
     }
 }
 
