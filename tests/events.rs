@@ -354,7 +354,7 @@ async fn docksim_notices_a_broker_that_does_not_answer_rightly() {
         fn filters(&self) -> Vec<String> {
             vec!["thing/product/+/events".to_owned()]
         }
-        fn intercept(&self, _: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+        fn intercept(&self, _: &Intercepted<'_>, effects: &mut Effects<'_>) -> Verdict {
             let (topic, payload) = (REPLY.to_owned(), b"{\"data\":{\"result\":1}}".to_vec());
             effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce, after: After::Kept });
             Verdict::Forward

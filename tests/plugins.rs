@@ -22,7 +22,7 @@ impl Interceptor for Broken {
         vec!["broken/#".to_owned(), "consume".to_owned()]
     }
 
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects<'_>) -> Verdict {
         let reply = Reply {
             topic: "r".into(),
             payload: b"r".to_vec(),

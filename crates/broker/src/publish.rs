@@ -12,10 +12,9 @@ use dockside_interceptor::{Announcement, EventRecord, Intercepted, Reply, Unansw
 use dockside_mqtt::packet::Publish;
 use dockside_mqtt::property::{Properties, PropertyId, Value};
 use dockside_mqtt::{ProtocolError, QoS, ReasonCode, topic};
-use dockside_store::Audit;
 
 pub(crate) use self::intercept::{Interceptors, audit_will};
-use self::intercept::{Wanted, intercept, watch};
+use self::intercept::{Seen, Wanted, intercept, watch};
 pub(crate) use self::operator::{Refused, for_operator};
 use crate::access::Permit;
 use crate::budget::{Counted, InTurn, OnItsWay};
@@ -150,9 +149,7 @@ pub(crate) struct Accepted {
     pub(crate) replies: Vec<Reply>,
     /// Something is kept of it: the publisher hears of it afterwards.
     pub(crate) is_recorded: bool,
-    record: Option<EventRecord>,
-    audited: Option<Audit>,
-    /// Whose it is, if it is a gateway's.
+    /// Whose it is, if replies wait for somebody.
     pub(crate) gateway: Option<Box<str>>,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) unanswered: Option<Unanswered>,
@@ -221,7 +218,7 @@ pub(crate) fn route(
 ) -> Accepted {
     let topic = routable.permit.topic();
     let mut accepted = Accepted::default();
-    let mut verdict = Verdict::Forward;
+    let mut seen = Seen::default();
     if routable.way.is_claimed || routable.way.is_watched {
         let intercepted = Intercepted {
             topic,
@@ -236,23 +233,23 @@ pub(crate) fn route(
             watch(shared, &intercepted, session);
         }
         if routable.way.is_claimed {
-            verdict = intercept(shared, &intercepted, client, &mut accepted);
+            seen = intercept(shared, &intercepted, client, &mut accepted);
         }
     }
     batch.carry_charge(routable);
     // What is retained is there for long: how long it took would be told when it goes.
     let read = if publish.retain { None } else { batch.timed() };
     let out = batch.entries(routable.way.lane);
-    if let Some(audited) = accepted.audited.take() {
+    if let Some(audited) = seen.audited {
         // Not obeyed before it is written down.
         accepted.is_recorded = true;
         keep::append_aside(&shared.log, out, KeepAside::Audit(Box::new(audited)));
     }
-    if let Some(record) = accepted.record.take() {
+    if let Some(record) = seen.record {
         accepted.is_recorded = true;
         append_record(out, &record, publish.payload);
     }
-    if verdict == Verdict::Forward {
+    if seen.verdict == Verdict::Forward {
         let mut forwarded = Vec::new();
         let (properties, expiry) = forwardable(shared, publish.properties, &mut forwarded);
         let published = Published {
@@ -294,7 +291,7 @@ pub(crate) fn append_by_reference(shared: &Shared, out: &mut Vec<u8>, published:
     record::append(out, &Entry::Large(number, 0));
 }
 
-fn append_record(out: &mut Vec<u8>, record: &EventRecord, payload: &[u8]) {
+fn append_record(out: &mut Vec<u8>, record: &EventRecord<'_>, payload: &[u8]) {
     let details = record.details.as_ref().filter(|details| keep::can_be_written(record, details));
     let numbers = details.map(keep::numbers);
     let track = details.and_then(|details| details.track.as_deref());

@@ -37,7 +37,7 @@ impl Interceptor for Commands {
         COMMANDS.map(|(topic, _)| format!("thing/product/+/{topic}")).to_vec()
     }
 
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects<'_>) -> Verdict {
         let rest = publish.topic.strip_prefix("thing/product/").and_then(|t| t.split_once('/'));
         if let Some((gateway, topic)) = rest.filter(|(sn, _)| is_serial_number(sn))
             && let Some((_, what)) = COMMANDS.into_iter().find(|(known, _)| *known == topic)

@@ -88,15 +88,21 @@ pub(crate) fn holds(input: &[u8]) {
         replies.iter().for_each(|reply| check_reply(topic, payload, reply));
         let record = effects.take_record();
         assert_eq!(record, again.take_record(), "another record of the same event");
-        if let Some(record) = record {
+        check_rest(&mut effects);
+        // The table is looked at until here.
+        if let Some(record) = record.map(EventRecord::into_owned) {
             check_record(topic, &record);
             fold(&mut kept.0, payload, &record);
         }
-        check_rest(&mut effects);
     }
 }
 
-fn look(gateways: &Gateways, kept: &Table, topic: &str, payload: &[u8]) -> Effects {
+fn look<'p>(
+    gateways: &Gateways,
+    kept: &'p Table,
+    topic: &'p str,
+    payload: &'p [u8],
+) -> Effects<'p> {
     let mut effects = Effects::default();
     let plugins: [&dyn Interceptor; 2] = [gateways, &Commands];
     for plugin in plugins {
@@ -141,7 +147,7 @@ fn check_reply(topic: &str, payload: &[u8], reply: &Reply) {
     }
 }
 
-fn check_record(topic: &str, record: &EventRecord) {
+fn check_record(topic: &str, record: &EventRecord<'_>) {
     assert_eq!((topic, &*record.gateway, record.received_ms), (TOPICS[0], GATEWAY, NOW_MS));
     assert!(!record.method.is_empty());
     assert!(record.percent.is_none_or(|percent| (0..=100).contains(&percent)));
@@ -151,7 +157,7 @@ fn check_record(topic: &str, record: &EventRecord) {
 }
 
 /// As the broker follows what was recorded.
-fn fold(tasks: &mut Tasks, payload: &[u8], record: &EventRecord) {
+fn fold(tasks: &mut Tasks, payload: &[u8], record: &EventRecord<'_>) {
     if &*record.method != FLIGHTTASK_PROGRESS {
         return;
     }
@@ -180,7 +186,7 @@ fn fold(tasks: &mut Tasks, payload: &[u8], record: &EventRecord) {
     assert!(tasks.len() <= 4);
 }
 
-fn check_rest(effects: &mut Effects) {
+fn check_rest(effects: &mut Effects<'_>) {
     if let Some(announcement) = effects.take_announcement() {
         assert_eq!(announcement.gateway, GATEWAY);
         assert!(announcement.aircraft.len() <= AIRCRAFT_AT_MOST);

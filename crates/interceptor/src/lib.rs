@@ -30,7 +30,7 @@ pub trait Interceptor: Send + Sync {
     }
 
     /// Looks at one publish. Effects take hold only if this returns.
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict;
+    fn intercept<'p>(&self, publish: &Intercepted<'p>, effects: &mut Effects<'p>) -> Verdict;
 }
 
 /// What the broker has kept of what was recorded, a second behind at most.
@@ -80,9 +80,10 @@ impl fmt::Debug for Intercepted<'_> {
 }
 
 /// What becomes of the publish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It goes to its subscribers, byte for byte.
+    #[default]
     Forward,
     /// It is acknowledged and goes to nobody.
     Consume,
@@ -90,12 +91,12 @@ pub enum Verdict {
 
 /// What the plugin wants done besides.
 #[derive(Default, Debug)]
-pub struct Effects {
+pub struct Effects<'p> {
     replies: Vec<Reply>,
-    record: Option<EventRecord>,
+    record: Option<EventRecord<'p>>,
     announcement: Option<Announcement>,
     unanswered: Option<Unanswered>,
-    heard: Option<Heard>,
+    heard: Option<Heard<'p>>,
     audited: Option<Audited>,
 }
 
@@ -126,21 +127,22 @@ pub enum After {
     Client(Box<str>),
 }
 
-/// What is kept of an event, with its payload, before its publisher hears anything.
+/// What is kept of an event, with its payload, before its publisher hears anything. Texts are parts of the publish where they
+/// stand there as they are.
 #[derive(Clone, PartialEq, Debug)]
-pub struct EventRecord {
+pub struct EventRecord<'p> {
     /// Wall clock, milliseconds since 1970.
     pub received_ms: u64,
     /// Serial number of the topic.
-    pub gateway: Box<str>,
+    pub gateway: Cow<'p, str>,
     /// Method.
-    pub method: Cow<'static, str>,
+    pub method: Cow<'p, str>,
     /// Transaction identifier; empty without one.
-    pub tid: Box<str>,
+    pub tid: Cow<'p, str>,
     /// Flight task.
-    pub task: Option<Box<str>>,
+    pub task: Option<Cow<'p, str>>,
     /// What the event says of the task.
-    pub status: Option<Box<str>>,
+    pub status: Option<Cow<'p, str>>,
     /// Number of the step.
     pub step: Option<i64>,
     /// Progress, 0 to 100.
@@ -151,18 +153,39 @@ pub struct EventRecord {
     pub key: [u8; 16],
     /// What else it says of the task, by whoever has read it; without, the broker reads a `flighttask_progress`
     /// itself to know how the task stands.
-    pub details: Option<Details>,
+    pub details: Option<Details<'p>>,
+}
+
+impl EventRecord<'_> {
+    /// For longer than the publish.
+    #[must_use]
+    pub fn into_owned(self) -> EventRecord<'static> {
+        let details = self.details.map(|said| Details { track: said.track.map(owned), ..said });
+        EventRecord {
+            gateway: owned(self.gateway),
+            method: owned(self.method),
+            tid: owned(self.tid),
+            task: self.task.map(owned),
+            status: self.status.map(owned),
+            details,
+            ..self
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// What an event says of its flight task beyond what the history lists (`data.output` at DJI).
 #[derive(Clone, Default, PartialEq, Debug)]
-pub struct Details {
+pub struct Details<'p> {
     /// Progress as it was said, with its fraction; finite.
     pub percent: Option<f64>,
     /// Waypoint, wayline, state of the mission, files, reason of the last interruption, in this order.
     pub numbers: [Option<i64>; 5],
     /// The track that was flown.
-    pub track: Option<Box<str>>,
+    pub track: Option<Cow<'p, str>>,
     /// The device's clock, milliseconds since 1970, as it says.
     pub device_ms: Option<u64>,
 }
@@ -179,9 +202,9 @@ pub struct Announcement {
 
 /// A gateway was heard of.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Heard {
+pub struct Heard<'p> {
     /// Serial number of the topic.
-    pub gateway: Box<str>,
+    pub gateway: Cow<'p, str>,
     /// Whether a gateway that was not heard of before is one: other devices publish on some of its topics.
     pub is_gateway: bool,
     /// Whether it was an event, and whether it is answered at once.
@@ -191,9 +214,18 @@ pub struct Heard {
     /// What it is: `domain`, `type` and `sub_type`.
     pub model: Option<[i64; 3]>,
     /// Its firmware.
-    pub firmware: Option<Box<str>>,
+    pub firmware: Option<Cow<'p, str>>,
     /// All its aircraft.
     pub aircraft: Option<Vec<Box<str>>>,
+}
+
+impl Heard<'_> {
+    /// For longer than the publish.
+    #[must_use]
+    pub fn into_owned(self) -> Heard<'static> {
+        let (gateway, firmware) = (owned(self.gateway), self.firmware.map(owned));
+        Heard { gateway, firmware, ..self }
+    }
 }
 
 /// What is kept for whoever wants to know later who did what: never changed, and not the payload.
@@ -223,7 +255,7 @@ pub struct Unanswered {
 /// Replies one call may ask for; more are dropped.
 const REPLIES_AT_MOST: usize = 8;
 
-impl Effects {
+impl<'p> Effects<'p> {
     /// Asks for a reply.
     pub fn reply(&mut self, reply: Reply) {
         if self.replies.len() < REPLIES_AT_MOST {
@@ -232,7 +264,7 @@ impl Effects {
     }
 
     /// Asks for a record of this publish.
-    pub fn record(&mut self, record: EventRecord) {
+    pub fn record(&mut self, record: EventRecord<'p>) {
         self.record = Some(record);
     }
 
@@ -247,7 +279,7 @@ impl Effects {
     }
 
     /// Says that a gateway was heard of.
-    pub fn heard(&mut self, heard: Heard) {
+    pub fn heard(&mut self, heard: Heard<'p>) {
         self.heard = Some(heard);
     }
 
@@ -257,7 +289,7 @@ impl Effects {
     }
 
     /// Takes out who was heard of.
-    pub fn take_heard(&mut self) -> Option<Heard> {
+    pub fn take_heard(&mut self) -> Option<Heard<'p>> {
         self.heard.take()
     }
 
@@ -267,7 +299,7 @@ impl Effects {
     }
 
     /// Takes the record out.
-    pub fn take_record(&mut self) -> Option<EventRecord> {
+    pub fn take_record(&mut self) -> Option<EventRecord<'p>> {
         self.record.take()
     }
 
@@ -279,6 +311,12 @@ impl Effects {
     /// Takes the reason for no reply out.
     pub fn take_unanswered(&mut self) -> Option<Unanswered> {
         self.unanswered.take()
+    }
+
+    /// Whether a reply waits for somebody.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.replies.iter().any(|reply| reply.after != After::Kept)
     }
 
     /// Takes the replies out, in the order they were asked for.

@@ -131,7 +131,7 @@ impl Docks {
     }
 
     /// A gateway was heard of through a session; none is an operator's, which makes nobody online.
-    pub(crate) fn heard(&self, heard: &Heard, session: Option<Instance>, now_ms: u64) {
+    pub(crate) fn heard(&self, heard: &Heard<'_>, session: Option<Instance>, now_ms: u64) {
         let mut inner = self.inner();
         if let Some(is_replied) = heard.event {
             inner.events += 1;
@@ -267,7 +267,7 @@ impl Inner {
     }
 
     /// `false` if it is not known.
-    fn hear(&mut self, heard: &Heard, session: Option<Instance>, now_ms: u64) -> bool {
+    fn hear(&mut self, heard: &Heard<'_>, session: Option<Instance>, now_ms: u64) -> bool {
         let Some(dock) = self.docks.get_mut(&*heard.gateway) else { return false };
         if !dock.is_online() {
             self.offline.remove(&dock.place());

@@ -43,8 +43,8 @@ const DETAILS: usize = 56;
 /// Whether details come back as they were: a number is what stands for none, or a text longer than a flight task
 /// takes, in no event but a hostile one, whose payload is read again then.
 pub(crate) fn can_be_written(
-    record: &interceptor::EventRecord,
-    details: &interceptor::Details,
+    record: &interceptor::EventRecord<'_>,
+    details: &interceptor::Details<'_>,
 ) -> bool {
     let numbers = [record.step, record.result].into_iter().chain(details.numbers);
     let texts = [&record.task, &record.status, &details.track];
@@ -53,7 +53,7 @@ pub(crate) fn can_be_written(
 }
 
 /// The numbers of details, as they are written.
-pub(crate) fn numbers(said: &interceptor::Details) -> Numbers {
+pub(crate) fn numbers(said: &interceptor::Details<'_>) -> Numbers {
     let mut out = [0; DETAILS];
     out[..8].copy_from_slice(&said.percent.unwrap_or(f64::NAN).to_le_bytes());
     for (place, number) in out[8..48].as_chunks_mut().0.iter_mut().zip(said.numbers) {
@@ -202,7 +202,7 @@ mod tests {
         let details =
             || interceptor::Details { numbers: [Some(i64::MAX); 5], ..Default::default() };
         assert!(can_be_written(&record(), &details()));
-        let long = Some("f".repeat(TEXT_BYTES_AT_MOST + 1).into_boxed_str());
+        let long = Some("f".repeat(TEXT_BYTES_AT_MOST + 1).into());
         for (record, details) in [
             (interceptor::EventRecord { task: long.clone(), ..record() }, details()),
             (interceptor::EventRecord { result: Some(NONE), ..record() }, details()),

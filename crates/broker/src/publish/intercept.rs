@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dockside_interceptor::{Audited, Effects, Intercepted, Interceptor, Verdict};
+use dockside_interceptor::{Audited, Effects, EventRecord, Intercepted, Interceptor, Verdict};
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_store::Audit;
 
@@ -48,6 +48,14 @@ enum Wants {
 pub(super) struct Wanted {
     pub(super) is_claimed: bool,
     pub(super) is_watched: bool,
+}
+
+/// What plugins make of a publish before it goes its way.
+#[derive(Default)]
+pub(super) struct Seen<'p> {
+    pub(super) verdict: Verdict,
+    pub(super) record: Option<EventRecord<'p>>,
+    pub(super) audited: Option<Audit>,
 }
 
 impl Interceptors {
@@ -94,11 +102,11 @@ impl Interceptors {
 }
 
 /// Shows it to a plugin; a panic of it is nobody else's.
-fn call(
+fn call<'p>(
     shared: &Shared,
     plugin: &dyn Interceptor,
-    publish: &Intercepted<'_>,
-    effects: &mut Effects,
+    publish: &Intercepted<'p>,
+    effects: &mut Effects<'p>,
 ) -> Verdict {
     let began = Instant::now();
     let called = catch_unwind(AssertUnwindSafe(|| plugin.intercept(publish, effects)));
@@ -138,31 +146,33 @@ pub(super) fn watch(shared: &Shared, publish: &Intercepted<'_>, session: Option<
     });
 }
 
-pub(super) fn intercept(
+pub(super) fn intercept<'p>(
     shared: &Shared,
-    publish: &Intercepted<'_>,
+    publish: &Intercepted<'p>,
     client: &Client,
     accepted: &mut Accepted,
-) -> Verdict {
-    let mut verdict = Verdict::Forward;
+) -> Seen<'p> {
+    let mut seen = Seen::default();
     let mut effects = Effects::default();
     shared.interceptors.each(publish.topic, Wants::Claim, |plugin| {
         if call(shared, plugin, publish, &mut effects) == Verdict::Consume {
-            verdict = Verdict::Consume;
+            seen.verdict = Verdict::Consume;
         }
         if let Some(heard) = effects.take_heard() {
             let session = (!client.is_operator).then_some(client.instance);
             shared.docks.heard(&heard, session, publish.now_ms);
-            accepted.gateway = Some(heard.gateway);
+            if effects.waits() {
+                accepted.gateway = Some(heard.gateway.into());
+            }
         }
         let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
-        accepted.audited = audited.or(accepted.audited.take());
+        seen.audited = audited.or(seen.audited.take());
         accepted.replies.extend(effects.take_replies());
-        accepted.record = effects.take_record().or(accepted.record.take());
+        seen.record = effects.take_record().or(seen.record.take());
         accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
         accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });
-    verdict
+    seen
 }
 
 /// A will is written down when it is left: a command that is published for somebody who has gone is that one's.

@@ -97,6 +97,7 @@ impl History {
         if events.is_empty() {
             return Ok(());
         }
+        self.known.look_ahead(events.iter().map(|event| EventKey::from_bytes(event.key)));
         store.events(events.iter().filter(|event| self.is_new(event)).map(|event| {
             dockside_store::Event {
                 received_ms: event.received_ms,

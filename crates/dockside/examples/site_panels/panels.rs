@@ -45,7 +45,7 @@ impl Interceptor for Panels {
         vec!["site/panel/+/ask".to_owned()]
     }
 
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects<'_>) -> Verdict {
         match dock(publish.topic).zip(Ask::parse(publish.payload)) {
             Some((dock, ask)) => {
                 let task = publish.kept.flight_task(dock, None);

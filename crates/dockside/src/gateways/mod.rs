@@ -6,6 +6,8 @@
 
 mod counts;
 
+use std::borrow::Cow;
+
 use dockside_flighttask::answer::FLIGHTTASK_PROGRESS;
 use dockside_flighttask::methods::METHODS;
 use dockside_flighttask::telemetry::Telemetry;
@@ -48,14 +50,14 @@ impl Interceptor for Gateways {
         TELEMETRY_FILTERS.map(str::to_owned).to_vec()
     }
 
-    fn intercept(&self, publish: &Intercepted<'_>, effects: &mut Effects) -> Verdict {
+    fn intercept<'p>(&self, publish: &Intercepted<'p>, effects: &mut Effects<'p>) -> Verdict {
         if let Some(gateway) = telemetry_serial_number(publish.topic) {
             effects.heard(telemetry(gateway, publish.payload));
             return Verdict::Forward;
         }
         let of = |kind: Kind| Some((kind, kind.serial_number(publish.topic)?));
         match Kind::ALL.into_iter().find_map(of) {
-            Some((kind, gateway)) => self.message(kind, gateway, publish, effects),
+            Some((kind, gateway)) => self.message((kind, gateway), publish, effects),
             None => {
                 self.counts.no_serial_number(publish.topic);
                 effects.leave_unanswered(Unanswered {
@@ -69,16 +71,18 @@ impl Interceptor for Gateways {
 }
 
 impl Gateways {
-    fn message(&self, kind: Kind, gateway: &str, publish: &Intercepted<'_>, effects: &mut Effects) {
+    fn message<'p>(
+        &self,
+        (kind, gateway): (Kind, &'p str),
+        publish: &Intercepted<'p>,
+        effects: &mut Effects<'p>,
+    ) {
         let look = |gateway: &str, task: Option<&str>| standing(publish.kept, gateway, task);
         let decision = answer((kind, gateway), publish.payload, publish.now_ms, &self.rules, &look);
         self.counts.decided(kind, &decision);
-        let mut heard = Heard {
-            gateway: gateway.into(),
-            is_gateway: true,
-            device_ms: decision.device_ms,
-            ..Heard::default()
-        };
+        let Decision { answer, method, tid, device_ms, progress, .. } = decision;
+        let mut heard =
+            Heard { gateway: gateway.into(), is_gateway: true, device_ms, ..Heard::default() };
         if kind == Kind::Status
             && let Some(Topology { model, aircraft }) = update_topo(publish.payload)
         {
@@ -86,17 +90,18 @@ impl Gateways {
             heard.aircraft = Some(aircraft.iter().map(|sn| sn.as_str().into()).collect());
             effects.announce(Announcement { gateway: gateway.to_owned(), aircraft });
         }
-        let is_answered = matches!(decision.answer, Answer::Reply { .. });
-        let at_once = matches!(decision.answer, Answer::Reply { wait_for: WaitFor::Commit, .. });
+        let is_answered = matches!(answer, Answer::Reply { .. });
+        let at_once = matches!(answer, Answer::Reply { wait_for: WaitFor::Commit, .. });
         heard.event = (kind == Kind::Events).then_some(at_once);
         effects.heard(heard);
-        let method = decision.method.as_deref().unwrap_or_default();
+        let method = method.unwrap_or_default();
         // What a flight task is doing counts, whether or not somebody is told that it was heard.
         let is_progress = method == FLIGHTTASK_PROGRESS;
         if kind == Kind::Events && (is_progress || is_answered) {
-            effects.record(record(gateway, &decision, publish));
+            let of = (gateway, method.clone(), tid);
+            effects.record(record(of, is_progress.then_some(progress), publish));
         }
-        match decision.answer {
+        match answer {
             Answer::Reply { payload, wait_for } => {
                 let after = match wait_for {
                     WaitFor::Commit => After::Kept,
@@ -107,7 +112,7 @@ impl Gateways {
                 effects.reply(Reply { topic, payload, qos: QoS::AtLeastOnce, after });
             }
             Answer::NotOurs { waits: true } => {
-                effects.leave_unanswered(not_ours(decision.method.as_deref().unwrap_or_default()));
+                effects.leave_unanswered(not_ours(&method));
             }
             Answer::NotNeeded | Answer::NotOurs { waits: false } => {}
             Answer::Invalid(invalid) => effects.leave_unanswered(unreadable(kind, invalid)),
@@ -125,40 +130,36 @@ fn standing(kept: &dyn Kept, gateway: &str, task: Option<&str>) -> Option<Standi
     })
 }
 
-fn telemetry(gateway: &str, payload: &[u8]) -> Heard {
+fn telemetry<'p>(gateway: &'p str, payload: &'p [u8]) -> Heard<'p> {
     let Telemetry { device_ms, firmware } = Telemetry::parse(payload);
-    Heard {
-        gateway: gateway.into(),
-        device_ms,
-        firmware: firmware.map(|text| text.into_owned().into_boxed_str()),
-        ..Heard::default()
-    }
+    Heard { gateway: gateway.into(), device_ms, firmware, ..Heard::default() }
 }
 
-/// What is kept of an event.
-fn record(gateway: &str, decision: &Decision<'_>, publish: &Intercepted<'_>) -> EventRecord {
-    let method = decision.method.as_deref().unwrap_or_default();
-    let nothing = Progress::default();
-    let progress = if method == FLIGHTTASK_PROGRESS { &decision.progress } else { &nothing };
+/// What is kept of an event, of one that tells of a flight task with what it says of it.
+fn record<'p>(
+    (gateway, method, tid): (&'p str, Cow<'p, str>, Cow<'p, str>),
+    progress: Option<Progress<'p>>,
+    publish: &Intercepted<'p>,
+) -> EventRecord<'p> {
+    let key = known::key(gateway, &tid, publish.payload).to_bytes();
+    let has_details = progress.is_some();
+    let progress = progress.unwrap_or_default();
     EventRecord {
         received_ms: publish.now_ms,
         gateway: gateway.into(),
-        method: match method {
-            FLIGHTTASK_PROGRESS => FLIGHTTASK_PROGRESS.into(),
-            _ => method.to_owned().into(),
-        },
-        key: known::key(gateway, &decision.tid, publish.payload).to_bytes(),
-        tid: decision.tid.as_ref().into(),
-        task: progress.task.as_deref().map(Into::into),
-        status: progress.status.as_deref().map(Into::into),
+        method,
+        key,
+        tid,
         step: progress.step,
         percent: progress.percent_in_range().map(|percent| percent as i64),
         result: progress.result,
-        details: (method == FLIGHTTASK_PROGRESS).then(|| details(progress)),
+        details: has_details.then(|| details(&progress)),
+        task: progress.task,
+        status: progress.status,
     }
 }
 
-fn details(progress: &Progress<'_>) -> Details {
+fn details<'p>(progress: &Progress<'p>) -> Details<'p> {
     Details {
         percent: progress.percent,
         numbers: [
@@ -168,7 +169,7 @@ fn details(progress: &Progress<'_>) -> Details {
             progress.media_count,
             progress.break_reason,
         ],
-        track: progress.track.as_deref().map(Into::into),
+        track: progress.track.clone(),
         device_ms: progress.timestamp,
     }
 }

@@ -24,19 +24,19 @@ pub(crate) struct Host {
     known: Known,
     pub(crate) now_ms: u64,
     /// What was recorded, repetitions once.
-    pub(crate) history: Vec<EventRecord>,
+    pub(crate) history: Vec<EventRecord<'static>>,
 }
 
 /// What came of one publish.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) replies: Vec<Reply>,
-    pub(crate) record: Option<EventRecord>,
+    pub(crate) record: Option<EventRecord<'static>>,
     /// Whether the record was in the history already.
     pub(crate) is_known: bool,
     pub(crate) announcement: Option<Announcement>,
     pub(crate) unanswered: Option<Unanswered>,
-    pub(crate) heard: Option<Heard>,
+    pub(crate) heard: Option<Heard<'static>>,
     pub(crate) audited: Option<Audited>,
     /// Counters that went up by one: name and labels.
     pub(crate) counted: Vec<String>,
@@ -94,10 +94,10 @@ impl Host {
         }
         let mut outcome = Outcome {
             replies: effects.take_replies().collect(),
-            record: effects.take_record(),
+            record: effects.take_record().map(EventRecord::into_owned),
             announcement: effects.take_announcement(),
             unanswered: effects.take_unanswered(),
-            heard: effects.take_heard(),
+            heard: effects.take_heard().map(Heard::into_owned),
             audited: effects.take_audited(),
             ..Outcome::default()
         };

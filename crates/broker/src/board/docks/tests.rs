@@ -6,7 +6,7 @@ fn docks() -> Docks {
     Docks::new(Vec::new(), 60)
 }
 
-fn heard(gateway: &str) -> Heard {
+fn heard(gateway: &str) -> Heard<'_> {
     Heard { gateway: gateway.into(), is_gateway: true, ..Heard::default() }
 }
 
@@ -32,7 +32,7 @@ fn a_gateway_is_online_while_the_session_that_it_spoke_through_is_connected() {
 #[test]
 fn telemetry_makes_no_gateway_and_tells_of_one() {
     let docks = docks();
-    let osd = |gateway: &str| Heard { is_gateway: false, ..heard(gateway) };
+    let osd = |gateway: &'static str| Heard { is_gateway: false, ..heard(gateway) };
     docks.heard(&osd("SIMDRONE1"), Some(1), 1_000);
     assert!(docks.list().is_empty());
     docks.heard(&heard("SIMDOCK1"), Some(1), 1_000);
