@@ -159,6 +159,11 @@ impl Checkpoints {
 }
 
 impl Store {
+    /// Nothing is committed for a while: whoever else wants to may move the log.
+    pub fn let_marks_go(&mut self) {
+        self.marks.let_go();
+    }
+
     /// Whether commits from now on leave the log as long as it is: somebody else moves it into the file.
     pub fn put_checkpoints_off(&mut self, are_put_off: bool) {
         self.checkpoints.is_put_off = are_put_off;
@@ -205,6 +210,7 @@ impl Store {
             false => log.moving.try_lock().ok(),
         };
         if moving.is_some() {
+            self.marks.let_go();
             let _unread = log.unread(self.checkpoints.waits);
             self.checkpoints.moved();
             move_log(&self.connection);
@@ -219,6 +225,7 @@ impl Store {
     pub fn empty_log(&mut self) -> Result<(), Error> {
         let log = Arc::clone(&self.checkpoints.log);
         let _moving = log.moving();
+        self.marks.let_go();
         let _unread = log.unread(self.checkpoints.waits);
         self.checkpoints.moved();
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -12,6 +12,7 @@ mod checkpoint;
 mod docks;
 mod events;
 mod flight_tasks;
+mod marks;
 mod migrate;
 mod open;
 mod read;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionState};
 
 use crate::checkpoint::Checkpoints;
+use crate::marks::Marks;
 use crate::migrate::{HISTORY, History, is_full, migrate, newest_copy, one_line};
 use crate::sessions::SessionBytes;
 use crate::{Durability, Error, Seq, file};
@@ -24,6 +25,7 @@ const START_BITS: u32 = 40;
 pub struct Store {
     // Closed before the checkpoints go, which have the file.
     pub(crate) connection: Connection,
+    pub(crate) marks: Marks,
     path: PathBuf,
     starts: u64,
     pub(crate) checkpoints: Checkpoints,
@@ -151,7 +153,17 @@ impl Store {
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         let checkpoints = Checkpoints::new(&mut connection, opened)
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
-        Ok(Self { connection, path, starts, checkpoints, session_bytes, durability, _lock: lock })
+        let marks = Marks::new(&path).map_err(|error| OpenError::Sqlite(path.clone(), error))?;
+        Ok(Self {
+            connection,
+            marks,
+            path,
+            starts,
+            checkpoints,
+            session_bytes,
+            durability,
+            _lock: lock,
+        })
     }
 
     /// The file.
@@ -201,6 +213,11 @@ impl Store {
     pub fn committed(&mut self) {
         self.session_bytes.commit();
         self.checkpoints.committed();
+        if self.is_checkpoint_due() {
+            self.marks.let_go();
+        } else {
+            self.marks.committed(self.log_pages());
+        }
         self.checkpoint_if_due();
     }
 
@@ -229,6 +246,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn close(self) -> Result<(), Error> {
+        drop(self.marks);
         self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         self.connection.close().map_err(|(_, error)| error)
     }

@@ -130,6 +130,7 @@ impl Work {
 
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
+        self.ledger.let_marks_go();
         if self.leaves_now() {
             self.leave();
         }
@@ -221,6 +222,24 @@ mod tests {
     use super::*;
     use crate::writer::Group;
     use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
+
+    #[test]
+    fn where_nothing_comes_others_may_move_the_log() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir, 1);
+        for _ in 0..100 {
+            let mut group = Group::default();
+            add(&mut group, 2_001, &[LIGHT]);
+            work.keep(&group.entries, false).unwrap();
+        }
+        let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
+        other.busy_timeout(Duration::ZERO).unwrap();
+        let move_all = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy = || other.query_row(move_all, [], |row| row.get::<_, bool>(0)).unwrap();
+        assert!(is_busy());
+        work.idle();
+        assert!(!is_busy());
+    }
 
     #[test]
     fn the_log_begins_anew_though_much_is_added_whenever_it_is_moved() {

@@ -15,7 +15,7 @@ const GATEWAY: &str = "DOCK1";
 
 /// Every row of the tables that [`transaction`] touches.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     messages: Vec<(Seq, String, Vec<u8>)>,
     queue: Vec<(ReaderId, Seq)>,
     events: Vec<(String, Vec<u8>)>,
@@ -101,14 +101,14 @@ pub(crate) fn write(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
 }
 
 /// Keeps the last of these numbers.
-pub(super) fn transaction(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
+pub(crate) fn transaction(store: &mut Store, numbers: &[Seq]) -> Result<(), Error> {
     store.begin()?;
     write(store, numbers)?;
     store.commit()
 }
 
 /// Keeps so many more, with numbers of this start.
-pub(super) fn go_on(store: &mut Store, numbers: &mut Vec<Seq>, more: usize) {
+pub(crate) fn go_on(store: &mut Store, numbers: &mut Vec<Seq>, more: usize) {
     let mut next = store.first_number();
     if let Some(last) = numbers.last() {
         next = next.max(*last);
@@ -121,7 +121,7 @@ pub(super) fn go_on(store: &mut Store, numbers: &mut Vec<Seq>, more: usize) {
 }
 
 /// What must be there after the transactions with these numbers.
-pub(super) fn expected(numbers: &[Seq]) -> Rows {
+pub(crate) fn expected(numbers: &[Seq]) -> Rows {
     let waiting = numbers.len().saturating_sub(WAITING)..numbers.len();
     let retained: BTreeMap<_, _> =
         numbers.iter().enumerate().map(|(i, s)| (topic(i), *s)).collect();
@@ -145,7 +145,7 @@ pub(super) fn expected(numbers: &[Seq]) -> Rows {
 }
 
 /// What is there.
-pub(super) fn found(connection: &Connection) -> Rows {
+pub(crate) fn found(connection: &Connection) -> Rows {
     fn all<T>(
         connection: &Connection,
         sql: &str,

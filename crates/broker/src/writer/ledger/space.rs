@@ -78,6 +78,11 @@ impl Ledger {
         self.store.put_checkpoints_off(are_put_off);
     }
 
+    /// Nothing is committed for a while.
+    pub(crate) fn let_marks_go(&mut self) {
+        self.store.let_marks_go();
+    }
+
     /// Pages of the store's log that nobody has moved yet.
     pub(crate) fn log_rest(&self) -> u32 {
         self.store.log_rest()
