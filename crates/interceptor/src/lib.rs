@@ -313,12 +313,6 @@ impl<'p> Effects<'p> {
         self.unanswered.take()
     }
 
-    /// Whether a reply waits for somebody.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        self.replies.iter().any(|reply| reply.after != After::Kept)
-    }
-
     /// Takes the replies out, in the order they were asked for.
     pub fn take_replies(&mut self) -> std::vec::Drain<'_, Reply> {
         self.replies.drain(..)

@@ -28,8 +28,10 @@ pub(crate) struct Checkpoints {
 /// What is known of the log.
 pub(crate) struct Log {
     pages: AtomicU32,
-    /// How long it was when a [`Mover`] began last.
+    /// How much of it a [`Mover`] has moved.
     moved: AtomicU32,
+    /// It could not move all that was there when it began: somebody reads.
+    is_read: AtomicBool,
     /// What is committed next may be the first in it.
     begins: AtomicBool,
     /// Held by whoever moves it: SQLite lets one, and sends the others away.
@@ -59,6 +61,7 @@ impl Log {
             file,
             pages: AtomicU32::new(0),
             moved: AtomicU32::new(0),
+            is_read: AtomicBool::new(false),
             begins: AtomicBool::new(true),
             moving: Mutex::default(),
             reads: Mutex::default(),
@@ -106,20 +109,21 @@ impl Mover {
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn move_log(&self) {
         let _moving = self.log.moving();
-        let pages = self.log.pages.load(Ordering::Relaxed);
-        move_log(&self.connection);
+        let (pages, moved) = move_log(&self.connection).unwrap_or((0, 0));
         // SQLite syncs the file only with the end of the log; whoever moves that would wait for all of it.
         let _ = self.log.file.sync_data();
-        self.log.moved.store(pages, Ordering::Release);
+        self.log.is_read.store(moved < pages, Ordering::Relaxed);
+        self.log.moved.store(moved, Ordering::Release);
         // The next commit tells how long it is: it begins anew if nothing was added meanwhile.
         self.log.begins.store(true, Ordering::Relaxed);
     }
 }
 
-fn move_log(connection: &Connection) {
-    let moved = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)");
-    // Where it cannot, the next one does: nothing that was committed depends on it.
-    let _ = moved.and_then(|mut statement| statement.query_row([], |_| Ok(())));
+/// Pages of the log, and how many of them are in the file. Where it cannot, the next one does: nothing that was committed
+/// depends on it.
+fn move_log(connection: &Connection) -> Result<(u32, u32), Error> {
+    let mut moves = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
+    moves.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }
 
 impl Checkpoints {
@@ -175,7 +179,13 @@ impl Store {
         self.log_fill() >= 1.0
     }
 
-    /// Pages of the log that were added since a [`Mover`] began to move it last.
+    /// Whether a [`Mover`] could not move all of the log that was there when it began last, as somebody reads.
+    #[must_use]
+    pub fn is_log_read(&self) -> bool {
+        self.checkpoints.log.is_read.load(Ordering::Relaxed)
+    }
+
+    /// Pages of the log that no [`Mover`] has moved.
     #[must_use]
     pub fn log_rest(&self) -> u32 {
         let log = &self.checkpoints.log;
@@ -213,7 +223,7 @@ impl Store {
             self.marks.let_go();
             let _unread = log.unread(self.checkpoints.waits);
             self.checkpoints.moved();
-            move_log(&self.connection);
+            let _ = move_log(&self.connection);
         }
     }
 
@@ -245,7 +255,11 @@ impl Store {
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) {
-        if !self.checkpoints.is_put_off && self.is_checkpoint_due() {
+        if !self.is_checkpoint_due() {
+            return;
+        }
+        self.marks.let_go();
+        if !self.checkpoints.is_put_off {
             self.checkpoint();
         }
     }
@@ -319,6 +333,26 @@ mod tests {
         };
         assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
         assert!(dir.path().join("dockside.db-wal").exists());
+    }
+
+    #[test]
+    fn what_somebody_reads_is_not_taken_for_moved() {
+        let (dir, mut numbers) = (TempDir::new().unwrap(), Vec::new());
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        store.put_checkpoints_off(true);
+        let mover = store.mover().unwrap();
+        model::go_on(&mut store, &mut numbers, 10);
+        let reader = store.reader().unwrap();
+        reader.connection.execute_batch("BEGIN; SELECT 1 FROM about").unwrap();
+        let read = store.log_pages();
+        model::go_on(&mut store, &mut numbers, 10);
+        mover.move_log();
+        assert!(store.is_log_read());
+        assert_eq!(store.log_rest(), store.log_pages() - read);
+        reader.connection.execute_batch("COMMIT").unwrap();
+        mover.move_log();
+        assert!(!store.is_log_read());
+        assert_eq!(store.log_rest(), 0);
     }
 
     #[test]

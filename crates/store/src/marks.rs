@@ -6,10 +6,11 @@
 //! process hold all four, a transaction takes two calls.
 //!
 //! What comes behind a mark is not moved into the file while it is held, and the log does not begin anew: so they are let
-//! go where the log should be moved, and where nothing is committed
-//! (<https://www.sqlite.org/walformat.html>, section 2.3.2, "WAL locks").
+//! go before the log should be moved, where nothing is committed, and where a transaction fails, as it does while another process moves
+//! the log (<https://www.sqlite.org/walformat.html>, section 2.3.2, "WAL locks").
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -20,6 +21,10 @@ const MARKS: usize = 4;
 
 /// Commits before the first is held: it is worth more of them.
 const COMMITS: u32 = 64;
+
+/// How long the log may be, in parts of that at which it is moved. Who begins to read while marks are held shares the newest of
+/// them, as old as it may be: there is time for that to be over before the log is moved.
+pub(crate) const LOG_FILL: f64 = 0.75;
 
 /// Connections that hold a mark each, or none.
 pub(crate) struct Marks {
@@ -34,8 +39,9 @@ impl Marks {
     pub(crate) fn new(path: &Path) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let holders = (0..MARKS).map(|_| Connection::open_with_flags(path, flags));
-        let marks =
-            Self { holders: holders.collect::<Result<_, _>>()?, held: 0, commits: 0, at: 0 };
+        let holders = holders.collect::<Result<Vec<_>, _>>()?;
+        holders.iter().try_for_each(|holder| holder.busy_timeout(Duration::ZERO))?;
+        let marks = Self { holders, held: 0, commits: 0, at: 0 };
         // They read the schema now, and not when somebody waits.
         marks.holders.iter().try_for_each(|holder| hold(holder).and_then(|()| let_go(holder)))?;
         Ok(marks)
@@ -84,15 +90,18 @@ fn let_go(holder: &Connection) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
+    use rusqlite::Connection;
     use tempfile::TempDir;
 
-    use super::{COMMITS, MARKS};
+    use super::{COMMITS, LOG_FILL, MARKS};
     use crate::tests::model;
     use crate::{Durability, Seq, Store};
 
     /// The read marks but the first, which is none (<https://www.sqlite.org/walformat.html>, section 2.1).
     fn marks(store: &Store) -> Vec<u32> {
+        // Ends the process's locks on it, as whoever closes it does: nobody else is at it.
         let bytes = fs::read(format!("{}-shm", store.path().display())).unwrap();
         let number = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
         (1..=MARKS).map(|mark| number(100 + 4 * mark)).collect()
@@ -158,6 +167,12 @@ mod tests {
         assert!(store.log_pages() < before, "it has begun anew");
         store.checkpoints.at = u32::MAX;
         hold_all(&mut store, &mut numbers);
+        // No holder is behind what is added before it is moved.
+        store.checkpoints.at = (f64::from(store.log_pages()) / LOG_FILL) as u32;
+        commit(&mut store, &mut numbers);
+        assert!(!store.is_checkpoint_due() && store.marks.held() == 0);
+        store.checkpoints.at = u32::MAX;
+        hold_all(&mut store, &mut numbers);
         // Also where it is moved though it is short.
         store.empty_log().unwrap();
         assert_eq!(fs::metadata(dir.path().join("dockside.db-wal")).unwrap().len(), 0);
@@ -165,5 +180,26 @@ mod tests {
         hold_all(&mut store, &mut numbers);
         store.close().unwrap();
         assert!(!dir.path().join("dockside.db-wal").exists(), "the file stands alone");
+    }
+
+    #[test]
+    fn another_process_that_moves_the_log_waits_for_none() {
+        let (dir, mut numbers) = (TempDir::new().unwrap(), Vec::new());
+        let mut store = Store::open(dir.path(), Durability::Commit).unwrap();
+        hold_all(&mut store, &mut numbers);
+        let path = store.path().to_owned();
+        let other = std::thread::spawn(move || {
+            let other = Connection::open(path).unwrap();
+            other.busy_timeout(Duration::from_secs(20)).unwrap();
+            let move_all = "PRAGMA wal_checkpoint(TRUNCATE)";
+            other.query_row(move_all, [], |row| row.get::<_, bool>(0)).unwrap()
+        });
+        while !other.is_finished() {
+            match store.begin() {
+                Ok(()) => store.commit().unwrap(),
+                Err(_) => assert_eq!(store.marks.held(), 0),
+            }
+        }
+        assert!(!other.join().unwrap(), "it was in its way to the end");
     }
 }

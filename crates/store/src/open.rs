@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionState};
 
 use crate::checkpoint::Checkpoints;
-use crate::marks::Marks;
+use crate::marks::{LOG_FILL, Marks};
 use crate::migrate::{HISTORY, History, is_full, migrate, newest_copy, one_line};
 use crate::sessions::SessionBytes;
 use crate::{Durability, Error, Seq, file};
@@ -23,9 +23,9 @@ const START_BITS: u32 = 40;
 
 /// The store, with the one connection that writes.
 pub struct Store {
-    // Closed before the checkpoints go, which have the file.
-    pub(crate) connection: Connection,
+    // Closed before the connection, the last that may move the log, and both before the checkpoints go, which have the file.
     pub(crate) marks: Marks,
+    pub(crate) connection: Connection,
     path: PathBuf,
     starts: u64,
     pub(crate) checkpoints: Checkpoints,
@@ -155,8 +155,8 @@ impl Store {
             .map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         let marks = Marks::new(&path).map_err(|error| OpenError::Sqlite(path.clone(), error))?;
         Ok(Self {
-            connection,
             marks,
+            connection,
             path,
             starts,
             checkpoints,
@@ -196,7 +196,11 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn begin(&mut self) -> Result<(), Error> {
-        self.cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
+        let begun = self.cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        if begun.is_err() {
+            self.marks.let_go();
+        }
+        begun.map(|_| ())
     }
 
     /// Ends the transaction: it is kept, at the level of durability that the store was opened with.
@@ -213,7 +217,7 @@ impl Store {
     pub fn committed(&mut self) {
         self.session_bytes.commit();
         self.checkpoints.committed();
-        if self.is_checkpoint_due() {
+        if self.log_fill() >= LOG_FILL {
             self.marks.let_go();
         } else {
             self.marks.committed(self.log_pages());
@@ -223,6 +227,7 @@ impl Store {
 
     /// Undoes the transaction, if one is open.
     pub fn roll_back(&mut self) {
+        self.marks.let_go();
         let state = self.connection.transaction_state(None::<&str>);
         if !matches!(state, Ok(TransactionState::None)) || !self.connection.is_autocommit() {
             // SQLite has rolled back by itself if this fails.

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dockside_interceptor::{Audited, Effects, EventRecord, Intercepted, Interceptor, Verdict};
+use dockside_interceptor::{
+    After, Audited, Effects, EventRecord, Intercepted, Interceptor, Verdict,
+};
 use dockside_mqtt::filter_tree::FilterTree;
 use dockside_store::Audit;
 
@@ -153,6 +155,7 @@ pub(super) fn intercept<'p>(
     accepted: &mut Accepted,
 ) -> Seen<'p> {
     let mut seen = Seen::default();
+    let mut gateway = None;
     let mut effects = Effects::default();
     shared.interceptors.each(publish.topic, Wants::Claim, |plugin| {
         if call(shared, plugin, publish, &mut effects) == Verdict::Consume {
@@ -161,9 +164,7 @@ pub(super) fn intercept<'p>(
         if let Some(heard) = effects.take_heard() {
             let session = (!client.is_operator).then_some(client.instance);
             shared.docks.heard(&heard, session, publish.now_ms);
-            if effects.waits() {
-                accepted.gateway = Some(heard.gateway.into());
-            }
+            gateway = Some(heard.gateway);
         }
         let audited = effects.take_audited().map(|said| audit(&said, client, publish.now_ms));
         seen.audited = audited.or(seen.audited.take());
@@ -172,6 +173,9 @@ pub(super) fn intercept<'p>(
         accepted.announcement = effects.take_announcement().or(accepted.announcement.take());
         accepted.unanswered = effects.take_unanswered().or(accepted.unanswered.take());
     });
+    if accepted.replies.iter().any(|reply| reply.after != After::Kept) {
+        accepted.gateway = gateway.map(Into::into);
+    }
     seen
 }
 

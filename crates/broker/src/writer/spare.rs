@@ -120,8 +120,9 @@ impl Work {
             return false;
         };
         let fill = self.ledger.log_fill();
-        // Again where much was added; or where somebody reads, and it could not begin anew.
-        if !mover.is_at_it() && (self.is_moved || fill >= self.asked_at + ASK_AGAIN) {
+        // Again where much was added; later where somebody reads, and it could not begin anew.
+        let is_soon = self.is_moved && !self.ledger.is_log_read();
+        if !mover.is_at_it() && (is_soon || fill >= self.asked_at + ASK_AGAIN) {
             (self.asked_at, self.is_moved) = (fill, true);
             mover.ask();
         }
@@ -131,6 +132,8 @@ impl Work {
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
         self.ledger.let_marks_go();
+        // Whoever has read may be done.
+        self.asked_at = 0.0;
         if self.leaves_now() {
             self.leave();
         }
@@ -239,6 +242,43 @@ mod tests {
         assert!(is_busy());
         work.idle();
         assert!(!is_busy());
+    }
+
+    #[test]
+    fn what_somebody_reads_is_asked_for_later_and_never_the_writers() {
+        let dir = TempDir::new().unwrap();
+        let (mut work, _reader) = work(&dir, 1);
+        work.ledger.bound_log(8 << 20);
+        let mover = work.ledger.mover().unwrap();
+        let (done, is_done) = channel();
+        let call = move || {
+            let _ = done.send(());
+        };
+        let log = Arc::clone(&work.log);
+        work.moves_with(Mover::start(move || mover.move_log(), log, call).unwrap());
+        let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
+        other.execute_batch("BEGIN; SELECT 1 FROM about").unwrap();
+        while !work.ledger.is_checkpoint_due() {
+            let mut group = Group::default();
+            add(&mut group, 2_001, &[LIGHT]);
+            work.keep(&group.entries, false).unwrap();
+        }
+        let moved = |work: &Work| {
+            assert!(work.mover.as_ref().unwrap().is_at_it());
+            is_done.recv_timeout(Duration::from_secs(20)).expect("the mover calls");
+        };
+        work.checkpoint_if_due();
+        moved(&work);
+        let (rest, asked_at) = (work.ledger.log_rest(), work.asked_at);
+        assert!(f64::from(rest) > finish_pages(work.ledger.log_fill()), "{rest}");
+        work.checkpoint_if_due();
+        assert!(work.is_moved && !work.mover.as_ref().unwrap().is_at_it(), "not again at once");
+        other.execute_batch("COMMIT").unwrap();
+        work.idle();
+        moved(&work);
+        assert_eq!((work.ledger.log_rest(), work.asked_at), (0, asked_at));
+        work.idle();
+        assert!(!work.ledger.is_checkpoint_due(), "the writer has moved the little that was left");
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl Ledger {
         self.store.put_checkpoints_off(are_put_off);
     }
 
+    /// Whether somebody reads, and the mover could not move all.
+    pub(crate) fn is_log_read(&self) -> bool {
+        self.store.is_log_read()
+    }
+
     /// Nothing is committed for a while.
     pub(crate) fn let_marks_go(&mut self) {
         self.store.let_marks_go();
