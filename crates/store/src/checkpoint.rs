@@ -109,7 +109,8 @@ impl Mover {
     /// Moves the log into the file, as far as nobody reads it, and waits for the disk.
     pub fn move_log(&self) {
         let _moving = self.log.moving();
-        let (pages, moved) = move_log(&self.connection).unwrap_or((0, 0));
+        // Where somebody else is at it, it is as where somebody reads.
+        let (pages, moved) = move_log(&self.connection).unwrap_or((1, 0));
         // SQLite syncs the file only with the end of the log; whoever moves that would wait for all of it.
         let _ = self.log.file.sync_data();
         self.log.is_read.store(moved < pages, Ordering::Relaxed);
@@ -353,6 +354,24 @@ mod tests {
         mover.move_log();
         assert!(!store.is_log_read());
         assert_eq!(store.log_rest(), 0);
+        // Another process that moves it has the lock that is for that, and waits for who reads.
+        model::go_on(&mut store, &mut numbers, 10);
+        let other = rusqlite::Connection::open(store.path()).unwrap();
+        other.busy_timeout(Duration::from_secs(20)).unwrap();
+        reader.connection.execute_batch("BEGIN; SELECT 1 FROM about").unwrap();
+        let waits = std::thread::spawn(move || {
+            other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        });
+        // It has the writer's lock besides.
+        while store.begin().is_ok() {
+            store.roll_back();
+            assert!(!waits.is_finished());
+        }
+        mover.move_log();
+        assert!(store.is_log_read());
+        assert_eq!(store.log_rest(), store.log_pages());
+        reader.connection.execute_batch("COMMIT").unwrap();
+        assert!(!waits.join().unwrap().unwrap());
     }
 
     #[test]

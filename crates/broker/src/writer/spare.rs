@@ -132,8 +132,6 @@ impl Work {
     /// Nothing has come for a while.
     pub(super) fn idle(&mut self) {
         self.ledger.let_marks_go();
-        // Whoever has read may be done.
-        self.asked_at = 0.0;
         if self.leaves_now() {
             self.leave();
         }
@@ -273,10 +271,20 @@ mod tests {
         assert!(f64::from(rest) > finish_pages(work.ledger.log_fill()), "{rest}");
         work.checkpoint_if_due();
         assert!(work.is_moved && !work.mover.as_ref().unwrap().is_at_it(), "not again at once");
-        other.execute_batch("COMMIT").unwrap();
         work.idle();
+        assert!(
+            !work.mover.as_ref().unwrap().is_at_it(),
+            "nor where nothing comes: it calls each time"
+        );
+        other.execute_batch("COMMIT").unwrap();
+        while work.ledger.log_fill() < asked_at + ASK_AGAIN {
+            let mut group = Group::default();
+            add(&mut group, 2_001, &[LIGHT]);
+            work.keep(&group.entries, false).unwrap();
+        }
+        work.checkpoint_if_due();
         moved(&work);
-        assert_eq!((work.ledger.log_rest(), work.asked_at), (0, asked_at));
+        assert_eq!(work.ledger.log_rest(), 0);
         work.idle();
         assert!(!work.ledger.is_checkpoint_due(), "the writer has moved the little that was left");
     }
