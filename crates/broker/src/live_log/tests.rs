@@ -186,8 +186,11 @@ async fn an_onlooker_loses_records_and_is_told() {
 #[tokio::test]
 async fn an_onlooker_that_does_not_look_is_paused() {
     let (log, mut reader, mut onlooker) = open(&config::LiveLog::default()).unwrap();
+    // More than a reader is handed at once, so that the router is told of all.
     for _ in 0..1_000 {
         log.append_group(&entries(1), 0);
+    }
+    for _ in 0..1_000 {
         next(&mut reader).await.unwrap();
     }
     let mut left_over = 0;

@@ -216,13 +216,28 @@ fn finish_pages(fill: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
 
     use tempfile::TempDir;
 
     use super::*;
+    use crate::live_log::LogReader;
     use crate::writer::Group;
     use crate::writer::slow::tests::{HEAVY, LIGHT, add, work};
+
+    /// With a small log, and a mover whose calls come.
+    fn with_mover(dir: &TempDir) -> (Work, LogReader, Receiver<()>) {
+        let (mut work, reader) = work(dir, 1);
+        work.ledger.bound_log(8 << 20);
+        let mover = work.ledger.mover().unwrap();
+        let (done, is_done) = channel();
+        let call = move || {
+            let _ = done.send(());
+        };
+        let log = Arc::clone(&work.log);
+        work.moves_with(Mover::start(move || mover.move_log(), log, call).unwrap());
+        (work, reader, is_done)
+    }
 
     #[test]
     fn where_nothing_comes_others_may_move_the_log() {
@@ -245,15 +260,7 @@ mod tests {
     #[test]
     fn what_somebody_reads_is_asked_for_later_and_never_the_writers() {
         let dir = TempDir::new().unwrap();
-        let (mut work, _reader) = work(&dir, 1);
-        work.ledger.bound_log(8 << 20);
-        let mover = work.ledger.mover().unwrap();
-        let (done, is_done) = channel();
-        let call = move || {
-            let _ = done.send(());
-        };
-        let log = Arc::clone(&work.log);
-        work.moves_with(Mover::start(move || mover.move_log(), log, call).unwrap());
+        let (mut work, _reader, is_done) = with_mover(&dir);
         let other = rusqlite::Connection::open(dockside_store::file(dir.path())).unwrap();
         other.execute_batch("BEGIN; SELECT 1 FROM about").unwrap();
         while !work.ledger.is_checkpoint_due() {
@@ -289,15 +296,7 @@ mod tests {
     #[test]
     fn the_log_begins_anew_though_much_is_added_whenever_it_is_moved() {
         let dir = TempDir::new().unwrap();
-        let (mut work, _reader) = work(&dir, 1);
-        work.ledger.bound_log(8 << 20);
-        let mover = work.ledger.mover().unwrap();
-        let (done, is_done) = channel();
-        let call = move || {
-            let _ = done.send(());
-        };
-        let log = Arc::clone(&work.log);
-        work.moves_with(Mover::start(move || mover.move_log(), log, call).unwrap());
+        let (mut work, _reader, is_done) = with_mover(&dir);
         let (mut asked, mut longest) = (0, 0.0_f64);
         for _ in 0..100_000 {
             let mut group = Group::default();

@@ -5,6 +5,7 @@ mod levels;
 mod log;
 mod migration;
 pub(crate) mod model;
+mod mover;
 mod power_cut;
 mod refusals;
 mod restore;
